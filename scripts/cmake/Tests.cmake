@@ -1,0 +1,174 @@
+# The tests: unit, end to end, fuzz corpora, lint.
+#
+#   tests/unit/**/test_*.c     each a Criterion program, linked to the gateway's library
+#   tests/e2e/test_*.c         each a Criterion program that drives the built gateway; never linked
+#                              to the gateway's library or BoringSSL (libcurl brings OpenSSL)
+#   tests/fuzz/fuzz_*.c        each a libFuzzer program under the preset `fuzz`; elsewhere a program
+#                              that replays tests/fuzz/corpus/NAME/*
+#   tests/support/*.c          what unit tests share; tests/e2e/harness/*.c what end-to-end tests share
+#   tests/support/bin/*.c      programs that tests run
+
+set(tests "${CMAKE_SOURCE_DIR}/tests")
+
+# What a sanitizer reports fails the test even where the exit code does not say so: a test that
+# leaks in a process of its own still ends with 0.
+set(sanitizer_reports "LeakSanitizer|AddressSanitizer|ThreadSanitizer|runtime error:")
+set(test_environment
+  "ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=0"
+  "UBSAN_OPTIONS=print_stacktrace=1"
+  "TSAN_OPTIONS=halt_on_error=0:second_deadlock_stack=1"
+  "SALLYPORT_SOURCE_DIR=${CMAKE_SOURCE_DIR}"
+  "SALLYPORT_BUILD_DIR=${CMAKE_BINARY_DIR}")
+if(TARGET sallyport)
+  list(APPEND test_environment "SALLYPORT_BIN=$<TARGET_FILE:sallyport>")
+endif()
+
+function(set_test_properties name label timeout)
+  set_tests_properties("${name}" PROPERTIES
+    LABELS "${label}"
+    TIMEOUT ${timeout}
+    SKIP_RETURN_CODE 77
+    ENVIRONMENT "${test_environment}"
+    FAIL_REGULAR_EXPRESSION "${sanitizer_reports}")
+endfunction()
+
+# A library out of FILES, or nothing when there are none.
+function(add_shared_code name)
+  if(ARGN)
+    add_library(${name} STATIC ${ARGN})
+    target_link_libraries(${name} PRIVATE sallyport_test_warnings)
+  endif()
+endfunction()
+
+# tests/unit/http/test_h1_codec.c -> unit/http/test_h1_codec
+function(test_name source out)
+  file(RELATIVE_PATH name "${tests}" "${source}")
+  string(REGEX REPLACE "\\.c$" "" name "${name}")
+  set(${out} "${name}" PARENT_SCOPE)
+endfunction()
+
+find_package(Python3 COMPONENTS Interpreter)
+find_library(criterion_library criterion NO_CACHE)
+find_path(criterion_include criterion/criterion.h NO_CACHE)
+
+# --- support programs -----------------------------------------------------------------------------
+file(GLOB support_programs CONFIGURE_DEPENDS "${tests}/support/bin/*.c")
+foreach(source ${support_programs})
+  get_filename_component(program "${source}" NAME_WE)
+  add_executable(${program} "${source}")
+  target_compile_definitions(${program} PRIVATE _GNU_SOURCE)
+  target_link_libraries(${program} PRIVATE sallyport_test_warnings Threads::Threads)
+endforeach()
+
+# --- unit tests -----------------------------------------------------------------------------------
+# A Criterion program under TSan crashes by itself, so a TSan build has end-to-end tests only; a
+# libFuzzer build has fuzz targets only.
+file(GLOB support_sources CONFIGURE_DEPENDS "${tests}/support/*.c")
+if(TARGET sallyport_core AND NOT SALLYPORT_SANITIZE MATCHES "tsan|fuzz")
+  file(GLOB_RECURSE unit_sources CONFIGURE_DEPENDS "${tests}/unit/test_*.c")
+  if(unit_sources AND NOT criterion_library)
+    message(WARNING "no Criterion (scripts/setup test installs it): unit tests are not built")
+    set(unit_sources "")
+  endif()
+  add_shared_code(test_support ${support_sources})
+  if(TARGET test_support)
+    target_include_directories(test_support PUBLIC "${tests}")
+    target_link_libraries(test_support PUBLIC sallyport_core)
+  endif()
+  foreach(source ${unit_sources})
+    test_name("${source}" name)
+    string(MAKE_C_IDENTIFIER "${name}" target)
+    add_executable(${target} "${source}")
+    target_include_directories(${target} PRIVATE "${tests}" "${criterion_include}")
+    if(TARGET test_support)
+      target_link_libraries(${target} PRIVATE test_support)
+    endif()
+    target_link_libraries(${target} PRIVATE
+      sallyport_core sallyport_test_warnings "${criterion_library}")
+    set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
+    add_test(NAME ${name} COMMAND ${target} -j1 WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
+    set_test_properties(${name} unit 120)
+  endforeach()
+endif()
+
+# --- end-to-end tests -----------------------------------------------------------------------------
+# Compiled plainly whatever the gateway is compiled with, but for ASan, which finds the tests' own
+# mistakes as well.
+if(TARGET sallyport AND NOT SALLYPORT_SANITIZE STREQUAL "fuzz")
+  file(GLOB e2e_sources CONFIGURE_DEPENDS "${tests}/e2e/test_*.c")
+  file(GLOB harness_sources CONFIGURE_DEPENDS "${tests}/e2e/harness/*.c")
+  pkg_check_modules(curl_pc IMPORTED_TARGET libcurl)
+  pkg_check_modules(openssl_pc IMPORTED_TARGET libssl libcrypto)
+  if(e2e_sources AND NOT (criterion_library AND curl_pc_FOUND AND openssl_pc_FOUND))
+    message(WARNING "no Criterion, libcurl or OpenSSL (scripts/setup test installs them): "
+                    "end-to-end tests are not built")
+    set(e2e_sources "")
+    set(harness_sources "")
+  endif()
+  add_library(e2e_libraries INTERFACE)
+  target_compile_definitions(e2e_libraries INTERFACE _GNU_SOURCE)
+  target_compile_options(e2e_libraries INTERFACE -g)
+  target_include_directories(e2e_libraries INTERFACE "${tests}" "${tests}/e2e" "${criterion_include}")
+  if(SALLYPORT_SANITIZE STREQUAL "asan")
+    target_link_libraries(e2e_libraries INTERFACE sallyport_flags)
+  endif()
+  if(curl_pc_FOUND AND openssl_pc_FOUND)
+    target_link_libraries(e2e_libraries INTERFACE PkgConfig::curl_pc PkgConfig::openssl_pc)
+  endif()
+  target_link_libraries(e2e_libraries INTERFACE jansson Threads::Threads m)
+
+  add_shared_code(e2e_harness ${harness_sources})
+  if(TARGET e2e_harness)
+    target_link_libraries(e2e_harness PUBLIC e2e_libraries)
+  endif()
+  foreach(source ${e2e_sources})
+    test_name("${source}" name)
+    string(MAKE_C_IDENTIFIER "${name}" target)
+    add_executable(${target} "${source}")
+    if(TARGET e2e_harness)
+      target_link_libraries(${target} PRIVATE e2e_harness)
+    endif()
+    target_link_libraries(${target} PRIVATE
+      e2e_libraries sallyport_test_warnings "${criterion_library}")
+    set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
+    add_dependencies(${target} sallyport)
+    if(support_programs)
+      foreach(program ${support_programs})
+        get_filename_component(program "${program}" NAME_WE)
+        add_dependencies(${target} ${program})
+      endforeach()
+    endif()
+    add_test(NAME ${name} COMMAND ${target} -j1 WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
+    set_test_properties(${name} e2e 300)
+  endforeach()
+endif()
+
+# --- fuzz targets ---------------------------------------------------------------------------------
+if(TARGET sallyport_core AND NOT SALLYPORT_SANITIZE STREQUAL "tsan")
+  file(GLOB fuzz_sources CONFIGURE_DEPENDS "${tests}/fuzz/fuzz_*.c")
+  foreach(source ${fuzz_sources})
+    get_filename_component(name "${source}" NAME_WE)
+    string(REGEX REPLACE "^fuzz_" "" corpus "${name}")
+    add_executable(${name} "${source}")
+    target_include_directories(${name} PRIVATE "${tests}")
+    target_link_libraries(${name} PRIVATE sallyport_core sallyport_test_warnings)
+    if(SALLYPORT_SANITIZE STREQUAL "fuzz")
+      target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    else()
+      target_sources(${name} PRIVATE "${tests}/fuzz/replay.c")
+      add_test(NAME fuzz/${name} COMMAND ${name} "${tests}/fuzz/corpus/${corpus}")
+      set_test_properties(fuzz/${name} fuzz 120)
+    endif()
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/fuzz")
+  endforeach()
+endif()
+
+# --- lint -----------------------------------------------------------------------------------------
+if(NOT SALLYPORT_SANITIZE MATCHES "tsan|fuzz")
+  add_test(NAME lint/layers COMMAND "${CMAKE_SOURCE_DIR}/scripts/check-layers")
+  add_test(NAME lint/format COMMAND "${CMAKE_SOURCE_DIR}/scripts/format" --check)
+  add_test(NAME lint/scripts COMMAND "${CMAKE_SOURCE_DIR}/scripts/check-scripts")
+  foreach(name layers format scripts)
+    set_tests_properties(lint/${name} PROPERTIES LABELS lint TIMEOUT 60 SKIP_RETURN_CODE 77)
+  endforeach()
+endif()
