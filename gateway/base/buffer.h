@@ -1,0 +1,68 @@
+/* A queue of bytes in one contiguous block: appended at the end, consumed at the front.
+ *
+ * Blocks of the usual sizes come from a cache of the calling thread and go back to it, so a buffer
+ * that is empty holds no memory and filling it again costs no malloc. A buffer belongs to one thread. */
+#ifndef BASE_BUFFER_H
+#define BASE_BUFFER_H
+
+#include "base/slice.h"
+
+enum {
+    BUFFER_SMALL = 16 * 1024, /* a head, one TLS record's worth of body */
+    BUFFER_LARGE = 64 * 1024, /* bulk transfer */
+};
+
+struct buffer {
+    char *base;
+    uint32_t start, end, capacity; /* the content is base[start..end) */
+};
+
+static inline size_t buffer_length(const struct buffer *b)
+{
+    return b->end - b->start;
+}
+
+static inline struct slice buffer_content(const struct buffer *b)
+{
+    return slice_make(b->base + b->start, buffer_length(b));
+}
+
+/* Where to append, and how much fits there without moving anything. */
+static inline char *buffer_tail(struct buffer *b)
+{
+    return b->base + b->end;
+}
+
+static inline size_t buffer_room(const struct buffer *b)
+{
+    return b->capacity - b->end;
+}
+
+/* All zeroes is an empty buffer too. */
+void buffer_init(struct buffer *b);
+
+/* Makes room for `bytes` more behind the content: gets a block (BUFFER_SMALL at least), moves the
+ * content to its front, or grows. False, nothing changed, when there is no memory. */
+bool buffer_reserve(struct buffer *b, size_t bytes);
+
+/* Says that `bytes` were written at the tail; they fit in the room. */
+void buffer_added(struct buffer *b, size_t bytes);
+
+/* Drops `bytes` from the front. The block stays. */
+void buffer_consume(struct buffer *b, size_t bytes);
+
+/* Reserves and copies. False when there is no memory. */
+bool buffer_append(struct buffer *b, struct slice bytes);
+bool buffer_append_text(struct buffer *b, const char *text);
+bool buffer_printf(struct buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Drops the content and gives the block back. */
+void buffer_clear(struct buffer *b);
+
+/* Gives the block back if nothing is in it. */
+void buffer_rest(struct buffer *b);
+
+/* Frees the calling thread's cache of blocks; a thread that used buffers calls it before it ends. */
+void buffer_cache_clear(void);
+
+#endif

@@ -1,0 +1,74 @@
+/* One generation: a route file and the certificates it names, checked whole. Immutable. */
+#ifndef CONFIG_SNAPSHOT_H
+#define CONFIG_SNAPSHOT_H
+
+#include "base/log.h"
+#include "base/refcount.h"
+#include "config/problems.h"
+#include "http/h1_parser.h"
+#include "net/address.h"
+#include "routing/route_table.h"
+#include "tls/tls_server.h"
+
+enum listen_kind { LISTEN_HTTPS, LISTEN_HTTP, LISTEN_STATUS, LISTEN_ADMIN };
+
+struct listen_spec {
+    enum listen_kind kind;
+    const char *text; /* as written */
+    struct address addresses[2];
+    int address_count;
+    bool serves_routes;  /* HTTP: "serve": "routes", else it redirects to https */
+    uint16_t https_port; /* HTTP: put into the redirect; 0: none */
+};
+
+enum access_log { ACCESS_LOG_STDOUT, ACCESS_LOG_OFF, ACCESS_LOG_FILE };
+
+struct snapshot {
+    struct refcount references;
+    uint64_t generation;  /* set when published, before any worker sees it */
+    uint64_t fingerprint; /* of the route file's meaning and the certificates' bytes: equal ones change
+                             nothing */
+    struct arena arena;   /* everything below lives here unless said otherwise */
+
+    struct listen_spec *listens;
+    unsigned listen_count;
+    bool admin_is_named; /* listen.admin was written: no default places, and it must be bound */
+
+    struct tls_server *tls; /* owned */
+    struct route_table *routes;
+    unsigned route_count;
+    struct upstream_spec **upstreams;
+    unsigned upstream_count;
+
+    struct network *trusted_proxies;
+    unsigned trusted_proxy_count;
+
+    uint64_t handshake_ms, header_ms, keepalive_ms;
+    uint64_t body_idle_ms;      /* of `defaults`: for answers that have no route */
+    struct h1_limits limits;
+    uint64_t drain_delay_ms, drain_timeout_ms;
+
+    enum access_log access_log;
+    const char *access_log_path;
+    enum log_format log_format;
+    enum log_level log_level;
+    bool log_query;
+
+    bool certs_strict;
+};
+
+/* Reads, checks and builds. NULL when `problems` has errors (a broken certificate is a warning unless
+ * `strict_certs`, or certs_strict is set; no usable certificate at all is an error when https is on).
+ * Runs the file's `tests`. The caller owns one reference. Any thread; does not touch what is served. */
+struct snapshot *snapshot_load(const char *file, bool strict_certs, struct ticket_keys *keys,
+                               struct problems *problems);
+
+struct snapshot *snapshot_ref(struct snapshot *snapshot);
+/* The last one frees it: 100,000 routes go with it, so never on a worker (see worker/). */
+void snapshot_unref(struct snapshot *snapshot);
+
+/* The route file to use when none was named: $SALLYPORT_CONFIG, ./routes/routes.json,
+ * /etc/sallyport/routes.json; NULL when there is none. Static or from the environment. */
+const char *snapshot_default_file(void);
+
+#endif

@@ -1,0 +1,62 @@
+/* Socket addresses: what operators write, what the kernel takes, and networks that hold them. */
+#ifndef NET_ADDRESS_H
+#define NET_ADDRESS_H
+
+#include "base/error.h"
+#include "base/slice.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+/* A concrete address that the kernel takes. */
+struct address {
+    socklen_t length; /* 0: none */
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+        struct sockaddr_un local;
+    } as;
+};
+
+enum { ADDRESS_TEXT_SIZE = 128 };
+
+/* "1.2.3.4:80", "[::1]:80", "unix:/path". */
+void address_format(const struct address *address, char text[ADDRESS_TEXT_SIZE]);
+/* The IP alone, no brackets, IPv4-mapped IPv6 as IPv4; "unix" for Unix sockets. */
+void address_format_ip(const struct address *address, char text[ADDRESS_TEXT_SIZE]);
+uint16_t address_port(const struct address *address);
+bool address_equal(const struct address *a, const struct address *b);
+/* An IP literal without brackets or port. */
+bool address_parse_ip(struct slice text, uint16_t port, struct address *address);
+
+/* Where a backend is, as written in the route file: a name or literal with a port, or a path. */
+enum endpoint_kind { ENDPOINT_IP, ENDPOINT_NAME, ENDPOINT_UNIX };
+
+struct endpoint {
+    enum endpoint_kind kind;
+    struct address address; /* IP and UNIX: complete */
+    char name[256];         /* NAME: lower-case, to be looked up */
+    uint16_t port;
+    /* What `"host": "backend"` puts into Host: the host as written, with the port unless it is 80. */
+    char host[300];
+};
+
+/* "host:port", "http://host[:port]", "[::1]:80", "unix:/path". */
+bool endpoint_parse(struct slice text, struct endpoint *endpoint, struct error *error);
+
+/* Where to listen: ":443" (both families), "127.0.0.1:0", "[::1]:443", "unix:/path". One or two
+ * addresses; IPv4 alone for ":port" where the machine has no IPv6. Returns how many, 0 on error. */
+int listen_address_parse(struct slice text, struct address addresses[2], struct error *error);
+
+/* A CIDR block; a bare address is a block of one. */
+struct network {
+    uint8_t bytes[16]; /* IPv4 as IPv4-mapped IPv6 */
+    uint8_t bits;      /* of 128 */
+};
+
+bool network_parse(struct slice text, struct network *network, struct error *error);
+bool network_contains(const struct network *network, const struct address *address);
+
+#endif

@@ -1,0 +1,23 @@
+/* Connecting to one of several addresses, each tried in turn, within one deadline. */
+#ifndef NET_DIALER_H
+#define NET_DIALER_H
+
+#include "net/address.h"
+#include "net/stream.h"
+
+struct dial;
+
+/* Starts to connect; `task` is woken as it goes on. `addresses` (count >= 1) are copied. The deadline
+ * covers all of them; when it runs out on one address that hangs, the answer is a timeout. */
+struct dial *dial_start(struct loop *loop, const struct address *addresses, int count,
+                        uint64_t timeout_ms, struct task *task);
+
+enum dial_failure { DIAL_REFUSED, DIAL_TIMEOUT, DIAL_NO_FDS };
+
+/* IO_WAIT; IO_OK: *stream is the caller's (a tcp_stream waking `task`); IO_ERROR: *failure says why.
+ * After anything but IO_WAIT only dial_end is left. */
+enum io dial_answer(struct dial *dial, struct stream **stream, enum dial_failure *failure);
+/* Takes it, answered or not. */
+void dial_end(struct dial *dial);
+
+#endif

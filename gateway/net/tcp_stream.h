@@ -1,0 +1,26 @@
+/* A stream over a connected, non-blocking socket (TCP or Unix).
+ *
+ * It keeps may_read and may_write: set by the watcher, cleared by a short read or EAGAIN. Asking
+ * without the flag makes no system call. The read watcher stays armed; an event that finds its flag
+ * already set stops the watcher until the next ask, so that a level-triggered watcher never spins. */
+#ifndef NET_TCP_STREAM_H
+#define NET_TCP_STREAM_H
+
+#include "net/stream.h"
+
+/* Takes `fd` (also on failure, when it is closed). `task` is woken on events. */
+struct stream *tcp_stream_new(struct loop *loop, int fd, struct task *task);
+
+/* recv straight into memory, for streams stacked on this one. *got > 0 with IO_OK. */
+enum io tcp_stream_recv(struct stream *stream, char *into, size_t room, size_t *got);
+
+/* One send of it all. IO_OK: *sent > 0 of them left. */
+enum io tcp_stream_send(struct stream *stream, struct slice bytes, size_t *sent);
+
+int tcp_stream_fd(const struct stream *stream);
+struct loop *tcp_stream_loop(const struct stream *stream);
+
+/* errno of the last IO_ERROR, 0 without one. */
+int tcp_stream_errno(const struct stream *stream);
+
+#endif

@@ -1,0 +1,59 @@
+/* One route: what a host, or a path of it, leads to. Immutable. */
+#ifndef ROUTING_ROUTE_H
+#define ROUTING_ROUTE_H
+
+#include "http/message.h"
+#include "routing/settings.h"
+#include "upstream/upstream.h"
+
+enum route_kind { ROUTE_TO, ROUTE_REDIRECT, ROUTE_RESPOND };
+
+/* One share of a split; most routes have exactly one. */
+struct route_target {
+    const struct upstream_spec *upstream;
+    uint32_t weight;
+    struct settings settings;
+};
+
+/* A redirect's text cut at its {placeholders}. */
+enum redirect_part_kind {
+    REDIRECT_TEXT,
+    REDIRECT_SCHEME,
+    REDIRECT_HOST,
+    REDIRECT_PATH,
+    REDIRECT_QUERY, /* without "?" */
+    REDIRECT_URI,   /* path and any ?query */
+};
+struct redirect_part {
+    enum redirect_part_kind kind;
+    struct slice text;
+};
+
+struct route {
+    struct slice name; /* host key, plus the path key where paths matched */
+    unsigned index;    /* 0 .. snapshot->route_count-1 */
+    enum route_kind kind;
+
+    /* ROUTE_TO */
+    struct route_target *targets;
+    unsigned target_count;
+    uint64_t total_weight;
+
+    /* ROUTE_REDIRECT and ROUTE_RESPOND */
+    int status;
+    struct redirect_part *redirect;
+    unsigned redirect_count;
+    struct http_fields respond_fields;
+    struct slice respond_body;
+    struct settings settings; /* without a backend's share */
+};
+
+/* Writes the redirect's Location for a request. */
+struct slice route_location(const struct route *route, struct arena *arena, bool is_tls,
+                            struct slice host, struct slice path, struct slice query);
+
+/* The target for the n-th request of this route on a worker: exact shares per total_weight requests,
+ * smoothly interleaved for small totals. */
+const struct route_target *route_pick_target(const struct route *route, uint64_t n);
+
+#endif

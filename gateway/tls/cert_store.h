@@ -1,0 +1,56 @@
+/* All certificates of one generation, and the choice among them for a ClientHello. Immutable. */
+#ifndef TLS_CERT_STORE_H
+#define TLS_CERT_STORE_H
+
+#include "tls/certificate.h"
+
+enum cert_source_kind { CERT_SOURCE_PATH, CERT_SOURCE_PAIR };
+
+/* One element of `certs`: a folder or PEM file, or a pair. Paths are absolute. */
+struct cert_source {
+    enum cert_source_kind kind;
+    char *path;        /* PATH; PAIR: the chain */
+    char *key;         /* PAIR */
+    unsigned position; /* the caller's: which element of `certs` this came from */
+};
+
+/* What was found broken; the rest of the store is usable all the same. */
+struct cert_problem {
+    char *file;
+    char *message;
+    unsigned position;
+};
+
+struct cert_problems {
+    struct cert_problem *list;
+    size_t count;
+};
+void cert_problems_clear(struct cert_problems *problems);
+
+struct cert_store;
+
+/* Reads every source in the layouts of interface.md, Certificates (in parallel when there are many).
+ * Never fails: what is broken goes to `problems`; a store may be empty. */
+struct cert_store *cert_store_load(const struct cert_source *sources, size_t count,
+                                   struct cert_problems *problems);
+void cert_store_free(struct cert_store *store); /* drops its references */
+
+size_t cert_store_count(const struct cert_store *store);
+const struct certificate *cert_store_at(const struct cert_store *store, size_t index);
+
+/* What a client can use. */
+struct cert_wish {
+    struct slice name; /* normalised; a host or an IP literal */
+    bool has_ecdsa_p256, has_ecdsa_p384, has_ecdsa_p521, has_rsa, has_ed25519;
+    int64_t now; /* seconds since 1970 */
+};
+
+/* Usable by the client's algorithms, then in date, then exact before wildcard, then newest notBefore,
+ * then file name; an expired one only when nothing else matches. NULL when no certificate has the name
+ * (*covered false) or none of them is usable (*covered true). Borrowed. */
+struct certificate *cert_store_choose(const struct cert_store *store, const struct cert_wish *wish,
+                                      bool *covered);
+/* Whether any certificate covers the host. */
+bool cert_store_covers(const struct cert_store *store, struct slice host);
+
+#endif

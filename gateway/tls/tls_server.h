@@ -1,0 +1,39 @@
+/* TLS termination of one generation: settings, certificates, and what a handshake needs. Immutable. */
+#ifndef TLS_TLS_SERVER_H
+#define TLS_TLS_SERVER_H
+
+#include "base/error.h"
+#include "tls/cert_store.h"
+#include "tls/ticket_keys.h"
+
+enum tls_version { TLS_1_2, TLS_1_3 };
+
+struct tls_settings {
+    enum tls_version min_version;
+    bool tickets;
+    bool reject_unknown_sni;   /* else default_name answers */
+    const char *default_name;  /* NULL: none */
+    const char *const *alpn;   /* in order of preference; spoken ones only: "http/1.1" */
+    size_t alpn_count;
+};
+
+struct tls_server;
+
+/* Mozilla Intermediate on top of `settings` (copied). Takes `store`; borrows `keys`, which outlive it. */
+struct tls_server *tls_server_new(const struct tls_settings *settings, struct cert_store *store,
+                                  struct ticket_keys *keys, struct error *error);
+/* Connections made from it live on; handshakes still in progress must have ended. */
+void tls_server_free(struct tls_server *server);
+
+const struct cert_store *tls_server_certs(const struct tls_server *server);
+
+/* The certificate for a name as the ClientHello callback would choose for a client that can do
+ * everything; `name` empty: a client without SNI. NULL: *alert is the TLS alert it would get
+ * ("unrecognized_name", "handshake_failure"). */
+struct certificate *tls_server_choose(const struct tls_server *server, struct slice name,
+                                      const char **alert);
+
+/* "BoringSSL" and what is known of its version. */
+const char *tls_library_version(void);
+
+#endif

@@ -1,0 +1,43 @@
+/* A stream that speaks TLS as a server over a tcp_stream. */
+#ifndef TLS_TLS_STREAM_H
+#define TLS_TLS_STREAM_H
+
+#include "net/stream.h"
+#include "tls/tls_server.h"
+
+/* Takes `tcp` (closed with it). `server` is borrowed until the handshake has ended. NULL: no memory,
+ * `tcp` is closed. */
+struct stream *tls_stream_new(struct tls_server *server, struct stream *tcp);
+
+/* IO_WAIT until it is done. IO_OK: the stream may be read and written. IO_EOF: the peer left before it
+ * sent a byte. IO_ERROR: see tls_stream_failure; an alert, if one is due, has been sent. */
+enum io tls_stream_handshake(struct stream *stream);
+
+enum tls_failure {
+    TLS_FAILURE_NONE,
+    TLS_FAILURE_PLAINTEXT_HTTP, /* the first bytes are an HTTP request: nothing was answered; the tcp
+                                   stream below is in tls_stream_below and may get a plaintext 400 */
+    TLS_FAILURE_GARBAGE,        /* not TLS */
+    TLS_FAILURE_UNKNOWN_NAME,
+    TLS_FAILURE_NO_COMMON,      /* version, cipher, curve, ALPN */
+    TLS_FAILURE_PEER,           /* its alert, or it left in the middle */
+};
+enum tls_failure tls_stream_failure(const struct stream *stream);
+/* A short text for the debug log. */
+const char *tls_stream_failure_text(const struct stream *stream);
+struct stream *tls_stream_below(struct stream *stream);
+
+/* What the handshake agreed on; static or owned by the stream. */
+struct tls_info {
+    const char *version; /* "TLSv1.3" */
+    const char *cipher;  /* IANA name */
+    const char *group;   /* "X25519", NULL when resumed without one */
+    struct slice sni;    /* normalised, empty without */
+    struct slice alpn;   /* empty without */
+    bool is_resumed;
+    bool got_default; /* the certificate is default_cert, chosen for want of a match */
+    struct certificate *certificate; /* held by the stream as long as it lives */
+};
+void tls_stream_info(const struct stream *stream, struct tls_info *info);
+
+#endif

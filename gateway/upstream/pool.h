@@ -1,0 +1,88 @@
+/* One worker's connections to the servers of one upstream: choice, reuse, dialing.
+ *
+ * Lives in its worker, keyed by the upstream's name, and survives generations: servers are matched by
+ * name, new ones added, absent ones retired (their idle connections closed, busy ones not returned). */
+#ifndef UPSTREAM_POOL_H
+#define UPSTREAM_POOL_H
+
+#include "base/metric.h"
+#include "http/h1_connection.h"
+#include "net/dialer.h"
+#include "net/resolver.h"
+#include "upstream/upstream.h"
+
+struct pool;
+struct pool_wait;
+struct upstream_connection;
+
+/* What every pool of a worker uses; borrowed. */
+struct pool_env {
+    struct loop *loop;
+    struct resolver *resolver;
+    struct metrics *metrics;
+    const struct h1_limits *response_limits;
+    unsigned worker; /* its number: where the round robin starts */
+};
+
+struct pool *pool_new(const struct pool_env *env, const struct upstream_spec *spec);
+/* Follows a new generation's spec, which the pool copies what it needs from. */
+void pool_follow(struct pool *pool, const struct upstream_spec *spec);
+/* Closes what is idle; connections and waits still out must have ended. */
+void pool_free(struct pool *pool);
+
+/* Connections out and waits; 0: pool_free is allowed. */
+unsigned pool_in_use(const struct pool *pool);
+/* Closes the idle ones: draining. */
+void pool_close_idle(struct pool *pool);
+
+enum pool_failure {
+    POOL_NO_SERVER,      /* none that may get anything: 503 */
+    POOL_CONNECT_FAILED, /* 502 */
+    POOL_CONNECT_TIMEOUT /* 504 */
+};
+
+struct pool_ask {
+    uint64_t connect_timeout_ms;
+    bool fresh;  /* no idle connection: a retry after a stale one */
+    bool is_idempotent;
+    struct slice avoid; /* a server (its name) that just failed this request; empty: none */
+};
+
+/* Asks for a connection: chooses a server (weighted round robin, exact per cycle; backups when no
+ * primary is usable; one that lately failed to connect is skipped for a moment unless all have), takes
+ * its newest idle connection or dials, going on to the next server when one cannot be connected to.
+ * `task` is woken. */
+struct pool_wait *pool_ask(struct pool *pool, const struct pool_ask *ask, struct task *task);
+/* IO_WAIT; IO_OK: *connection is the caller's; IO_ERROR: *failure. *server is the name of the last one
+ * tried (empty if none), *attempts how many connections were tried. */
+enum io pool_answer(struct pool_wait *wait, struct upstream_connection **connection,
+                    enum pool_failure *failure, struct slice *server, unsigned *attempts);
+/* Takes the wait, answered or not; a connection in the making goes on and becomes idle. */
+void pool_wait_end(struct pool_wait *wait);
+
+/* The connection's http_stream for one request; `task` is woken for it. */
+struct http_stream *upstream_connection_begin(struct upstream_connection *connection,
+                                              struct task *task);
+bool upstream_connection_is_reused(const struct upstream_connection *connection);
+struct slice upstream_connection_server(const struct upstream_connection *connection);
+/* What `"host": "backend"` puts into Host. */
+struct slice upstream_connection_host(const struct upstream_connection *connection);
+/* Takes it, after its http_stream was ended: keeps it idle if its h1 state allows and the pool has
+ * room, else closes it. An idle connection that says anything or closes is discarded. It is also
+ * closed before the backend would: `Keep-Alive: timeout=N` less a second, else 4 s. */
+void upstream_connection_give_back(struct upstream_connection *connection);
+/* The server accepted the connection but gave no proper answer. Counts; does not take it. */
+void upstream_connection_failed(struct upstream_connection *connection);
+
+/* For /status. */
+struct pool_server_status {
+    struct slice name;
+    unsigned weight, idle, busy;
+    bool is_backup, is_skipped;
+    uint64_t requests, connect_failures;
+};
+unsigned pool_server_count(const struct pool *pool);
+void pool_server_status(const struct pool *pool, unsigned index, struct pool_server_status *status);
+struct slice pool_name(const struct pool *pool);
+
+#endif

@@ -1,0 +1,74 @@
+/* One thread with one loop: its listeners, sessions, pools, and its pin of the current generation.
+ *
+ * Everything here is called by the control thread; the worker works it off on its own thread and
+ * answers by posts to the control loop. RUNNING -> DRAINING -> STOPPED. */
+#ifndef WORKER_WORKER_H
+#define WORKER_WORKER_H
+
+#include "base/line_ring.h"
+#include "base/metric.h"
+#include "config/snapshot.h"
+#include "net/loop.h"
+#include "net/resolver.h"
+#include "upstream/pool.h"
+
+struct worker;
+
+struct worker_options {
+    unsigned number; /* from 0 */
+    struct loop *control;
+    struct resolver *resolver;
+    struct line_ring *access_log; /* borrowed; this worker is its producer */
+};
+
+/* A listening address as the worker sees it: `id` names it for as long as it is open. Only https and
+ * http listeners go to workers. */
+struct worker_listen {
+    unsigned id;
+    int fd; /* a socket of this worker's own, which it takes; -1: it has one under this id already */
+    const struct listen_spec *spec; /* in the new snapshot */
+};
+
+/* A generation on its way to one worker. Kept alive by the caller until `acknowledged` has run. */
+struct worker_change {
+    struct snapshot *snapshot;      /* the worker takes a reference of its own */
+    struct worker_listen *listens;  /* all there are now; ids that are missing are closed */
+    unsigned listen_count;
+    struct post deliver;      /* the worker's */
+    struct post acknowledged; /* the caller's: run on the control loop once the worker runs it */
+    struct worker *worker;    /* the worker's */
+};
+
+/* Starts the thread; it serves once the first change was published. */
+struct worker *worker_start(const struct worker_options *options, struct error *error);
+void worker_publish(struct worker *worker, struct worker_change *change);
+
+/* Accept queues are emptied, listeners closed, idle connections closed, the rest finishes; `drained` is
+ * posted to the control loop when the last connection is gone. Once. */
+void worker_drain(struct worker *worker, struct post *drained);
+/* While draining: cuts what is left; `drained` follows. */
+void worker_cut(struct worker *worker);
+/* After `drained`: ends the thread, joins it, frees everything. */
+void worker_stop(struct worker *worker);
+
+const struct metrics *worker_metrics(const struct worker *worker);
+
+/* What /status wants to know of a worker's pools. */
+struct worker_report {
+    struct pool_report {
+        char *backend;
+        struct pool_server_status *servers; /* names are copies in `names` */
+        unsigned count;
+    } * pools;
+    unsigned count;
+    struct arena arena; /* holds all of the above */
+    uint64_t generation;
+    struct post deliver; /* the worker's */
+    struct post ready;   /* the caller's */
+    struct worker *worker;
+};
+/* Fills it on the worker's thread, then posts `ready` to the control loop. The caller keeps `report`
+ * until then and clears its arena after. */
+void worker_ask_report(struct worker *worker, struct worker_report *report);
+
+#endif
