@@ -26,7 +26,8 @@ struct http_stream_ops {
      * it and if nothing of the response was written, sends 100 Continue. */
     enum io (*read_body)(struct http_stream *, struct slice *piece);
     void (*consume_body)(struct http_stream *, size_t bytes);
-    /* Takes the head (copied out before it returns). head->framing and content_length say what body
+    /* Takes the head (copied out before it returns). To a backend head->authority is what Host says
+     * (fields hold none). head->framing and content_length say what body
      * follows, BODY_CHUNKED standing for "unknown length": the codec picks what its peer understands.
      * BODY_NONE ends the message. May hold bytes back until write_body or flush. */
     enum io (*write_head)(struct http_stream *, const struct http_head *head);

@@ -113,7 +113,8 @@ struct http_head {
     enum body_framing framing;
     uint64_t content_length; /* BODY_LENGTH; for a response to HEAD or a 304 the length announced */
     bool has_content_length;
-    bool keeps_connection; /* the sender would go on using the connection */
+    bool keeps_connection; /* read: the sender would go on using the connection. Written to a client:
+                              false makes this the connection's last response */
     struct slice upgrade;  /* Upgrade's value if Connection names it, else empty; h2c never */
 };
 

@@ -43,8 +43,8 @@ enum pool_failure {
 
 struct pool_ask {
     uint64_t connect_timeout_ms;
-    bool fresh;  /* no idle connection: a retry after a stale one */
-    bool is_idempotent;
+    unsigned max_tries; /* connections tried at most, over all servers; at least 1 */
+    bool fresh;         /* no idle connection: a retry after a stale one */
     struct slice avoid; /* a server (its name) that just failed this request; empty: none */
 };
 

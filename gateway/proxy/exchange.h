@@ -1,0 +1,22 @@
+/* One request and its response, from the client's first byte to the last one delivered. */
+#ifndef PROXY_EXCHANGE_H
+#define PROXY_EXCHANGE_H
+
+#include "http/http_stream.h"
+#include "proxy/client.h"
+#include "proxy/proxy_env.h"
+
+struct exchange;
+
+/* Starts on a client's stream, which it takes. When it is over it clears *slot and wakes `done`.
+ * `client` is borrowed and outlives it. */
+void exchange_start(struct proxy_env *env, const struct client *client,
+                    struct http_stream *stream, struct task *done, struct exchange **slot);
+
+/* Cuts it now, whatever it is doing: the worker ends. */
+void exchange_cut(struct exchange *exchange);
+
+/* Frees the recycled ones: at the worker's end. */
+void exchange_free_spares(struct proxy_env *env);
+
+#endif

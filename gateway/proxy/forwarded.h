@@ -1,0 +1,23 @@
+/* Who asks: client address, request id, and the fields that tell backends (interface.md, Requests). */
+#ifndef PROXY_FORWARDED_H
+#define PROXY_FORWARDED_H
+
+#include "proxy/client.h"
+#include "proxy/proxy_env.h"
+
+struct origin_facts {
+    struct slice client_ip;  /* the rightmost untrusted address */
+    struct slice request_id; /* kept from a trusted peer, or made */
+};
+
+/* Reads, before fields are changed. Texts live in `arena` or in `client`. */
+void forwarded_facts(struct proxy_env *env, const struct snapshot *snapshot,
+                     const struct client *client, struct arena *arena,
+                     const struct http_fields *fields, struct origin_facts *facts);
+
+/* Rewrites `fields` for the backend: forwarding fields of an untrusted peer removed, ours set. */
+void forwarded_rewrite(const struct snapshot *snapshot, const struct client *client,
+                       struct arena *arena, const struct http_head *request,
+                       const struct origin_facts *facts, struct http_fields *fields);
+
+#endif

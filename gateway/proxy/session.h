@@ -1,0 +1,19 @@
+/* An accepted socket to its end: handshake, then one exchange after the other. */
+#ifndef PROXY_SESSION_H
+#define PROXY_SESSION_H
+
+#include "net/listener.h"
+#include "proxy/proxy_env.h"
+
+struct session;
+
+/* Takes the socket. */
+void session_start(struct proxy_env *env, const struct listen_spec *listen,
+                   const struct accepted *accepted);
+
+/* env->is_draining was set: closes what is idle, lets the rest finish. */
+void sessions_drain(struct proxy_env *env);
+/* Cuts them all. */
+void sessions_cut(struct proxy_env *env);
+
+#endif
