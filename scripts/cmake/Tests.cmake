@@ -2,7 +2,8 @@
 #
 #   tests/unit/**/test_*.c     each a Criterion program, linked to the gateway's library
 #   tests/e2e/test_*.c         each a Criterion program that drives the built gateway; never linked
-#                              to the gateway's library or BoringSSL (libcurl brings OpenSSL)
+#                              to the gateway's library or BoringSSL (libcurl brings OpenSSL);
+#                              test_heavy_*.c runs alone, and not in the TSan round
 #   tests/fuzz/fuzz_*.c        each a libFuzzer program under the preset `fuzz`; elsewhere a program
 #                              that replays tests/fuzz/corpus/NAME/*
 #   tests/support/*.c          what unit tests share; tests/e2e/harness/*.c what end-to-end tests share
@@ -139,7 +140,12 @@ if(TARGET sallyport AND NOT SALLYPORT_SANITIZE STREQUAL "fuzz")
       endforeach()
     endif()
     add_test(NAME ${name} COMMAND ${target} -j1 WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
-    set_test_properties(${name} e2e 300)
+    if(name MATCHES "/test_heavy_")
+      set_test_properties(${name} "e2e;heavy" 900)
+      set_tests_properties(${name} PROPERTIES RUN_SERIAL ON)
+    else()
+      set_test_properties(${name} e2e 300)
+    endif()
   endforeach()
 endif()
 
