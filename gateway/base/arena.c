@@ -1,0 +1,144 @@
+#include "base/arena.h"
+
+#include "base/check.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    BLOCK_USUAL = 4096, /* with its head: holds a typical request */
+    BLOCK_OWN = 1024,   /* what is larger and does not fit gets a block of its own */
+    ALIGNMENT = _Alignof(max_align_t),
+};
+
+struct arena_block {
+    struct arena_block *older;
+    size_t size; /* of `bytes` */
+    _Alignas(max_align_t) char bytes[];
+};
+
+static const size_t usual_bytes = BLOCK_USUAL - sizeof(struct arena_block);
+
+void arena_init(struct arena *arena)
+{
+    *arena = (struct arena){0};
+}
+
+static struct arena_block *block_new(size_t size)
+{
+    struct arena_block *block = memory_resize(NULL, sizeof(*block) + size);
+    block->size = size;
+    return block;
+}
+
+static void use_block(struct arena *arena, struct arena_block *block)
+{
+    arena->newest = block;
+    arena->next = block->bytes;
+    arena->limit = block->bytes + block->size;
+}
+
+/* A block for one large piece goes behind the newest, whose rest stays in use. */
+static char *take_own_block(struct arena *arena, size_t bytes)
+{
+    struct arena_block *block = block_new(bytes);
+    if (arena->newest == NULL) {
+        block->older = NULL;
+        use_block(arena, block);
+        arena->next = arena->limit;
+    } else {
+        block->older = arena->newest->older;
+        arena->newest->older = block;
+    }
+    return block->bytes;
+}
+
+static char *take(struct arena *arena, size_t bytes, size_t alignment)
+{
+    assert(bytes < SIZE_MAX / 2);
+    arena->total_bytes += bytes;
+    size_t gap = -(uintptr_t)arena->next & (alignment - 1);
+    size_t room = (size_t)(arena->limit - arena->next);
+    if (arena->newest == NULL || gap + bytes > room) {
+        if (bytes > BLOCK_OWN)
+            return take_own_block(arena, bytes);
+        struct arena_block *block = block_new(usual_bytes);
+        block->older = arena->newest;
+        use_block(arena, block);
+        gap = 0;
+    }
+    char *taken = arena->next + gap;
+    arena->next = taken + bytes;
+    return taken;
+}
+
+void *arena_alloc(struct arena *arena, size_t bytes)
+{
+    return memset(take(arena, bytes, ALIGNMENT), 0, bytes);
+}
+
+char *arena_bytes(struct arena *arena, size_t bytes)
+{
+    return take(arena, bytes, 1);
+}
+
+struct slice arena_copy(struct arena *arena, struct slice bytes)
+{
+    if (bytes.len == 0)
+        return slice_make("", 0);
+    return slice_make(memcpy(arena_bytes(arena, bytes.len), bytes.at, bytes.len), bytes.len);
+}
+
+char *arena_text(struct arena *arena, struct slice bytes)
+{
+    char *text = arena_bytes(arena, bytes.len + 1);
+    slice_copy_text(bytes, text, bytes.len + 1);
+    return text;
+}
+
+struct slice arena_printf(struct arena *arena, const char *format, ...)
+{
+    va_list arguments, again;
+    va_start(arguments, format);
+    va_copy(again, arguments);
+    char counted[1];
+    int length = vsnprintf(counted, sizeof(counted), format, arguments);
+    assert(length >= 0);
+    char *text = arena_bytes(arena, (size_t)length + 1);
+    vsnprintf(text, (size_t)length + 1, format, again);
+    va_end(again);
+    va_end(arguments);
+    return slice_make(text, (size_t)length);
+}
+
+static void free_blocks(struct arena_block *block)
+{
+    while (block != NULL) {
+        struct arena_block *older = block->older;
+        free(block);
+        block = older;
+    }
+}
+
+void arena_reset(struct arena *arena)
+{
+    struct arena_block **link = &arena->newest;
+    while (*link != NULL && (*link)->size != usual_bytes)
+        link = &(*link)->older;
+    struct arena_block *kept = *link;
+    if (kept != NULL) {
+        *link = kept->older;
+        kept->older = NULL;
+    }
+    free_blocks(arena->newest);
+    arena_init(arena);
+    if (kept != NULL)
+        use_block(arena, kept);
+}
+
+void arena_clear(struct arena *arena)
+{
+    free_blocks(arena->newest);
+    arena_init(arena);
+}

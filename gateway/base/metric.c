@@ -1,0 +1,38 @@
+#include "base/metric.h"
+
+#include "base/check.h"
+
+static const char *const names[METRIC_COUNT] = {
+    [METRIC_CONNECTIONS_ACCEPTED] = "connections_accepted",
+    [METRIC_CONNECTIONS_OPEN] = "connections_open",
+    [METRIC_CONNECTIONS_HANDSHAKING] = "connections_handshaking",
+    [METRIC_CONNECTIONS_IDLE] = "connections_idle",
+    [METRIC_HANDSHAKES_DONE] = "handshakes_done",
+    [METRIC_HANDSHAKES_RESUMED] = "handshakes_resumed",
+    [METRIC_HANDSHAKES_FAILED] = "handshakes_failed",
+    [METRIC_PLAINTEXT_ON_TLS] = "plaintext_on_tls",
+    [METRIC_REQUESTS] = "requests",
+    [METRIC_REQUESTS_IN_FLIGHT] = "requests_in_flight",
+    [METRIC_RESPONSES_1XX] = "responses_1xx",
+    [METRIC_RESPONSES_2XX] = "responses_2xx",
+    [METRIC_RESPONSES_3XX] = "responses_3xx",
+    [METRIC_RESPONSES_4XX] = "responses_4xx",
+    [METRIC_RESPONSES_5XX] = "responses_5xx",
+    [METRIC_BAD_REQUESTS] = "bad_requests",
+    [METRIC_CLIENT_GONE] = "client_gone",
+    [METRIC_TUNNELS] = "tunnels",
+    [METRIC_BYTES_IN] = "bytes_in",
+    [METRIC_BYTES_OUT] = "bytes_out",
+    [METRIC_UPSTREAM_CONNECTS] = "upstream_connects",
+    [METRIC_UPSTREAM_CONNECT_FAILURES] = "upstream_connect_failures",
+    [METRIC_UPSTREAM_REUSED] = "upstream_reused",
+    [METRIC_UPSTREAM_RETRIES] = "upstream_retries",
+    [METRIC_ACCEPT_PAUSED] = "accept_paused",
+    [METRIC_LOG_DROPPED] = "log_dropped",
+};
+
+const char *metric_name(enum metric which)
+{
+    assert((unsigned)which < METRIC_COUNT && names[which] != NULL);
+    return names[which];
+}
