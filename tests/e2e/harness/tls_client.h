@@ -1,0 +1,79 @@
+/* A raw client: a TLS (or plain) connection to the gateway on which a test writes what bytes it
+ * likes. */
+#ifndef E2E_TLS_CLIENT_H
+#define E2E_TLS_CLIENT_H
+
+#include "gateway_process.h"
+#include "http_message.h"
+#include "test_certs.h"
+
+#include <openssl/ssl.h>
+
+struct client_options {
+    const char *sni;  /* NULL: none is sent */
+    const char *alpn; /* "http/1.1,h2"; NULL: none is sent */
+    int min_version;  /* TLS1_2_VERSION ...; 0: OpenSSL's own */
+    int max_version;
+    const char *ciphers; /* of TLS 1.2 */
+    const char *suites;  /* of TLS 1.3 */
+    const char *groups;
+    const char *sigalgs;
+    SSL_SESSION *session; /* to resume */
+    bool wants_ocsp;
+    bool verifies;         /* against the test CA and the SNI name */
+    bool has_small_window; /* so that the gateway soon has to wait for us */
+};
+
+struct client {
+    struct wire wire;
+    bool is_connected; /* the handshake succeeded */
+    int alert;         /* the alert that refused it, 0 for none */
+    SSL_CTX *context;
+    SSL_SESSION *session; /* the newest ticket seen */
+};
+
+/* Clients live until the test ends; client_close ends one earlier. All of these fail the test when
+ * they cannot. */
+struct client *client_open(struct gateway *gateway, const char *sni);
+struct client *client_open_with(const char *address, const struct client_options *options);
+struct client *client_open_plain(const char *address);
+/* Whatever happens: look at is_connected and alert. NULL when the connection itself was refused. */
+struct client *client_try(const char *address, const struct client_options *options);
+void client_close(struct client *client);
+
+/* printf and write; the bytes in one piece; the bytes one by one, each in a record of its own. */
+void client_send(struct client *client, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void client_send_bytes(struct client *client, const void *bytes, size_t length);
+void client_send_slowly(struct client *client, const char *bytes);
+
+/* Reads the next response, 1xx too, to a GET or to the method; fails the test when its head does
+ * not come. */
+struct message *client_response(struct client *client);
+struct message *client_response_to(struct client *client, const char *method);
+/* Only its head; the body is read with message_read_body or left. */
+struct message *client_response_head(struct client *client);
+/* Reads until the connection ends, throwing away; how it ended. */
+enum wire_end client_read_to_end(struct client *client);
+/* Fails the test unless the gateway ends the connection in order and says nothing more. */
+void client_expect_end(struct client *client);
+
+/* GET path with that Host, in order; its response. */
+struct message *client_get(struct client *client, const char *host, const char *path);
+/* One connection (SNI: the host), one GET, one response. */
+struct message *fetch(struct gateway *gateway, const char *host, const char *path);
+
+/* Fails the test, showing head and body, unless the status is this one and the body is whole. */
+void expect_status(const struct message *response, int status);
+/* The same, and the reason word stands in the body. */
+void expect_refusal(const struct message *response, int status, const char *reason);
+/* 200, and the body begins with the origin's name (origin_tell). */
+void expect_from(const struct message *response, const char *origin_name);
+void expect_field(const struct message *message, const char *name, const char *value);
+void expect_no_field(const struct message *message, const char *name);
+void expect_body(const struct message *message, const char *body);
+
+/* The certificate the gateway presented; owned by the client. */
+X509 *client_peer(struct client *client);
+
+#endif
