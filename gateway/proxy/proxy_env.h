@@ -24,6 +24,7 @@ struct proxy_env {
     struct line_ring *access_log;
     struct buffer log_line; /* scratch of the access log */
     struct pin *pin;        /* the newest generation; NULL before the first */
+    struct h1_limits limits; /* of the newest generation; connections borrow them */
     bool is_draining;
     struct list sessions; /* all of them, by session's own node */
     unsigned session_count;

@@ -1,0 +1,382 @@
+#include "proxy/exchange.h"
+
+#include "proxy/access_log.h"
+#include "proxy/exchange_state.h"
+
+#include <stdlib.h>
+
+enum {
+    STEPS_A_TURN = 64,
+    SPARES_MAX = 256,
+    DISCARD_MAX = 64 * 1024, /* of an unwanted request body, to keep the connection */
+};
+
+void exchange_enter(struct exchange *x, enum exchange_state state)
+{
+    x->state = state;
+}
+
+void exchange_await(struct exchange *x, enum exchange_wait wait, uint64_t after_ms)
+{
+    if (wait == x->wait && !x->moved_on)
+        return;
+    x->wait = wait;
+    x->moved_on = false;
+    deadline_set(x->env->loop, &x->deadline, after_ms);
+}
+
+void exchange_release_backend(struct exchange *x, enum http_end end)
+{
+    if (x->pool_wait != NULL)
+        pool_wait_end(x->pool_wait);
+    x->pool_wait = NULL;
+    if (x->connection == NULL)
+        return;
+    x->backend_stream->ops->end(x->backend_stream, end);
+    upstream_connection_give_back(x->connection);
+    x->backend_stream = NULL;
+    x->connection = NULL;
+}
+
+static bool blames_backend(enum http_reason reason)
+{
+    return reason == REASON_BACKEND_RESET || reason == REASON_BACKEND_BAD_RESPONSE ||
+           reason == REASON_BACKEND_TIMEOUT || reason == REASON_BACKEND_IDLE;
+}
+
+enum step exchange_fail(struct exchange *x, enum http_reason reason)
+{
+    if (x->connection != NULL && blames_backend(reason))
+        upstream_connection_failed(x->connection);
+    exchange_release_backend(x, HTTP_END_ABORT);
+    x->reason = reason;
+    if (!x->has_begun && reason != REASON_CLIENT_CLOSED) {
+        own_answer_verdict(x->env, &x->arena, x->has_request ? &x->request : NULL, reason,
+                           x->facts.request_id, &x->answer);
+        return exchange_answer(x);
+    }
+    if (!x->has_begun)
+        x->status = http_reason_status(reason);
+    if (reason == REASON_CLIENT_CLOSED)
+        metric_add(x->env->metrics, METRIC_CLIENT_GONE, 1);
+    x->ending = HTTP_END_ABORT;
+    exchange_enter(x, FINISH);
+    return STEP_AGAIN;
+}
+
+/* --- the gateway's own answers ------------------------------------------------------------------- */
+
+/* Reads a small body that nobody wants, if it is here already, so that the connection may be kept.
+ * True when the request is complete. */
+static bool discard_request_body(struct exchange *x)
+{
+    struct http_stream *client = x->client_stream;
+    struct slice piece;
+
+    if (!x->has_request)
+        return false;
+    if (x->request.framing == BODY_NONE || x->up.state == PUMP_DONE)
+        return true;
+    if (x->request.expects_continue || x->request.content_length > DISCARD_MAX ||
+        x->up.state == PUMP_READ_FAILED)
+        return false;
+    for (size_t dropped = 0; dropped < DISCARD_MAX; dropped += piece.len) {
+        enum io io = client->ops->read_body(client, &piece);
+        if (io != IO_OK)
+            return io == IO_EOF;
+        client->ops->consume_body(client, piece.len);
+    }
+    return false;
+}
+
+enum step exchange_answer(struct exchange *x)
+{
+    x->status = x->answer.head.status;
+    x->answer.head.keeps_connection = discard_request_body(x);
+    x->answer_sent = 0;
+    x->answer_head_sent = false;
+    x->wait = WAIT_NOTHING;
+    deadline_clear(&x->deadline);
+    exchange_enter(x, ANSWER);
+    return STEP_AGAIN;
+}
+
+static uint64_t body_idle_ms(const struct exchange *x)
+{
+    return x->settings != NULL ? x->settings->body_idle_ms : x->pin->snapshot->body_idle_ms;
+}
+
+static enum step write_answer(struct exchange *x)
+{
+    struct http_stream *client = x->client_stream;
+    bool is_to_head = x->has_request && x->request.method == METHOD_HEAD;
+    enum io io = IO_OK;
+
+    if (!x->answer_head_sent) {
+        io = client->ops->write_head(client, &x->answer.head);
+        if (io == IO_OK)
+            x->answer_head_sent = x->has_begun = true;
+    }
+    while (io == IO_OK && !is_to_head && x->answer.head.framing != BODY_NONE) {
+        struct slice rest = slice_skip(x->answer.body, x->answer_sent);
+        size_t taken = 0;
+        io = client->ops->write_body(client, rest, true, &taken);
+        x->answer_sent += taken;
+        x->moved_on |= taken > 0;
+        if (io == IO_OK && taken == rest.len)
+            break;
+    }
+    if (io == IO_WAIT) {
+        exchange_await(x, WAIT_CLIENT_TAKES, body_idle_ms(x));
+        client->ops->flush(client);
+        return STEP_WAIT;
+    }
+    if (io != IO_OK)
+        return exchange_fail(x, REASON_CLIENT_CLOSED);
+    exchange_enter(x, DELIVER);
+    return STEP_AGAIN;
+}
+
+static enum step deliver(struct exchange *x)
+{
+    switch (x->client_stream->ops->flush(x->client_stream)) {
+    case IO_OK:
+        exchange_enter(x, FINISH);
+        return STEP_AGAIN;
+    case IO_WAIT:
+        exchange_await(x, WAIT_CLIENT_TAKES, body_idle_ms(x));
+        return STEP_WAIT;
+    default:
+        x->has_begun = true;
+        return exchange_fail(x, REASON_CLIENT_CLOSED);
+    }
+}
+
+/* --- beginning and end --------------------------------------------------------------------------- */
+
+static void count_response(struct exchange *x)
+{
+    struct metrics *metrics = x->env->metrics;
+
+    metric_add(metrics, METRIC_REQUESTS, 1);
+    if (x->status >= 200 && x->status < 600)
+        metric_add(metrics, METRIC_RESPONSES_1XX + (unsigned)(x->status / 100 - 1), 1);
+    metric_add(metrics, METRIC_BYTES_IN, (int64_t)x->client_stream->bytes_read);
+    metric_add(metrics, METRIC_BYTES_OUT, (int64_t)x->client_stream->bytes_written);
+}
+
+static void write_log(struct exchange *x)
+{
+    struct access_record record = {
+        .client = x->client,
+        .snapshot = x->pin->snapshot,
+        .request = x->has_request ? &x->request : NULL,
+        .client_ip = x->facts.client_ip.len > 0 ? x->facts.client_ip : slice_of(x->client->peer_ip),
+        .request_id = x->facts.request_id,
+        .route = x->route != NULL ? x->route->name : slice_make(NULL, 0),
+        .backend = x->upstream != NULL ? x->upstream->name : slice_make(NULL, 0),
+        .server = x->server,
+        .status = x->status,
+        .reason = x->reason,
+        .bytes_in = x->client_stream->bytes_read,
+        .bytes_out = x->client_stream->bytes_written,
+        .duration_us = loop_now_us(x->env->loop) - x->started_us,
+        .upstream_us = x->upstream_us,
+        .has_upstream_time = x->has_upstream_time,
+        .attempts = x->attempts,
+    };
+
+    access_log_write(x->env, &record);
+}
+
+static void recycle(void *owner)
+{
+    struct exchange *x = owner;
+    struct proxy_env *env = x->env;
+
+    if (env->spare_count >= SPARES_MAX) {
+        arena_clear(&x->arena);
+        free(x);
+        return;
+    }
+    arena_reset(&x->arena);
+    x->next_spare = env->spare_exchanges;
+    env->spare_exchanges = x;
+    env->spare_count++;
+}
+
+void exchange_free_spares(struct proxy_env *env)
+{
+    while (env->spare_exchanges != NULL) {
+        struct exchange *x = env->spare_exchanges;
+        env->spare_exchanges = x->next_spare;
+        arena_clear(&x->arena);
+        free(x);
+    }
+    env->spare_count = 0;
+}
+
+/* `status` 0: the client left before it had asked for anything; nothing to log. */
+static enum step finish(struct exchange *x)
+{
+    struct proxy_env *env = x->env;
+
+    exchange_release_backend(x, HTTP_END_ABORT);
+    if (x->status != 0) {
+        count_response(x);
+        write_log(x);
+    }
+    if (x->is_tunnel)
+        metric_add(env->metrics, METRIC_TUNNELS, -1);
+    metric_add(env->metrics, METRIC_REQUESTS_IN_FLIGHT, -1);
+    x->client_stream->ops->end(x->client_stream, x->ending);
+    deadline_clear(&x->deadline);
+    *x->slot = NULL;
+    loop_wake(env->loop, x->done);
+    pin_drop(env, x->pin);
+    loop_bury(env->loop, &x->task, recycle);
+    return STEP_GONE;
+}
+
+static enum step read_request_head(struct exchange *x)
+{
+    struct http_stream *client = x->client_stream;
+
+    switch (client->ops->read_head(client, &x->arena, &x->request)) {
+    case IO_OK:
+        x->has_request = true;
+        x->awaits_continue = x->request.expects_continue && x->request.framing != BODY_NONE;
+        exchange_enter(x, CHOOSE_ROUTE);
+        return STEP_AGAIN;
+    case IO_WAIT:
+        exchange_await(x, WAIT_CLIENT_HEAD, x->pin->snapshot->header_ms);
+        return STEP_WAIT;
+    default:
+        if (client->reason != REASON_NONE && client->reason != REASON_CLIENT_CLOSED) {
+            metric_add(x->env->metrics, METRIC_BAD_REQUESTS, 1);
+            forwarded_facts(x->env, x->pin->snapshot, x->client, &x->arena,
+                            &(struct http_fields){0}, &x->facts);
+            return exchange_fail(x, client->reason);
+        }
+        x->ending = HTTP_END_ABORT;
+        exchange_enter(x, FINISH);
+        return STEP_AGAIN;
+    }
+}
+
+/* --- the runner ---------------------------------------------------------------------------------- */
+
+static enum step run_out_of_time(struct exchange *x)
+{
+    enum exchange_wait wait = x->wait;
+
+    x->wait = WAIT_NOTHING;
+    deadline_clear(&x->deadline);
+    switch (wait) {
+    case WAIT_CLIENT_HEAD:
+        forwarded_facts(x->env, x->pin->snapshot, x->client, &x->arena, &(struct http_fields){0},
+                        &x->facts);
+        return exchange_fail(x, REASON_HEADER_TIMEOUT);
+    case WAIT_CLIENT_TAKES:
+        x->has_begun = true; /* nothing that we could write would be taken either */
+        return exchange_fail(x, REASON_BODY_TIMEOUT);
+    case WAIT_CLIENT_SENDS:
+        return exchange_fail(x, REASON_BODY_TIMEOUT);
+    case WAIT_CONTINUE:
+        x->awaits_continue = false;
+        return STEP_AGAIN;
+    case WAIT_FIRST_BYTE:
+        return exchange_fail(x, REASON_BACKEND_TIMEOUT);
+    case WAIT_BACKEND_TAKES:
+    case WAIT_BACKEND_SENDS:
+        return exchange_fail(x, REASON_BACKEND_IDLE);
+    case WAIT_TUNNEL:
+        return exchange_fail(x, REASON_TUNNEL_IDLE);
+    case WAIT_NOTHING:
+        break;
+    }
+    return STEP_AGAIN;
+}
+
+static enum step take_step(struct exchange *x)
+{
+    switch (x->state) {
+    case READ_HEAD:
+        return read_request_head(x);
+    case CHOOSE_ROUTE:
+        return exchange_choose_route(x);
+    case TAKE_UPSTREAM:
+        return exchange_take_upstream(x);
+    case SEND_HEAD:
+        return exchange_send_head(x);
+    case AWAIT_REPLY:
+        return exchange_await_reply(x);
+    case RELAY:
+        return exchange_relay(x);
+    case ANSWER:
+        return write_answer(x);
+    case DELIVER:
+        return deliver(x);
+    case FINISH:
+        return finish(x);
+    }
+    assert(!"a state without a step");
+    return STEP_GONE;
+}
+
+static void run_exchange(void *owner)
+{
+    struct exchange *x = owner;
+    enum step step = STEP_AGAIN;
+
+    if (deadline_passed(x->env->loop, &x->deadline))
+        step = run_out_of_time(x);
+    for (int i = 0; step == STEP_AGAIN && i < STEPS_A_TURN; i++)
+        step = take_step(x);
+    if (step == STEP_AGAIN || step == STEP_YIELD)
+        loop_wake(x->env->loop, &x->task);
+}
+
+static struct exchange *take_spare(struct proxy_env *env)
+{
+    struct exchange *x = env->spare_exchanges;
+    struct arena arena;
+
+    if (x == NULL)
+        return memory_new(sizeof(*x));
+    env->spare_exchanges = x->next_spare;
+    env->spare_count--;
+    arena = x->arena;
+    *x = (struct exchange){.arena = arena};
+    return x;
+}
+
+void exchange_start(struct proxy_env *env, const struct client *client,
+                    struct http_stream *stream, struct task *done, struct exchange **slot)
+{
+    struct exchange *x = take_spare(env);
+
+    x->env = env;
+    x->client = client;
+    x->client_stream = stream;
+    x->done = done;
+    x->slot = slot;
+    x->pin = pin_take(env);
+    x->ending = HTTP_END_REUSE;
+    x->started_us = loop_now_us(env->loop);
+    task_init(&x->task, run_exchange, x);
+    deadline_init(&x->deadline, &x->task);
+    stream->task = &x->task;
+    metric_add(env->metrics, METRIC_REQUESTS_IN_FLIGHT, 1);
+    *slot = x;
+    loop_wake(env->loop, &x->task);
+}
+
+void exchange_cut(struct exchange *x)
+{
+    x->reason = REASON_DRAINING;
+    if (!x->has_begun)
+        x->status = x->has_request ? http_reason_status(REASON_DRAINING) : 0;
+    x->ending = HTTP_END_ABORT;
+    finish(x);
+}

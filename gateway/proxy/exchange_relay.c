@@ -1,0 +1,354 @@
+#include "proxy/exchange_state.h"
+
+enum {
+    CONTINUE_WAIT_MS = 1000, /* how long a backend may think about Expect: 100-continue */
+    INTERIMS_MAX = 32,       /* 1xx heads before the final one */
+};
+
+/* --- the connection and the request's head ------------------------------------------------------- */
+
+/* While nothing else is read from the client, its going away must still be seen. */
+static bool client_has_gone(struct exchange *x)
+{
+    bool request_is_read = x->request.framing == BODY_NONE || x->up.state == PUMP_DONE;
+    enum io io;
+
+    if (x->is_tunnel || !request_is_read)
+        return false;
+    io = x->client_stream->ops->watch(x->client_stream);
+    return io == IO_EOF || io == IO_ERROR;
+}
+
+static enum step wait_or_leave(struct exchange *x)
+{
+    return client_has_gone(x) ? exchange_fail(x, REASON_CLIENT_CLOSED) : STEP_WAIT;
+}
+
+static enum http_reason pool_reason(enum pool_failure failure)
+{
+    switch (failure) {
+    case POOL_NO_SERVER:
+        return REASON_NO_BACKEND;
+    case POOL_CONNECT_TIMEOUT:
+        return REASON_BACKEND_CONNECT_TIMEOUT;
+    case POOL_CONNECT_FAILED:
+        break;
+    }
+    return REASON_BACKEND_CONNECT;
+}
+
+static void ask_pool(struct exchange *x)
+{
+    struct pool_ask ask = {
+        .connect_timeout_ms = x->settings->connect_ms,
+        .max_tries = x->settings->retry_attempts - x->attempts,
+        .fresh = x->wants_fresh,
+    };
+
+    if (x->upstream_asked_us == 0)
+        x->upstream_asked_us = loop_now_us(x->env->loop);
+    x->pool_wait = pool_ask(x->pool, &ask, &x->task);
+}
+
+enum step exchange_take_upstream(struct exchange *x)
+{
+    struct slice server = slice_make(NULL, 0);
+    enum pool_failure failure = POOL_NO_SERVER;
+    unsigned tried = 0;
+    enum io io;
+
+    if (x->pool_wait == NULL)
+        ask_pool(x);
+    io = pool_answer(x->pool_wait, &x->connection, &failure, &server, &tried);
+    if (io == IO_WAIT)
+        return wait_or_leave(x);
+    x->server = arena_copy(&x->arena, server);
+    x->attempts += tried;
+    pool_wait_end(x->pool_wait);
+    x->pool_wait = NULL;
+    if (io != IO_OK)
+        return exchange_fail(x, pool_reason(failure));
+    x->backend_stream = upstream_connection_begin(x->connection, &x->task);
+    exchange_enter(x, SEND_HEAD);
+    return STEP_AGAIN;
+}
+
+static struct slice backend_host(const struct exchange *x)
+{
+    switch (x->settings->host_mode) {
+    case HOST_NAMED:
+        return x->settings->host_name;
+    case HOST_PRESERVE:
+        if (x->request.authority.len > 0)
+            return x->request.authority;
+        break;
+    case HOST_BACKEND:
+        break;
+    }
+    return upstream_connection_host(x->connection);
+}
+
+/* The request as the backend gets it, made once however often it is sent. */
+static void make_outgoing(struct exchange *x)
+{
+    struct http_fields *fields = &x->outgoing.fields;
+
+    x->outgoing = x->request;
+    fields->capacity = x->request.fields.count + 6;
+    fields->list = arena_alloc(&x->arena, fields->capacity * sizeof(*fields->list));
+    memcpy(fields->list, x->request.fields.list, fields->count * sizeof(*fields->list));
+    http_fields_drop_hop_by_hop(fields);
+    forwarded_rewrite(x->pin->snapshot, x->client, &x->arena, &x->request, &x->facts, fields);
+    x->outgoing.keeps_connection = true;
+}
+
+/* Nothing came back: on a fresh connection once more if the request cannot have been acted on
+ * (interface.md, Requests), else trouble. */
+static enum step lose_backend(struct exchange *x, bool said_nothing)
+{
+    enum http_reason reason = x->backend_stream->reason;
+    bool may_repeat = said_nothing && upstream_connection_is_reused(x->connection) &&
+                      x->up.moved == 0 && x->interims == 0 &&
+                      http_method_is_idempotent(x->request.method) &&
+                      x->attempts < x->settings->retry_attempts;
+
+    if (!may_repeat)
+        return exchange_fail(x, reason != REASON_NONE ? reason : REASON_BACKEND_RESET);
+    exchange_release_backend(x, HTTP_END_ABORT);
+    metric_add(x->env->metrics, METRIC_UPSTREAM_RETRIES, 1);
+    x->wants_fresh = true;
+    exchange_enter(x, TAKE_UPSTREAM);
+    return STEP_AGAIN;
+}
+
+enum step exchange_send_head(struct exchange *x)
+{
+    struct http_stream *backend = x->backend_stream;
+
+    if (x->outgoing.fields.list == NULL)
+        make_outgoing(x);
+    x->outgoing.authority = backend_host(x);
+    switch (backend->ops->write_head(backend, &x->outgoing)) {
+    case IO_OK:
+        break;
+    case IO_WAIT:
+        exchange_await(x, WAIT_BACKEND_TAKES, x->settings->idle_ms);
+        return wait_or_leave(x);
+    default:
+        return lose_backend(x, true);
+    }
+    if (x->request.framing == BODY_NONE)
+        x->up.state = PUMP_DONE;
+    else
+        body_pump_start(&x->up, x->settings->max_body);
+    exchange_enter(x, AWAIT_REPLY);
+    return STEP_AGAIN;
+}
+
+/* --- bodies --------------------------------------------------------------------------------------- */
+
+static bool is_moving(const struct body_pump *pump)
+{
+    return pump->state == PUMP_WAITS_READ || pump->state == PUMP_WAITS_WRITE ||
+           pump->state == PUMP_BUSY;
+}
+
+/* STEP_AGAIN: nothing went wrong. */
+static enum step pump_request(struct exchange *x)
+{
+    if (!is_moving(&x->up) || x->awaits_continue)
+        return STEP_AGAIN;
+    x->moved_on |= body_pump_run(&x->up, x->client_stream, x->backend_stream);
+    switch (x->up.state) {
+    case PUMP_READ_FAILED:
+        if (x->client_stream->reason == REASON_NONE)
+            return exchange_fail(x, REASON_CLIENT_CLOSED);
+        metric_add(x->env->metrics, METRIC_BAD_REQUESTS, 1);
+        return exchange_fail(x, x->client_stream->reason);
+    case PUMP_OVER_LIMIT:
+        return exchange_fail(x, REASON_BODY_TOO_LARGE);
+    case PUMP_WRITE_FAILED:
+        x->up.state = PUMP_OFF; /* it may have answered before it stopped listening */
+        break;
+    default:
+        break;
+    }
+    return STEP_AGAIN;
+}
+
+static enum step pump_response(struct exchange *x)
+{
+    enum http_reason reason;
+
+    if (!is_moving(&x->down))
+        return STEP_AGAIN;
+    x->moved_on |= body_pump_run(&x->down, x->backend_stream, x->client_stream);
+    switch (x->down.state) {
+    case PUMP_READ_FAILED:
+        reason = x->backend_stream->reason;
+        return exchange_fail(x, reason != REASON_NONE ? reason : REASON_BACKEND_RESET);
+    case PUMP_WRITE_FAILED:
+        return exchange_fail(x, REASON_CLIENT_CLOSED);
+    default:
+        return STEP_AGAIN;
+    }
+}
+
+/* --- the reply ------------------------------------------------------------------------------------ */
+
+static enum step pass_interim(struct exchange *x)
+{
+    if (++x->interims > INTERIMS_MAX)
+        return exchange_fail(x, REASON_BACKEND_BAD_RESPONSE);
+    if (x->response.status == 100)
+        x->awaits_continue = false;
+    http_fields_drop_hop_by_hop(&x->response.fields);
+    x->response.framing = BODY_NONE;
+    if (x->client_stream->ops->write_head(x->client_stream, &x->response) == IO_ERROR)
+        return exchange_fail(x, REASON_CLIENT_CLOSED);
+    x->response = (struct http_head){0};
+    x->moved_on = true;
+    return STEP_AGAIN;
+}
+
+static enum step open_tunnel(struct exchange *x)
+{
+    struct http_stream *client = x->client_stream, *backend = x->backend_stream;
+    bool was_asked_for = x->request.upgrade.len > 0 && x->up.state == PUMP_DONE;
+
+    if (!was_asked_for || x->response.upgrade.len == 0)
+        return exchange_fail(x, REASON_BACKEND_BAD_RESPONSE);
+    http_fields_drop_hop_by_hop(&x->response.fields);
+    x->response.framing = BODY_CLOSE;
+    if (client->ops->write_head(client, &x->response) == IO_ERROR)
+        return exchange_fail(x, REASON_CLIENT_CLOSED);
+    h1_stream_become_tunnel(client);
+    h1_stream_become_tunnel(backend);
+    x->is_tunnel = x->has_begun = true;
+    x->status = 101;
+    x->ending = HTTP_END_CLOSE;
+    metric_add(x->env->metrics, METRIC_TUNNELS, 1);
+    body_pump_start(&x->up, 0);
+    body_pump_start(&x->down, 0);
+    exchange_enter(x, RELAY);
+    return STEP_AGAIN;
+}
+
+static enum step begin_response(struct exchange *x)
+{
+    http_fields_drop_hop_by_hop(&x->response.fields);
+    x->response.keeps_connection = !x->env->is_draining;
+    switch (x->client_stream->ops->write_head(x->client_stream, &x->response)) {
+    case IO_OK:
+        break;
+    case IO_WAIT: /* the bound on what is held for a client that takes nothing: start over */
+        return exchange_fail(x, REASON_CLIENT_CLOSED);
+    default:
+        return exchange_fail(x, REASON_CLIENT_CLOSED);
+    }
+    x->has_begun = true;
+    x->awaits_continue = false;
+    x->status = x->response.status;
+    if (x->response.framing == BODY_NONE || x->request.method == METHOD_HEAD)
+        x->down.state = PUMP_DONE;
+    else
+        body_pump_start(&x->down, 0);
+    exchange_enter(x, RELAY);
+    return STEP_AGAIN;
+}
+
+static enum step take_reply_head(struct exchange *x)
+{
+    if (!x->has_upstream_time) {
+        x->has_upstream_time = true;
+        x->upstream_us = loop_now_us(x->env->loop) - x->upstream_asked_us;
+    }
+    if (x->response.status == 101)
+        return open_tunnel(x);
+    if (x->response.status < 200)
+        return pass_interim(x);
+    return begin_response(x);
+}
+
+/* Which clock runs while the request is on its way or its reply is awaited. */
+static void await_backend(struct exchange *x)
+{
+    if (x->awaits_continue)
+        exchange_await(x, WAIT_CONTINUE, CONTINUE_WAIT_MS);
+    else if (x->up.state == PUMP_WAITS_READ)
+        exchange_await(x, WAIT_CLIENT_SENDS, x->settings->body_idle_ms);
+    else if (x->up.state == PUMP_WAITS_WRITE)
+        exchange_await(x, WAIT_BACKEND_TAKES, x->settings->idle_ms);
+    else
+        exchange_await(x, WAIT_FIRST_BYTE, x->settings->first_byte_ms);
+}
+
+enum step exchange_await_reply(struct exchange *x)
+{
+    struct http_stream *backend = x->backend_stream;
+    enum step step;
+
+    switch (backend->ops->read_head(backend, &x->arena, &x->response)) {
+    case IO_OK:
+        return take_reply_head(x);
+    case IO_WAIT:
+        break;
+    case IO_EOF:
+        return lose_backend(x, true);
+    default:
+        return lose_backend(x, false);
+    }
+    step = pump_request(x);
+    if (step != STEP_AGAIN || x->state != AWAIT_REPLY)
+        return step;
+    backend->ops->flush(backend);
+    if (x->interims > 0 || x->request.expects_continue)
+        x->client_stream->ops->flush(x->client_stream);
+    if (x->up.state == PUMP_BUSY)
+        return STEP_YIELD;
+    await_backend(x);
+    return wait_or_leave(x);
+}
+
+/* --- both ways ------------------------------------------------------------------------------------ */
+
+static void await_relay(struct exchange *x)
+{
+    if (x->is_tunnel)
+        exchange_await(x, WAIT_TUNNEL, x->settings->tunnel_idle_ms);
+    else if (x->down.state == PUMP_WAITS_WRITE)
+        exchange_await(x, WAIT_CLIENT_TAKES, x->settings->body_idle_ms);
+    else if (x->up.state == PUMP_WAITS_READ)
+        exchange_await(x, WAIT_CLIENT_SENDS, x->settings->body_idle_ms);
+    else
+        exchange_await(x, WAIT_BACKEND_SENDS, x->settings->idle_ms);
+}
+
+static enum step end_relay(struct exchange *x)
+{
+    exchange_release_backend(x, x->is_tunnel ? HTTP_END_CLOSE : HTTP_END_REUSE);
+    exchange_enter(x, DELIVER);
+    return STEP_AGAIN;
+}
+
+enum step exchange_relay(struct exchange *x)
+{
+    struct http_stream *client = x->client_stream, *backend = x->backend_stream;
+    enum step step = pump_response(x);
+
+    if (x->state == RELAY && x->down.state == PUMP_DONE && !x->is_tunnel)
+        return end_relay(x);
+    if (x->state == RELAY)
+        step = pump_request(x);
+    if (x->state != RELAY)
+        return step;
+    if (x->is_tunnel && x->down.state == PUMP_DONE && !is_moving(&x->up))
+        return end_relay(x);
+    if (client->ops->flush(client) == IO_ERROR)
+        return exchange_fail(x, REASON_CLIENT_CLOSED);
+    backend->ops->flush(backend);
+    if (x->down.state == PUMP_BUSY || x->up.state == PUMP_BUSY)
+        return STEP_YIELD;
+    await_relay(x);
+    return wait_or_leave(x);
+}

@@ -1,0 +1,97 @@
+#include "proxy/exchange_state.h"
+
+#include <stdio.h>
+
+/* Where a plaintext listener sends everybody: the same place, encrypted. */
+static enum step redirect_to_https(struct exchange *x)
+{
+    const struct http_head *request = &x->request;
+    bool is_ipv6 = slice_find(request->host, ':') >= 0;
+    struct slice path = request->path, location;
+    char port[8] = "";
+
+    if (request->host.len == 0)
+        return exchange_fail(x, REASON_NO_ROUTE);
+    if (slice_equal(path, slice_of("*")))
+        path = slice_of("/");
+    if (x->client->https_port != 0 && x->client->https_port != 443)
+        snprintf(port, sizeof(port), ":%u", x->client->https_port);
+    location = arena_printf(&x->arena, "https://%s%.*s%s%s%.*s%.*s", is_ipv6 ? "[" : "",
+                            (int)request->host.len, request->host.at, is_ipv6 ? "]" : "", port,
+                            (int)path.len, path.at, (int)request->query.len, request->query.at);
+    own_answer_redirect(x->env, &x->arena, 308, location, x->facts.request_id, &x->answer);
+    return exchange_answer(x);
+}
+
+/* RFC 9110 section 15.5.20: another certificate here covers the host, this connection's does not. */
+static bool is_misdirected(const struct exchange *x)
+{
+    struct slice host = x->request.host;
+    struct tls_info info;
+
+    if (!x->client->is_tls || host.len == 0)
+        return false;
+    tls_stream_info(x->client->tls_stream, &info);
+    if (slice_equal(host, info.sni))
+        return false;
+    return !certificate_covers(info.certificate, host) &&
+           cert_store_covers(tls_server_certs(x->pin->snapshot->tls), host);
+}
+
+static enum step go_to_backend(struct exchange *x)
+{
+    uint64_t turn = x->pin->route_turns[x->route->index]++;
+    const struct route_target *target = route_pick_target(x->route, turn);
+
+    x->upstream = target->upstream;
+    x->settings = &target->settings;
+    if (x->settings->max_body != 0 && x->request.framing == BODY_LENGTH &&
+        x->request.content_length > x->settings->max_body)
+        return exchange_fail(x, REASON_BODY_TOO_LARGE);
+    x->pool = pin_pool(x->env, x->pin, x->upstream);
+    exchange_enter(x, TAKE_UPSTREAM);
+    return STEP_AGAIN;
+}
+
+static enum step answer_redirect(struct exchange *x)
+{
+    struct slice location =
+        route_location(x->route, &x->arena, x->client->is_tls, x->request.host, x->request.path,
+                       x->request.query);
+
+    own_answer_redirect(x->env, &x->arena, x->route->status, location, x->facts.request_id,
+                        &x->answer);
+    return exchange_answer(x);
+}
+
+enum step exchange_choose_route(struct exchange *x)
+{
+    const struct http_head *request = &x->request;
+    const struct snapshot *snapshot = x->pin->snapshot;
+    struct slice path = request->path, host_key;
+
+    forwarded_facts(x->env, snapshot, x->client, &x->arena, &request->fields, &x->facts);
+    if (request->method == METHOD_CONNECT || request->method == METHOD_TRACE)
+        return exchange_fail(x, REASON_METHOD_REFUSED);
+    if (!x->client->is_tls && !x->client->serves_routes)
+        return redirect_to_https(x);
+    if (is_misdirected(x))
+        return exchange_fail(x, REASON_MISDIRECTED);
+    if (slice_equal(path, slice_of("*")))
+        path = slice_of("/"); /* OPTIONS * asks about the host as a whole */
+    x->route = route_table_find(snapshot->routes, request->host, path, &host_key);
+    if (x->route == NULL)
+        return exchange_fail(x, REASON_NO_ROUTE);
+    x->settings = &x->route->settings;
+    switch (x->route->kind) {
+    case ROUTE_TO:
+        return go_to_backend(x);
+    case ROUTE_REDIRECT:
+        return answer_redirect(x);
+    case ROUTE_RESPOND:
+        own_answer_respond(x->env, &x->arena, x->route, x->facts.request_id, &x->answer);
+        return exchange_answer(x);
+    }
+    assert(!"a kind of route without an answer");
+    return STEP_GONE;
+}

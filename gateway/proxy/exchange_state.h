@@ -1,0 +1,109 @@
+/* The exchange's inside, shared by its files alone: exchange.c (runner, ends), exchange_route.c (what
+ * shall answer), exchange_relay.c (the backend's side and the bodies). */
+#ifndef PROXY_EXCHANGE_STATE_H
+#define PROXY_EXCHANGE_STATE_H
+
+#include "proxy/body_pump.h"
+#include "proxy/exchange.h"
+#include "proxy/forwarded.h"
+#include "proxy/own_answer.h"
+
+enum exchange_state {
+    READ_HEAD,
+    CHOOSE_ROUTE,
+    TAKE_UPSTREAM, /* choose a server, reuse or dial */
+    SEND_HEAD,
+    AWAIT_REPLY, /* the request's body flows meanwhile; may go back to TAKE_UPSTREAM */
+    RELAY,       /* both bodies, or both ways of a tunnel */
+    ANSWER,      /* the gateway's own */
+    DELIVER,     /* all is written; it leaves for the client */
+    FINISH,
+};
+
+/* What the one deadline is about. */
+enum exchange_wait {
+    WAIT_NOTHING,
+    WAIT_CLIENT_HEAD,  /* 408 header_timeout */
+    WAIT_CLIENT_SENDS, /* 408 body_timeout */
+    WAIT_CLIENT_TAKES, /* cut, body_timeout */
+    WAIT_CONTINUE,     /* the backend's 100: then the body goes without it */
+    WAIT_BACKEND_TAKES, /* 504 backend_idle */
+    WAIT_FIRST_BYTE,   /* 504 backend_timeout */
+    WAIT_BACKEND_SENDS, /* cut, backend_idle */
+    WAIT_TUNNEL,       /* ended, tunnel_idle */
+};
+
+enum step {
+    STEP_AGAIN, /* the state has work to do now */
+    STEP_YIELD, /* so it has, but others first */
+    STEP_WAIT,  /* the task will be woken */
+    STEP_GONE,  /* the exchange is buried */
+};
+
+struct exchange {
+    struct proxy_env *env;
+    const struct client *client;
+    struct task task;
+    struct deadline deadline;
+    struct task *done;
+    struct exchange **slot;
+    struct exchange *next_spare;
+    struct arena arena;
+    struct pin *pin;
+
+    enum exchange_state state; /* written by exchange_enter alone */
+    enum exchange_wait wait;
+    bool moved_on;      /* bytes moved since the deadline was set */
+    bool has_request;   /* `request` was read whole */
+    bool has_begun;     /* a final response head was written to the client */
+    bool is_tunnel;
+    bool wants_fresh;   /* the next connection must not be a reused one */
+    bool awaits_continue;
+    bool has_upstream_time;
+    enum http_end ending; /* of the client's stream */
+
+    struct http_stream *client_stream;  /* owned */
+    struct http_stream *backend_stream; /* owned, with `connection` */
+    struct upstream_connection *connection;
+    struct pool_wait *pool_wait;
+    struct pool *pool;
+
+    const struct route *route;
+    const struct upstream_spec *upstream;
+    const struct settings *settings;
+    struct origin_facts facts;
+    struct http_head request, outgoing, response;
+    struct body_pump up, down; /* the request's body, the response's */
+    struct own_answer answer;
+    size_t answer_sent;
+    bool answer_head_sent;
+    unsigned interims; /* 1xx heads seen */
+
+    int status;
+    enum http_reason reason;
+    unsigned attempts;
+    struct slice server;
+    uint64_t started_us, upstream_asked_us, upstream_us;
+    uint64_t bytes_in, bytes_out;
+};
+
+void exchange_enter(struct exchange *x, enum exchange_state state);
+
+/* Arms the deadline for what is waited for, unless it runs already and nothing has moved. */
+void exchange_await(struct exchange *x, enum exchange_wait wait, uint64_t after_ms);
+
+/* The one way out of trouble: an own answer if none has begun, else the response is cut. */
+enum step exchange_fail(struct exchange *x, enum http_reason reason);
+/* Writes `x->answer` from now on. */
+enum step exchange_answer(struct exchange *x);
+/* Ends the backend's stream, if there is one, and gives its connection back. */
+void exchange_release_backend(struct exchange *x, enum http_end end);
+
+enum step exchange_choose_route(struct exchange *x);
+
+enum step exchange_take_upstream(struct exchange *x);
+enum step exchange_send_head(struct exchange *x);
+enum step exchange_await_reply(struct exchange *x);
+enum step exchange_relay(struct exchange *x);
+
+#endif

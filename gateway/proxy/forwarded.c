@@ -1,0 +1,215 @@
+#include "proxy/forwarded.h"
+
+static bool is_trusted(const struct snapshot *snapshot, const struct address *address)
+{
+    for (unsigned i = 0; i < snapshot->trusted_proxy_count; i++)
+        if (network_contains(&snapshot->trusted_proxies[i], address))
+            return true;
+    return false;
+}
+
+static bool peer_is_trusted(const struct snapshot *snapshot, const struct client *client)
+{
+    struct address peer;
+
+    if (snapshot->trusted_proxy_count == 0 || client->peer.any.sa_family == AF_UNIX)
+        return false;
+    peer = client_address(client);
+    return is_trusted(snapshot, &peer);
+}
+
+/* --- the request id ------------------------------------------------------------------------------ */
+
+static uint64_t next_random(struct proxy_env *env)
+{
+    /* xoroshiro128+: ids need to be unlike each other, not secret. */
+    uint64_t a = env->random_state[0], b = env->random_state[1], sum = a + b;
+
+    b ^= a;
+    env->random_state[0] = ((a << 24) | (a >> 40)) ^ b ^ (b << 16);
+    env->random_state[1] = (b << 37) | (b >> 27);
+    return sum;
+}
+
+static struct slice make_request_id(struct proxy_env *env, struct arena *arena)
+{
+    static const char digits[] = "0123456789abcdef";
+    char *text = arena_bytes(arena, 32);
+
+    for (int half = 0; half < 2; half++) {
+        uint64_t bits = next_random(env);
+        for (int i = 0; i < 16; i++, bits >>= 4)
+            text[half * 16 + i] = digits[bits & 15];
+    }
+    return slice_make(text, 32);
+}
+
+static bool is_sane_id(struct slice id)
+{
+    if (id.len < 1 || id.len > 128)
+        return false;
+    for (size_t i = 0; i < id.len; i++) {
+        char c = id.at[i];
+        bool is_alnum = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (!is_alnum && c != '.' && c != '_' && c != '-')
+            return false;
+    }
+    return true;
+}
+
+/* --- the client's address ------------------------------------------------------------------------ */
+
+/* An element of X-Forwarded-For: an address, maybe with brackets or a port, as proxies write it. */
+static bool parse_hop(struct slice text, struct address *address)
+{
+    ptrdiff_t colon = slice_find(text, ':');
+
+    if (text.len > 0 && text.at[0] == '[') {
+        ptrdiff_t end = slice_find(text, ']');
+        return end > 0 && address_parse_ip(slice_make(text.at + 1, (size_t)end - 1), 0, address);
+    }
+    if (colon > 0 && slice_find_last(text, ':') == colon)
+        text.len = (size_t)colon; /* IPv4 with a port */
+    return address_parse_ip(text, 0, address);
+}
+
+static bool take_last_in_list(struct slice *list, struct slice *element)
+{
+    while (list->len > 0) {
+        ptrdiff_t comma = slice_find_last(*list, ',');
+        *element = slice_trim(slice_skip(*list, (size_t)(comma + 1)));
+        list->len = comma < 0 ? 0 : (size_t)comma;
+        if (element->len > 0)
+            return true;
+    }
+    return false;
+}
+
+/* Walks X-Forwarded-For from the right past trusted addresses. What cannot be read ends the walk: the
+ * last address that was understood is the client. */
+static struct slice rightmost_untrusted(const struct snapshot *snapshot, struct slice peer_ip,
+                                        struct arena *arena, const struct http_fields *fields)
+{
+    struct slice found = peer_ip;
+
+    for (uint32_t i = fields->count; i-- > 0;) {
+        struct slice list = fields->list[i].value, element;
+        if (fields->list[i].id != FIELD_X_FORWARDED_FOR)
+            continue;
+        while (take_last_in_list(&list, &element)) {
+            struct address hop;
+            char text[ADDRESS_TEXT_SIZE];
+            if (!parse_hop(element, &hop))
+                return found;
+            address_format_ip(&hop, text);
+            found = arena_copy(arena, slice_of(text));
+            if (!is_trusted(snapshot, &hop))
+                return found;
+        }
+    }
+    return found;
+}
+
+void forwarded_facts(struct proxy_env *env, const struct snapshot *snapshot,
+                     const struct client *client, struct arena *arena,
+                     const struct http_fields *fields, struct origin_facts *facts)
+{
+    bool trusted = peer_is_trusted(snapshot, client);
+    const struct http_field *id = trusted ? http_fields_get(fields, FIELD_X_REQUEST_ID) : NULL;
+
+    facts->client_ip = slice_of(client->peer_ip);
+    if (trusted)
+        facts->client_ip = rightmost_untrusted(snapshot, facts->client_ip, arena, fields);
+    facts->request_id = id != NULL && is_sane_id(id->value) ? id->value
+                                                            : make_request_id(env, arena);
+}
+
+/* --- the fields that backends see ---------------------------------------------------------------- */
+
+static bool is_forwarding_field(enum field_id id)
+{
+    switch (id) {
+    case FIELD_FORWARDED:
+    case FIELD_X_FORWARDED_FOR:
+    case FIELD_X_FORWARDED_HOST:
+    case FIELD_X_FORWARDED_OTHER:
+    case FIELD_X_FORWARDED_PORT:
+    case FIELD_X_FORWARDED_PROTO:
+    case FIELD_X_REAL_IP:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Keeps what a trusted peer said but for X-Forwarded-For, of which there shall be one. */
+static void drop_fields(struct http_fields *fields, bool trusted)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < fields->count; i++) {
+        enum field_id id = fields->list[i].id;
+        bool drop = id == FIELD_HOST || id == FIELD_X_REQUEST_ID || id == FIELD_X_FORWARDED_FOR ||
+                    (!trusted && is_forwarding_field(id));
+        if (!drop)
+            fields->list[kept++] = fields->list[i];
+    }
+    fields->count = kept;
+}
+
+static struct slice forwarded_for(const struct client *client, struct arena *arena,
+                                  const struct http_head *request, bool trusted)
+{
+    struct slice peer = slice_of(client->peer_ip);
+    struct slice chain = slice_make("", 0);
+
+    for (uint32_t i = 0; trusted && i < request->fields.count; i++) {
+        struct slice value = request->fields.list[i].value;
+        if (request->fields.list[i].id != FIELD_X_FORWARDED_FOR || value.len == 0)
+            continue;
+        chain = arena_printf(arena, "%.*s%s%.*s", (int)chain.len, chain.at,
+                             chain.len > 0 ? ", " : "", (int)value.len, value.at);
+    }
+    if (chain.len == 0)
+        return peer;
+    return arena_printf(arena, "%.*s, %.*s", (int)chain.len, chain.at, (int)peer.len, peer.at);
+}
+
+static void add_unless_there(struct http_fields *fields, struct arena *arena, enum field_id id,
+                             const char *name, struct slice value)
+{
+    if (http_fields_get(fields, id) == NULL)
+        http_fields_add_id(fields, arena, id, slice_of(name), value);
+}
+
+static struct slice port_text(struct arena *arena, uint16_t port)
+{
+    char digits[8];
+    size_t at = sizeof(digits);
+
+    do {
+        digits[--at] = (char)('0' + port % 10);
+        port /= 10;
+    } while (port > 0);
+    return arena_copy(arena, slice_make(digits + at, sizeof(digits) - at));
+}
+
+void forwarded_rewrite(const struct snapshot *snapshot, const struct client *client,
+                       struct arena *arena, const struct http_head *request,
+                       const struct origin_facts *facts, struct http_fields *fields)
+{
+    bool trusted = peer_is_trusted(snapshot, client);
+
+    drop_fields(fields, trusted);
+    http_fields_add_id(fields, arena, FIELD_X_FORWARDED_FOR, slice_of("X-Forwarded-For"),
+                       forwarded_for(client, arena, request, trusted));
+    add_unless_there(fields, arena, FIELD_X_FORWARDED_PROTO, "X-Forwarded-Proto",
+                     slice_of(client->is_tls ? "https" : "http"));
+    if (request->authority.len > 0)
+        add_unless_there(fields, arena, FIELD_X_FORWARDED_HOST, "X-Forwarded-Host",
+                         request->authority);
+    add_unless_there(fields, arena, FIELD_X_FORWARDED_PORT, "X-Forwarded-Port",
+                     port_text(arena, client->local_port));
+    http_fields_add_id(fields, arena, FIELD_X_REQUEST_ID, slice_of("X-Request-Id"),
+                       facts->request_id);
+}

@@ -1,0 +1,347 @@
+#include "proxy/session.h"
+
+#include "net/tcp_stream.h"
+#include "proxy/client.h"
+#include "proxy/exchange.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+    LINGER_MS = 2000,
+    FIRST_REQUEST_WHILE_DRAINING_MS = 5000, /* one that was queued at the signal is still served */
+};
+
+enum session_state {
+    SESSION_HANDSHAKE,
+    SESSION_IDLE, /* for the next request */
+    SESSION_BUSY, /* an exchange is on it */
+    SESSION_EXPLAIN, /* plain HTTP came to a TLS port: say so in plaintext */
+    SESSION_LINGER,
+    SESSION_CLOSED,
+};
+
+struct session {
+    struct list_node node; /* in env->sessions */
+    struct proxy_env *env;
+    struct task task;
+    struct deadline deadline;
+    enum session_state state; /* written by enter alone */
+    bool has_served;
+    struct stream *stream; /* owned */
+    struct h1_connection *connection;
+    struct exchange *exchange; /* SESSION_BUSY */
+    struct pin *pin;           /* SESSION_HANDSHAKE: its TLS server is in use */
+    struct client client;
+};
+
+static enum metric gauge_of(enum session_state state)
+{
+    switch (state) {
+    case SESSION_HANDSHAKE:
+        return METRIC_CONNECTIONS_HANDSHAKING;
+    case SESSION_IDLE:
+        return METRIC_CONNECTIONS_IDLE;
+    default:
+        return METRIC_COUNT;
+    }
+}
+
+static void count_state(struct session *s, int64_t n)
+{
+    enum metric gauge = gauge_of(s->state);
+
+    if (gauge != METRIC_COUNT)
+        metric_add(s->env->metrics, gauge, n);
+}
+
+static void enter(struct session *s, enum session_state state, uint64_t deadline_ms)
+{
+    count_state(s, -1);
+    s->state = state;
+    count_state(s, +1);
+    deadline_set(s->env->loop, &s->deadline, deadline_ms);
+}
+
+static void free_session(void *owner)
+{
+    free(owner);
+}
+
+static void close_session(struct session *s)
+{
+    struct proxy_env *env = s->env;
+
+    enter(s, SESSION_CLOSED, 0);
+    deadline_clear(&s->deadline);
+    if (s->connection != NULL)
+        h1_connection_free(s->connection);
+    stream_close(s->stream);
+    if (s->pin != NULL)
+        pin_drop(env, s->pin);
+    list_remove(&s->node);
+    env->session_count--;
+    metric_add(env->metrics, METRIC_CONNECTIONS_OPEN, -1);
+    loop_bury(env->loop, &s->task, free_session);
+    if (env->session_count == 0)
+        env->sessions_gone(env->worker);
+}
+
+/* --- handshake ------------------------------------------------------------------------------------ */
+
+static void begin_http(struct session *s)
+{
+    const struct snapshot *snapshot = s->env->pin->snapshot;
+    uint64_t wait_ms = s->env->is_draining ? FIRST_REQUEST_WHILE_DRAINING_MS
+                                           : snapshot->keepalive_ms;
+
+    s->connection = h1_connection_new(s->stream, H1_TO_CLIENT, &s->env->limits);
+    enter(s, SESSION_IDLE, wait_ms);
+}
+
+static void count_handshake(struct session *s)
+{
+    struct tls_info info;
+
+    tls_stream_info(s->stream, &info);
+    metric_add(s->env->metrics, METRIC_HANDSHAKES_DONE, 1);
+    if (info.is_resumed)
+        metric_add(s->env->metrics, METRIC_HANDSHAKES_RESUMED, 1);
+    pin_drop(s->env, s->pin);
+    s->pin = NULL;
+}
+
+static void refuse_handshake(struct session *s)
+{
+    const char *text = tls_stream_failure_text(s->stream);
+
+    metric_add(s->env->metrics, METRIC_HANDSHAKES_FAILED, 1);
+    if (log_wants(LOG_DEBUG))
+        log_event(LOG_DEBUG, "handshake.failed", "%s: %s", s->client.peer_ip, text);
+    if (tls_stream_failure(s->stream) != TLS_FAILURE_PLAINTEXT_HTTP) {
+        close_session(s);
+        return;
+    }
+    metric_add(s->env->metrics, METRIC_PLAINTEXT_ON_TLS, 1);
+    s->connection = h1_connection_new(tls_stream_below(s->stream), H1_TO_CLIENT, &s->env->limits);
+    enter(s, SESSION_EXPLAIN, LINGER_MS);
+}
+
+static bool shake_hands(struct session *s)
+{
+    s->stream->task = &s->task;
+    switch (tls_stream_handshake(s->stream)) {
+    case IO_OK:
+        count_handshake(s);
+        begin_http(s);
+        return true;
+    case IO_WAIT:
+        return false;
+    case IO_EOF: /* a port scan, a health check: it never spoke */
+        close_session(s);
+        return false;
+    default:
+        refuse_handshake(s);
+        return s->state == SESSION_EXPLAIN;
+    }
+}
+
+static bool explain_https(struct session *s)
+{
+    static const char answer[] = "HTTP/1.1 400 Bad Request\r\n"
+                                 "Content-Type: text/plain; charset=utf-8\r\n"
+                                 "Content-Length: 78\r\n"
+                                 "Connection: close\r\n"
+                                 "\r\n"
+                                 "400 Bad Request: this port speaks HTTPS; use https:// instead of "
+                                 "http:// here\n";
+    struct stream *below = tls_stream_below(s->stream);
+    size_t taken;
+
+    below->task = &s->task;
+    if (stream_write(below, slice_of(answer), &taken) == IO_ERROR) {
+        close_session(s);
+        return false;
+    }
+    enter(s, SESSION_LINGER, LINGER_MS);
+    return true;
+}
+
+/* --- one request after the other ------------------------------------------------------------------ */
+
+static bool may_stay_idle(const struct session *s)
+{
+    return !s->env->is_draining || !s->has_served;
+}
+
+static bool await_request(struct session *s)
+{
+    switch (h1_connection_poll(s->connection, &s->task)) {
+    case IO_OK:
+        s->has_served = true;
+        if (s->env->is_draining)
+            h1_connection_close_after(s->connection);
+        enter(s, SESSION_BUSY, 0);
+        exchange_start(s->env, &s->client, h1_connection_begin(s->connection, &s->task), &s->task,
+                       &s->exchange);
+        return false;
+    case IO_WAIT:
+        if (!may_stay_idle(s))
+            enter(s, SESSION_LINGER, LINGER_MS);
+        return s->state == SESSION_LINGER;
+    default:
+        close_session(s);
+        return false;
+    }
+}
+
+static bool end_request(struct session *s)
+{
+    if (s->exchange != NULL)
+        return false;
+    switch (h1_connection_state(s->connection)) {
+    case H1_IDLE:
+        enter(s, SESSION_IDLE, s->env->pin->snapshot->keepalive_ms);
+        return true;
+    case H1_CLOSING:
+        enter(s, SESSION_LINGER, LINGER_MS);
+        return true;
+    default:
+        close_session(s);
+        return false;
+    }
+}
+
+static bool linger(struct session *s)
+{
+    if (h1_connection_linger(s->connection, &s->task) != IO_WAIT)
+        close_session(s);
+    return false;
+}
+
+/* Each answers whether the next state has work to do at once. */
+static bool take_step(struct session *s)
+{
+    switch (s->state) {
+    case SESSION_HANDSHAKE:
+        return shake_hands(s);
+    case SESSION_IDLE:
+        return await_request(s);
+    case SESSION_BUSY:
+        return end_request(s);
+    case SESSION_EXPLAIN:
+        return explain_https(s);
+    case SESSION_LINGER:
+        return linger(s);
+    case SESSION_CLOSED:
+        return false;
+    }
+    return false;
+}
+
+/* The deadline of the state has passed. False: the session is gone or has nothing to do now. */
+static bool run_out_of_time(struct session *s)
+{
+    switch (s->state) {
+    case SESSION_BUSY:
+        return true;
+    case SESSION_IDLE:
+        while (take_step(s))
+            ;
+        if (s->state == SESSION_IDLE) /* an orderly end, close_notify included */
+            enter(s, SESSION_LINGER, LINGER_MS);
+        return s->state == SESSION_LINGER;
+    case SESSION_HANDSHAKE:
+        metric_add(s->env->metrics, METRIC_HANDSHAKES_FAILED, 1);
+        break;
+    default:
+        break;
+    }
+    close_session(s);
+    return false;
+}
+
+static void run_session(void *owner)
+{
+    struct session *s = owner;
+
+    if (deadline_passed(s->env->loop, &s->deadline) && !run_out_of_time(s))
+        return;
+    while (take_step(s))
+        ;
+}
+
+/* --- accept, drain, cut --------------------------------------------------------------------------- */
+
+static void describe_client(struct client *client, const struct listen_spec *listen,
+                            const struct accepted *accepted)
+{
+    char text[ADDRESS_TEXT_SIZE];
+
+    client->peer.any.sa_family = accepted->peer.as.any.sa_family;
+    if (client->peer.any.sa_family == AF_INET)
+        client->peer.v4 = accepted->peer.as.v4;
+    else if (client->peer.any.sa_family == AF_INET6)
+        client->peer.v6 = accepted->peer.as.v6;
+    address_format_ip(&accepted->peer, text);
+    slice_copy_text(slice_of(text), client->peer_ip, sizeof(client->peer_ip));
+    client->local_port = address_port(&accepted->local);
+    client->is_tls = listen->kind == LISTEN_HTTPS;
+    client->serves_routes = listen->serves_routes;
+    client->https_port = listen->https_port;
+}
+
+void session_start(struct proxy_env *env, const struct listen_spec *listen,
+                   const struct accepted *accepted)
+{
+    struct session *s = memory_new(sizeof(*s));
+    struct stream *tcp;
+
+    s->env = env;
+    task_init(&s->task, run_session, s);
+    deadline_init(&s->deadline, &s->task);
+    tcp = tcp_stream_new(env->loop, accepted->fd, &s->task);
+    metric_add(env->metrics, METRIC_CONNECTIONS_ACCEPTED, 1);
+    describe_client(&s->client, listen, accepted);
+    s->stream = s->client.is_tls ? tls_stream_new(env->pin->snapshot->tls, tcp) : tcp;
+    if (s->stream == NULL) {
+        free(s);
+        return;
+    }
+    s->client.tls_stream = s->client.is_tls ? s->stream : NULL;
+    metric_add(env->metrics, METRIC_CONNECTIONS_OPEN, 1);
+    list_push_back(&env->sessions, &s->node);
+    env->session_count++;
+    s->state = SESSION_CLOSED; /* not counted as anything yet */
+    if (s->client.is_tls) {
+        s->pin = pin_take(env);
+        enter(s, SESSION_HANDSHAKE, env->pin->snapshot->handshake_ms);
+    } else {
+        begin_http(s);
+    }
+    loop_wake(env->loop, &s->task);
+}
+
+void sessions_drain(struct proxy_env *env)
+{
+    list_each(&env->sessions, node)
+    {
+        struct session *s = container_of(node, struct session, node);
+        if (s->state == SESSION_IDLE && !s->has_served)
+            deadline_set(env->loop, &s->deadline, FIRST_REQUEST_WHILE_DRAINING_MS);
+        if (s->state == SESSION_BUSY)
+            h1_connection_close_after(s->connection);
+        loop_wake(env->loop, &s->task);
+    }
+}
+
+void sessions_cut(struct proxy_env *env)
+{
+    list_each(&env->sessions, node)
+    {
+        struct session *s = container_of(node, struct session, node);
+        if (s->exchange != NULL)
+            exchange_cut(s->exchange);
+        close_session(s);
+    }
+}

@@ -1,0 +1,337 @@
+#include "worker/worker.h"
+
+#include "base/clock.h"
+#include "net/listener.h"
+#include "proxy/exchange.h"
+#include "proxy/session.h"
+#include "worker/pools.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+enum worker_state { WORKER_RUNNING, WORKER_DRAINING, WORKER_STOPPED };
+
+struct worker_listener {
+    struct list_node node;
+    struct worker *worker;
+    unsigned id;
+    struct listener *listener;
+    const struct listen_spec *spec; /* in the newest generation */
+};
+
+struct worker {
+    pthread_t thread;
+    struct worker_options options;
+    struct loop *loop;
+    enum worker_state state; /* the worker's thread alone */
+    struct metrics metrics;
+    struct h1_limits response_limits;
+    struct proxy_env env;
+    struct worker_pools pools;
+    struct list listeners;
+    struct task drain_check;
+    struct post *drained; /* the control thread's, posted once */
+    struct post drain, cut, stop;
+};
+
+/* --- pins ------------------------------------------------------------------------------------------ */
+
+/* A snapshot on its way back to the control thread, which may free it: never a worker. */
+struct farewell {
+    struct post post;
+    struct snapshot *snapshot;
+};
+
+static void drop_snapshot(void *owner)
+{
+    struct farewell *farewell = owner;
+
+    snapshot_unref(farewell->snapshot);
+    free(farewell);
+}
+
+static void retire_pin(void *owner, struct pin *pin)
+{
+    struct worker *worker = owner;
+    struct farewell *farewell = memory_new(sizeof(*farewell));
+
+    worker_pools_unpin(&worker->pools, pin);
+    farewell->post.run = drop_snapshot;
+    farewell->post.owner = farewell;
+    farewell->snapshot = pin->snapshot;
+    free(pin->pools);
+    free(pin->route_turns);
+    free(pin);
+    loop_post(worker->options.control, &farewell->post);
+}
+
+static struct pin *pin_new(struct snapshot *snapshot)
+{
+    struct pin *pin = memory_new(sizeof(*pin));
+
+    pin->snapshot = snapshot_ref(snapshot);
+    pin->pools = memory_array(snapshot->upstream_count + 1, sizeof(*pin->pools));
+    pin->route_turns = memory_array(snapshot->route_count + 1, sizeof(*pin->route_turns));
+    return pin;
+}
+
+static struct pool *find_pool(void *owner, struct pin *pin, const struct upstream_spec *spec)
+{
+    struct worker *worker = owner;
+
+    return worker_pools_find(&worker->pools, pin, spec);
+}
+
+/* --- listeners ------------------------------------------------------------------------------------- */
+
+static void on_accept(void *owner, const struct accepted *accepted)
+{
+    struct worker_listener *entry = owner;
+
+    session_start(&entry->worker->env, entry->spec, accepted);
+}
+
+static struct worker_listener *find_listener(struct worker *worker, unsigned id)
+{
+    list_each(&worker->listeners, node)
+    {
+        struct worker_listener *entry = container_of(node, struct worker_listener, node);
+        if (entry->id == id)
+            return entry;
+    }
+    return NULL;
+}
+
+static void open_listener(struct worker *worker, const struct worker_listen *listen)
+{
+    struct worker_listener *entry = memory_new(sizeof(*entry));
+
+    entry->worker = worker;
+    entry->id = listen->id;
+    entry->spec = listen->spec;
+    entry->listener = listener_new(worker->loop, listen->fd, on_accept, entry);
+    list_push_back(&worker->listeners, &entry->node);
+}
+
+/* What the kernel has queued is still accepted, by the newest generation's rules. */
+static void close_listener(struct worker_listener *entry)
+{
+    list_remove(&entry->node);
+    listener_close(entry->listener);
+    free(entry);
+}
+
+static void close_missing_listeners(struct worker *worker, const struct worker_change *change)
+{
+    list_each(&worker->listeners, node)
+    {
+        struct worker_listener *entry = container_of(node, struct worker_listener, node);
+        bool is_there = false;
+        for (unsigned i = 0; i < change->listen_count; i++)
+            is_there |= change->listens[i].id == entry->id;
+        if (!is_there)
+            close_listener(entry);
+    }
+}
+
+/* --- a new generation ------------------------------------------------------------------------------ */
+
+static void adopt(void *owner)
+{
+    struct worker_change *change = owner;
+    struct worker *worker = change->worker;
+    struct pin *before = worker->env.pin;
+
+    close_missing_listeners(worker, change); /* while their specs are still there */
+    worker->env.pin = pin_new(change->snapshot);
+    worker->env.limits = change->snapshot->limits;
+    worker_pools_adopt(&worker->pools, worker->env.pin); /* before the old one lets go of them */
+    if (before != NULL && before->users == 0)
+        retire_pin(worker, before);
+    for (unsigned i = 0; i < change->listen_count; i++) {
+        struct worker_listener *entry = find_listener(worker, change->listens[i].id);
+        if (entry == NULL)
+            open_listener(worker, &change->listens[i]);
+        else
+            entry->spec = change->listens[i].spec;
+    }
+    loop_post(worker->options.control, &change->acknowledged);
+}
+
+void worker_publish(struct worker *worker, struct worker_change *change)
+{
+    change->worker = worker;
+    change->deliver = (struct post){.run = adopt, .owner = change};
+    loop_post(worker->loop, &change->deliver);
+}
+
+/* --- the end --------------------------------------------------------------------------------------- */
+
+static void check_drained(void *owner)
+{
+    struct worker *worker = owner;
+
+    if (worker->state != WORKER_DRAINING || worker->env.session_count > 0 ||
+        worker->drained == NULL)
+        return;
+    pools_close_idle(&worker->pools);
+    loop_post(worker->options.control, worker->drained);
+    worker->drained = NULL;
+}
+
+static void sessions_gone(void *owner)
+{
+    struct worker *worker = owner;
+
+    loop_wake(worker->loop, &worker->drain_check);
+}
+
+static void begin_drain(void *owner)
+{
+    struct worker *worker = owner;
+
+    worker->state = WORKER_DRAINING;
+    worker->env.is_draining = true;
+    list_each(&worker->listeners, node)
+        close_listener(container_of(node, struct worker_listener, node));
+    sessions_drain(&worker->env);
+    loop_wake(worker->loop, &worker->drain_check);
+}
+
+void worker_drain(struct worker *worker, struct post *drained)
+{
+    worker->drained = drained;
+    worker->drain = (struct post){.run = begin_drain, .owner = worker};
+    loop_post(worker->loop, &worker->drain);
+}
+
+static void cut_all(void *owner)
+{
+    struct worker *worker = owner;
+
+    sessions_cut(&worker->env);
+    loop_wake(worker->loop, &worker->drain_check);
+}
+
+void worker_cut(struct worker *worker)
+{
+    worker->cut = (struct post){.run = cut_all, .owner = worker};
+    loop_post(worker->loop, &worker->cut);
+}
+
+/* --- the thread ------------------------------------------------------------------------------------ */
+
+static void *run_worker(void *owner)
+{
+    struct worker *worker = owner;
+
+    loop_run(worker->loop);
+    worker_pools_clear(&worker->pools);
+    exchange_free_spares(&worker->env);
+    buffer_clear(&worker->env.log_line);
+    loop_free(worker->loop);
+    buffer_cache_clear();
+    return NULL;
+}
+
+static void stop_worker(void *owner)
+{
+    struct worker *worker = owner;
+
+    worker->state = WORKER_STOPPED;
+    sessions_cut(&worker->env);
+    list_each(&worker->listeners, node)
+        close_listener(container_of(node, struct worker_listener, node));
+    sessions_cut(&worker->env);
+    if (worker->env.pin != NULL) {
+        struct pin *pin = worker->env.pin;
+        worker->env.pin = NULL;
+        retire_pin(worker, pin);
+    }
+    loop_stop(worker->loop);
+}
+
+void worker_stop(struct worker *worker)
+{
+    worker->stop = (struct post){.run = stop_worker, .owner = worker};
+    loop_post(worker->loop, &worker->stop);
+    pthread_join(worker->thread, NULL);
+    free(worker);
+}
+
+static void fill_env(struct worker *worker)
+{
+    struct proxy_env *env = &worker->env;
+
+    env->loop = worker->loop;
+    env->metrics = &worker->metrics;
+    env->access_log = worker->options.access_log;
+    env->worker = worker;
+    env->retire_pin = retire_pin;
+    env->find_pool = find_pool;
+    env->sessions_gone = sessions_gone;
+    list_init(&env->sessions);
+    if (getrandom(env->random_state, sizeof(env->random_state), 0) !=
+        (ssize_t)sizeof(env->random_state))
+        env->random_state[0] = clock_monotonic_us() | 1;
+}
+
+struct worker *worker_start(const struct worker_options *options, struct error *error)
+{
+    struct worker *worker = aligned_alloc(64, sizeof(*worker));
+    char name[16];
+
+    if (worker == NULL) {
+        error_set(error, "no memory for a worker");
+        return NULL;
+    }
+    memset(worker, 0, sizeof(*worker));
+    worker->options = *options;
+    worker->loop = loop_new();
+    worker->response_limits = (struct h1_limits){
+        .head_bytes = 64 * 1024, .fields = 200, .request_line = 16 * 1024, .underscores = true};
+    list_init(&worker->listeners);
+    task_init(&worker->drain_check, check_drained, worker);
+    fill_env(worker);
+    worker_pools_init(&worker->pools, &(struct pool_env){.loop = worker->loop,
+                                                         .resolver = options->resolver,
+                                                         .metrics = &worker->metrics,
+                                                         .response_limits =
+                                                             &worker->response_limits,
+                                                         .worker = options->number});
+    if (pthread_create(&worker->thread, NULL, run_worker, worker) != 0) {
+        error_set(error, "cannot start worker %u: no more threads are allowed", options->number);
+        loop_free(worker->loop);
+        free(worker);
+        return NULL;
+    }
+    snprintf(name, sizeof(name), "worker-%u", options->number % 1000);
+    pthread_setname_np(worker->thread, name);
+    return worker;
+}
+
+const struct metrics *worker_metrics(const struct worker *worker)
+{
+    return &worker->metrics;
+}
+
+/* --- reports --------------------------------------------------------------------------------------- */
+
+static void make_report(void *owner)
+{
+    struct worker_report *report = owner;
+    struct worker *worker = report->worker;
+
+    report->generation = worker->env.pin != NULL ? worker->env.pin->snapshot->generation : 0;
+    worker_pools_report(&worker->pools, report);
+    loop_post(worker->options.control, &report->ready);
+}
+
+void worker_ask_report(struct worker *worker, struct worker_report *report)
+{
+    report->worker = worker;
+    report->deliver = (struct post){.run = make_report, .owner = report};
+    loop_post(worker->loop, &report->deliver);
+}
