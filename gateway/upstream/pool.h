@@ -32,7 +32,7 @@ void pool_free(struct pool *pool);
 
 /* Connections out and waits; 0: pool_free is allowed. */
 unsigned pool_in_use(const struct pool *pool);
-/* Closes the idle ones: draining. */
+/* Closes the idle ones and keeps none from now on: draining. pool_follow ends that. */
 void pool_close_idle(struct pool *pool);
 
 enum pool_failure {
@@ -51,13 +51,15 @@ struct pool_ask {
 /* Asks for a connection: chooses a server (weighted round robin, exact per cycle; backups when no
  * primary is usable; one that lately failed to connect is skipped for a moment unless all have), takes
  * its newest idle connection or dials, going on to the next server when one cannot be connected to.
- * `task` is woken. */
+ * `task` is woken; ask pool_answer at once, for an idle connection is there at once. */
 struct pool_wait *pool_ask(struct pool *pool, const struct pool_ask *ask, struct task *task);
 /* IO_WAIT; IO_OK: *connection is the caller's; IO_ERROR: *failure. *server is the name of the last one
- * tried (empty if none), *attempts how many connections were tried. */
+ * tried (empty if none; it lives as long as the wait or the connection), *attempts how many connections
+ * were tried. */
 enum io pool_answer(struct pool_wait *wait, struct upstream_connection **connection,
                     enum pool_failure *failure, struct slice *server, unsigned *attempts);
-/* Takes the wait, answered or not; a connection in the making goes on and becomes idle. */
+/* Takes the wait, answered or not; a connection in the making goes on and becomes idle, if there will
+ * be room. */
 void pool_wait_end(struct pool_wait *wait);
 
 /* The connection's http_stream for one request; `task` is woken for it. */
@@ -79,7 +81,7 @@ struct pool_server_status {
     struct slice name;
     unsigned weight, idle, busy;
     bool is_backup, is_skipped;
-    uint64_t requests, connect_failures;
+    uint64_t requests, connect_failures, response_failures;
 };
 unsigned pool_server_count(const struct pool *pool);
 void pool_server_status(const struct pool *pool, unsigned index, struct pool_server_status *status);

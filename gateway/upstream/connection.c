@@ -1,0 +1,358 @@
+#include "upstream/connection.h"
+
+#include "base/check.h"
+
+#include <stdlib.h>
+
+enum {
+    IDLE_DEFAULT_MS = 4 * 1000, /* until the backend names its own habit */
+    IDLE_MAX_MS = 60 * 1000,
+    HINT_MARGIN_S = 1,
+};
+
+enum connection_state {
+    CONNECTION_NEW,
+    CONNECTION_RESOLVING,  /* its server's name */
+    CONNECTION_CONNECTING, /* `dial` */
+    CONNECTION_MADE,       /* not yet handed out */
+    CONNECTION_OUT,        /* a request's */
+    CONNECTION_IDLE,
+    CONNECTION_FAILED, /* could not be made; its claimant will see that */
+    CONNECTION_CLOSED,
+};
+
+struct upstream_connection {
+    enum connection_state state;
+    struct server *server;
+    struct task *claimant; /* who waits for it to be made; NULL: nobody */
+    struct list_node node; /* in server->connections */
+    struct task task;
+    struct deadline deadline; /* RESOLVING, IDLE */
+    uint64_t due_ms;          /* to be made by then; 0: no limit */
+    unsigned seen_answers;    /* of the server's look-ups when the making began */
+    enum pool_failure failure;
+    bool is_reused;
+    struct dial *dial;
+    struct stream *stream;
+    struct h1_connection *http;
+};
+
+static struct loop *loop_of(const struct upstream_connection *c)
+{
+    return c->server->shared->env.loop;
+}
+
+static void count(const struct upstream_connection *c, enum metric which)
+{
+    metric_add(c->server->shared->env.metrics, which, 1);
+}
+
+static enum connection_use use_of(const struct upstream_connection *c)
+{
+    switch (c->state) {
+    case CONNECTION_NEW:
+    case CONNECTION_CLOSED: return USE_COUNT;
+    case CONNECTION_IDLE: return USE_IDLE;
+    case CONNECTION_OUT: return USE_BUSY;
+    default: return c->claimant != NULL ? USE_BUSY : USE_UNCLAIMED;
+    }
+}
+
+/* The one writer of `state` and `claimant`; keeps the server's lists and counts in step. */
+static void set_state(struct upstream_connection *c, enum connection_state state,
+                      struct task *claimant)
+{
+    struct server *server = c->server;
+    enum connection_use before = use_of(c);
+    server->shared->out_count -= c->state == CONNECTION_OUT;
+    server->shared->out_count += state == CONNECTION_OUT;
+    c->state = state;
+    c->claimant = claimant;
+    enum connection_use use = use_of(c);
+    if (use == before)
+        return;
+    if (before != USE_COUNT) {
+        list_remove(&c->node);
+        server->connection_count[before]--;
+    }
+    if (use != USE_COUNT) {
+        list_push_front(&server->connections[use], &c->node);
+        server->connection_count[use]++;
+    }
+}
+
+void connection_close(struct upstream_connection *c)
+{
+    struct server *server = c->server;
+    set_state(c, CONNECTION_CLOSED, NULL);
+    deadline_clear(&c->deadline);
+    if (c->dial != NULL)
+        dial_end(c->dial);
+    if (c->http != NULL)
+        h1_connection_free(c->http);
+    if (c->stream != NULL)
+        stream_close(c->stream);
+    loop_bury(loop_of(c), &c->task, free);
+    server_unref(server);
+}
+
+/* --- idle ---------------------------------------------------------------------------------------- */
+
+/* How long it may be idle: closed before the backend does, so that no request meets its FIN. */
+static uint64_t idle_limit_ms(const struct upstream_connection *c)
+{
+    unsigned hint_s = h1_connection_idle_hint(c->http);
+    if (hint_s == 0)
+        return IDLE_DEFAULT_MS;
+    if (hint_s <= HINT_MARGIN_S)
+        return 0;
+    uint64_t limit_ms = (uint64_t)(hint_s - HINT_MARGIN_S) * 1000;
+    return limit_ms < IDLE_MAX_MS ? limit_ms : IDLE_MAX_MS;
+}
+
+/* How long it may be idle now, with those that are idle already; 0: not at all. */
+static uint64_t room_ms(const struct upstream_connection *c)
+{
+    const struct server *server = c->server;
+    unsigned idle = server->connection_count[USE_IDLE];
+    unsigned keepalive = server->shared->keepalive;
+    if (server->is_retired || idle >= 2 * keepalive)
+        return 0;
+    uint64_t limit_ms = idle_limit_ms(c);
+    if (idle >= keepalive && limit_ms > CONNECTION_SURPLUS_MS)
+        limit_ms = CONNECTION_SURPLUS_MS;
+    return limit_ms;
+}
+
+/* Keeps it if there is room and it is quiet, else closes it. */
+static void rest_or_close(struct upstream_connection *c)
+{
+    uint64_t limit_ms = room_ms(c);
+    if (limit_ms == 0 || h1_connection_state(c->http) != H1_IDLE ||
+        h1_connection_poll(c->http, &c->task) != IO_WAIT) {
+        connection_close(c);
+        return;
+    }
+    deadline_set(loop_of(c), &c->deadline, limit_ms);
+    set_state(c, CONNECTION_IDLE, NULL);
+}
+
+/* Something happened to an idle one: whatever it says, it says unasked. */
+static bool is_still_good(struct upstream_connection *c)
+{
+    return !deadline_passed(loop_of(c), &c->deadline) &&
+           h1_connection_poll(c->http, &c->task) == IO_WAIT;
+}
+
+struct upstream_connection *connection_take_idle(struct server *server, struct task *claimant)
+{
+    struct list_node *newest;
+    while ((newest = list_first(&server->connections[USE_IDLE])) != NULL) {
+        struct upstream_connection *c = container_of(newest, struct upstream_connection, node);
+        /* Its task waits to run: this round saw an event. */
+        if (c->task.state == TASK_IDLE || is_still_good(c)) {
+            c->is_reused = true;
+            set_state(c, CONNECTION_MADE, claimant);
+            count(c, METRIC_UPSTREAM_REUSED);
+            return c;
+        }
+        connection_close(c);
+    }
+    return NULL;
+}
+
+/* --- the making ---------------------------------------------------------------------------------- */
+
+static void note_made(struct upstream_connection *c)
+{
+    count(c, METRIC_UPSTREAM_CONNECTS);
+    c->http = h1_connection_new(c->stream, H1_TO_BACKEND, c->server->shared->env.response_limits);
+    set_state(c, CONNECTION_MADE, c->claimant);
+    if (c->claimant != NULL)
+        loop_wake(loop_of(c), c->claimant);
+    else
+        rest_or_close(c);
+}
+
+static void fail(struct upstream_connection *c, enum pool_failure failure)
+{
+    count(c, METRIC_UPSTREAM_CONNECT_FAILURES);
+    c->failure = failure;
+    deadline_clear(&c->deadline);
+    if (c->claimant == NULL) {
+        connection_close(c);
+        return;
+    }
+    set_state(c, CONNECTION_FAILED, c->claimant);
+    loop_wake(loop_of(c), c->claimant);
+}
+
+static void await_dial(struct upstream_connection *c)
+{
+    enum dial_failure failure = DIAL_REFUSED;
+    enum io answer = dial_answer(c->dial, &c->stream, &failure);
+    if (answer == IO_WAIT)
+        return;
+    if (answer == IO_OK)
+        server_note_connected(c->server, dial_current(c->dial));
+    else if (failure != DIAL_NO_FDS) /* which is not the server's fault */
+        server_note_unreachable(c->server);
+    dial_end(c->dial);
+    c->dial = NULL;
+    if (answer == IO_OK)
+        note_made(c);
+    else
+        fail(c, failure == DIAL_TIMEOUT ? POOL_CONNECT_TIMEOUT : POOL_CONNECT_FAILED);
+}
+
+static void start_dial(struct upstream_connection *c)
+{
+    uint64_t now_ms = loop_now_ms(loop_of(c));
+    uint64_t left_ms = 0;
+    if (c->due_ms != 0)
+        left_ms = c->due_ms > now_ms ? c->due_ms - now_ms : 1;
+    deadline_clear(&c->deadline);
+    set_state(c, CONNECTION_CONNECTING, c->claimant);
+    c->dial = dial_start(loop_of(c), c->server->addresses, c->server->address_count, left_ms,
+                         &c->task);
+    await_dial(c);
+}
+
+static void await_address(struct upstream_connection *c)
+{
+    bool is_late = deadline_passed(loop_of(c), &c->deadline);
+    if (server_find_addresses(c->server)) {
+        start_dial(c);
+    } else if (is_late || c->seen_answers != c->server->answer_count) {
+        server_note_unreachable(c->server);
+        fail(c, is_late ? POOL_CONNECT_TIMEOUT : POOL_CONNECT_FAILED);
+    }
+}
+
+static void run(void *owner)
+{
+    struct upstream_connection *c = owner;
+    switch (c->state) {
+    case CONNECTION_RESOLVING: await_address(c); break;
+    case CONNECTION_CONNECTING: await_dial(c); break;
+    case CONNECTION_IDLE:
+        if (!is_still_good(c))
+            connection_close(c);
+        break;
+    default: break; /* an idle deadline that was left to run out while it is out */
+    }
+}
+
+struct upstream_connection *connection_make(struct server *server, uint64_t timeout_ms,
+                                            struct task *claimant)
+{
+    struct upstream_connection *c = memory_new(sizeof(*c));
+    c->server = server;
+    server_ref(server);
+    task_init(&c->task, run, c);
+    deadline_init(&c->deadline, &c->task);
+    c->due_ms = timeout_ms > 0 ? loop_now_ms(loop_of(c)) + timeout_ms : 0;
+    c->seen_answers = server->answer_count;
+    set_state(c, CONNECTION_RESOLVING, claimant);
+    deadline_set(loop_of(c), &c->deadline, timeout_ms);
+    await_address(c);
+    return c;
+}
+
+enum io connection_answer(struct upstream_connection *c, enum pool_failure *failure)
+{
+    if (c->state == CONNECTION_MADE)
+        return IO_OK;
+    if (c->state != CONNECTION_FAILED)
+        return IO_WAIT;
+    *failure = c->failure;
+    return IO_ERROR;
+}
+
+void connection_hand_out(struct upstream_connection *c)
+{
+    c->server->requests++;
+    set_state(c, CONNECTION_OUT, NULL);
+}
+
+void connection_abandon(struct upstream_connection *c)
+{
+    const struct server *server = c->server;
+    unsigned future = server->connection_count[USE_IDLE] + server->connection_count[USE_UNCLAIMED];
+    if (c->state == CONNECTION_MADE)
+        rest_or_close(c);
+    else if (c->state == CONNECTION_FAILED || server->is_retired ||
+             future >= server->shared->keepalive)
+        connection_close(c);
+    else
+        set_state(c, c->state, NULL);
+}
+
+/* --- all of a server's --------------------------------------------------------------------------- */
+
+static void close_all(struct server *server, enum connection_use use)
+{
+    server_ref(server);
+    list_each(&server->connections[use], node)
+        connection_close(container_of(node, struct upstream_connection, node));
+    server_unref(server);
+}
+
+void server_close_idle(struct server *server)
+{
+    close_all(server, USE_IDLE);
+}
+
+void server_close_unclaimed(struct server *server)
+{
+    close_all(server, USE_UNCLAIMED);
+}
+
+void server_wake_resolving(struct server *server)
+{
+    for (enum connection_use use = USE_BUSY; use <= USE_UNCLAIMED; use++) {
+        list_each(&server->connections[use], node) {
+            struct upstream_connection *c = container_of(node, struct upstream_connection, node);
+            if (c->state == CONNECTION_RESOLVING)
+                loop_wake(loop_of(c), &c->task);
+        }
+    }
+}
+
+/* --- while it is out ----------------------------------------------------------------------------- */
+
+struct http_stream *upstream_connection_begin(struct upstream_connection *c, struct task *task)
+{
+    return h1_connection_begin(c->http, task);
+}
+
+bool upstream_connection_is_reused(const struct upstream_connection *c)
+{
+    return c->is_reused;
+}
+
+struct slice upstream_connection_server(const struct upstream_connection *c)
+{
+    return slice_of(c->server->name);
+}
+
+struct slice upstream_connection_host(const struct upstream_connection *c)
+{
+    return slice_of(c->server->host);
+}
+
+struct server *connection_server(const struct upstream_connection *c)
+{
+    return c->server;
+}
+
+void upstream_connection_failed(struct upstream_connection *c)
+{
+    c->server->response_failures++;
+}
+
+void upstream_connection_give_back(struct upstream_connection *c)
+{
+    assert(c->state == CONNECTION_OUT);
+    rest_or_close(c);
+}

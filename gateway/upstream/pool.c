@@ -1,0 +1,294 @@
+#include "upstream/pool.h"
+
+#include "base/check.h"
+#include "upstream/balancer.h"
+#include "upstream/connection.h"
+
+#include <stdlib.h>
+
+/* Ended waits that a pool keeps for the next requests. */
+enum { SPARE_WAITS_MAX = 64 };
+
+struct pool {
+    struct pool_shared shared;
+    char *name;
+    struct server **servers;
+    unsigned server_count;
+    uint64_t picks;
+    unsigned wait_count;
+    struct pool_wait *spare_waits;
+    unsigned spare_count;
+};
+
+/* One request's asking. It has no task of its own: the asker's is woken by the connection that is being
+ * made, and goes on with the next server when it asks again. */
+struct pool_wait {
+    struct pool *pool;
+    struct task *task;
+    uint64_t connect_timeout_ms;
+    unsigned max_tries, tries;
+    bool is_fresh;
+    struct balancer_history history;
+    struct server *server;                  /* tried last; NULL: none yet */
+    struct upstream_connection *connection; /* being made, or made; NULL: none */
+    enum pool_failure failure;
+    struct pool_wait *next_spare;
+};
+
+/* --- waits --------------------------------------------------------------------------------------- */
+
+static struct pool_wait *wait_new(struct pool *pool)
+{
+    struct pool_wait *wait = pool->spare_waits;
+    pool->wait_count++;
+    if (wait == NULL)
+        return memory_new(sizeof(*wait));
+    pool->spare_waits = wait->next_spare;
+    pool->spare_count--;
+    return wait;
+}
+
+static void wait_free(struct pool_wait *wait)
+{
+    struct pool *pool = wait->pool;
+    pool->wait_count--;
+    if (pool->spare_count >= SPARE_WAITS_MAX) {
+        free(wait);
+        return;
+    }
+    wait->next_spare = pool->spare_waits;
+    pool->spare_waits = wait;
+    pool->spare_count++;
+}
+
+static const struct server *find_server(const struct pool *pool, struct slice name)
+{
+    for (unsigned i = 0; i < pool->server_count && !slice_is_empty(name); i++) {
+        if (slice_equal(slice_of(pool->servers[i]->name), name))
+            return pool->servers[i];
+    }
+    return NULL;
+}
+
+static void set_server(struct pool_wait *wait, struct server *server)
+{
+    if (wait->server != NULL)
+        server_unref(wait->server);
+    wait->server = server;
+    if (server != NULL)
+        server_ref(server);
+}
+
+static struct server *choose_server(struct pool_wait *wait)
+{
+    struct pool *pool = wait->pool;
+    if (wait->tries >= wait->max_tries)
+        return NULL;
+    struct server *server = balancer_pick(pool->servers, pool->server_count, &wait->history);
+    if (server == NULL)
+        return NULL;
+    pool->picks++;
+    if (wait->tries > 0)
+        metric_add(pool->shared.env.metrics, METRIC_UPSTREAM_RETRIES, 1);
+    wait->history.tried[wait->history.tried_count++] = server;
+    wait->tries++;
+    set_server(wait, server);
+    return server;
+}
+
+/* False when there is nobody left to try; `failure` stays what the last one's was. */
+static bool try_next(struct pool_wait *wait)
+{
+    struct server *server = choose_server(wait);
+    if (server == NULL)
+        return false;
+    if (!wait->is_fresh)
+        wait->connection = connection_take_idle(server, wait->task);
+    if (wait->connection == NULL) {
+        server_note_chosen(server);
+        wait->connection = connection_make(server, wait->connect_timeout_ms, wait->task);
+    }
+    return true;
+}
+
+struct pool_wait *pool_ask(struct pool *pool, const struct pool_ask *ask, struct task *task)
+{
+    assert(ask->max_tries >= 1);
+    struct pool_wait *wait = wait_new(pool);
+    wait->pool = pool;
+    wait->task = task;
+    wait->connect_timeout_ms = ask->connect_timeout_ms;
+    wait->max_tries = ask->max_tries < BALANCER_TRIES_MAX ? ask->max_tries : BALANCER_TRIES_MAX;
+    wait->tries = 0;
+    wait->is_fresh = ask->fresh;
+    wait->history.avoid = find_server(pool, ask->avoid);
+    wait->history.tried_count = 0;
+    wait->server = NULL;
+    wait->connection = NULL;
+    wait->failure = POOL_NO_SERVER;
+    if (ask->fresh || !slice_is_empty(ask->avoid))
+        metric_add(pool->shared.env.metrics, METRIC_UPSTREAM_RETRIES, 1);
+    try_next(wait);
+    return wait;
+}
+
+/* Hands it out, or drops what failed. */
+static enum io ask_connection(struct pool_wait *wait, struct upstream_connection **connection)
+{
+    enum io answer = connection_answer(wait->connection, &wait->failure);
+    if (answer == IO_WAIT)
+        return IO_WAIT;
+    if (answer == IO_OK) {
+        *connection = wait->connection;
+        connection_hand_out(wait->connection);
+    } else {
+        connection_close(wait->connection);
+    }
+    wait->connection = NULL;
+    return answer;
+}
+
+enum io pool_answer(struct pool_wait *wait, struct upstream_connection **connection,
+                    enum pool_failure *failure, struct slice *server, unsigned *attempts)
+{
+    enum io answer = IO_ERROR;
+    while (wait->connection != NULL || try_next(wait)) {
+        answer = ask_connection(wait, connection);
+        if (answer != IO_ERROR)
+            break;
+    }
+    *failure = wait->failure;
+    *server = wait->server != NULL ? slice_of(wait->server->name) : slice_make(NULL, 0);
+    *attempts = wait->tries;
+    return answer;
+}
+
+void pool_wait_end(struct pool_wait *wait)
+{
+    if (wait->connection != NULL)
+        connection_abandon(wait->connection);
+    set_server(wait, NULL);
+    wait_free(wait);
+}
+
+/* --- the pool ------------------------------------------------------------------------------------ */
+
+struct pool *pool_new(const struct pool_env *env, const struct upstream_spec *spec)
+{
+    struct pool *pool = memory_new(sizeof(*pool));
+    pool->shared.env = *env;
+    pool->name = slice_duplicate(spec->name);
+    pool_follow(pool, spec);
+    return pool;
+}
+
+/* Takes the server with that name out of the old ones, where the new one's place is the likeliest. */
+static struct server *claim(struct server **old, unsigned count, struct slice name, unsigned likely)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct server **at = &old[(likely + i) % count];
+        if (*at != NULL && slice_equal(slice_of((*at)->name), name)) {
+            struct server *server = *at;
+            *at = NULL;
+            return server;
+        }
+    }
+    return NULL;
+}
+
+/* What is out comes back to be closed. */
+static void retire(struct server *server)
+{
+    server->is_retired = true;
+    server_close_idle(server);
+    server_close_unclaimed(server);
+    server_unref(server);
+}
+
+void pool_follow(struct pool *pool, const struct upstream_spec *spec)
+{
+    struct server **old = pool->servers;
+    unsigned old_count = pool->server_count;
+    bool is_changed = old_count != spec->server_count;
+    pool->shared.keepalive = spec->keepalive;
+    pool->servers = memory_array(spec->server_count, sizeof(struct server *));
+    pool->server_count = spec->server_count;
+    for (unsigned i = 0; i < spec->server_count; i++) {
+        const struct server_spec *to = &spec->servers[i];
+        struct server *server = claim(old, old_count, to->name, i);
+        if (server == NULL) {
+            server = server_new(&pool->shared, to);
+            is_changed = true;
+        }
+        is_changed |= server->weight != to->weight || server->is_backup != to->is_backup;
+        server->weight = to->weight;
+        server->is_backup = to->is_backup;
+        pool->servers[i] = server;
+    }
+    for (unsigned i = 0; i < old_count; i++) {
+        if (old[i] != NULL)
+            retire(old[i]);
+    }
+    free(old);
+    /* Behind the picks that were made: frequent changes must not favour the first server. */
+    if (is_changed)
+        balancer_restart(pool->servers, pool->server_count, pool->shared.env.worker + pool->picks);
+}
+
+void pool_free(struct pool *pool)
+{
+    assert(pool_in_use(pool) == 0);
+    for (unsigned i = 0; i < pool->server_count; i++)
+        retire(pool->servers[i]);
+    while (pool->spare_waits != NULL) {
+        struct pool_wait *wait = pool->spare_waits;
+        pool->spare_waits = wait->next_spare;
+        free(wait);
+    }
+    free(pool->servers);
+    free(pool->name);
+    free(pool);
+}
+
+unsigned pool_in_use(const struct pool *pool)
+{
+    return pool->wait_count + pool->shared.out_count;
+}
+
+void pool_close_idle(struct pool *pool)
+{
+    pool->shared.keepalive = 0;
+    for (unsigned i = 0; i < pool->server_count; i++) {
+        server_close_idle(pool->servers[i]);
+        server_close_unclaimed(pool->servers[i]);
+    }
+}
+
+/* --- status -------------------------------------------------------------------------------------- */
+
+unsigned pool_server_count(const struct pool *pool)
+{
+    return pool->server_count;
+}
+
+void pool_server_status(const struct pool *pool, unsigned index, struct pool_server_status *status)
+{
+    assert(index < pool->server_count);
+    const struct server *server = pool->servers[index];
+    *status = (struct pool_server_status){
+        .name = slice_of(server->name),
+        .weight = server->weight,
+        .idle = server->connection_count[USE_IDLE],
+        .busy = server->connection_count[USE_BUSY],
+        .is_backup = server->is_backup,
+        .is_skipped = server_is_skipped(server),
+        .requests = server->requests,
+        .connect_failures = server->connect_failures,
+        .response_failures = server->response_failures,
+    };
+}
+
+struct slice pool_name(const struct pool *pool)
+{
+    return slice_of(pool->name);
+}
