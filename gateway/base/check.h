@@ -1,4 +1,4 @@
-/* assert that stays on in every build, container_of, and memory that is there or ends the process. */
+/* assert in every build, container_of, and memory that is there or ends the process. */
 #ifndef BASE_CHECK_H
 #define BASE_CHECK_H
 
@@ -9,7 +9,8 @@
 #include <assert.h>
 #include <stddef.h>
 
-#define container_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
+#define container_of(pointer, type, member) \
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 /* For memory that is ours to size, never a peer's: these end the process with a message when there
  * is none. Memory comes zeroed. */

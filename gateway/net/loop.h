@@ -1,9 +1,10 @@
-/* One thread's event loop: tasks that are woken, run, and buried; deadlines; posts from other threads.
+/* One thread's event loop: tasks that are woken, run, and buried; deadlines; posts from other
+ * threads.
  *
- * The idiom for everything slow: ask; on IO_WAIT the task you named will be woken; ask again. Watchers
- * and deadlines only queue tasks. The loop runs the queue before it sleeps and then frees what was
- * buried during the round, so nothing is called back inside somebody's stack frame and closing is
- * legal anywhere. */
+ * The idiom for everything slow: ask; on IO_WAIT the task you named will be woken; ask again.
+ * Watchers and deadlines only queue tasks. The loop runs the queue before it sleeps and then frees
+ * what was buried during the round, so nothing is called back inside somebody's stack frame and
+ * closing is legal anywhere. */
 #ifndef NET_LOOP_H
 #define NET_LOOP_H
 
@@ -56,12 +57,13 @@ void task_init(struct task *task, void (*run)(void *owner), void *owner);
 /* Queues the task behind the others; nothing if it is queued already or buried. Own thread only. */
 void loop_wake(struct loop *loop, struct task *task);
 
-/* Ends an object: its task never runs again, and free_owner(owner) is called once this round is over.
- * Its deadlines, streams and jobs are cleared or closed by the caller before. Own thread only. */
+/* Ends an object: its task never runs again, and free_owner(owner) is called once this round is
+ * over. Its deadlines, streams and jobs are cleared or closed by the caller before. Own thread
+ * only. */
 void loop_bury(struct loop *loop, struct task *task, void (*free_owner)(void *owner));
 
-/* A message from another thread: `run` is called on the loop's thread. The caller keeps it alive until
- * then; posting one that is still on its way is a mistake. Any thread. */
+/* A message from another thread: `run` is called on the loop's thread. The caller keeps it alive
+ * until then; posting one that is still on its way is a mistake. Any thread. */
 struct post {
     void (*run)(void *owner);
     void *owner;
@@ -69,7 +71,8 @@ struct post {
 };
 void loop_post(struct loop *loop, struct post *post);
 
-/* --- deadlines: a stored time and a place in the loop's timer wheel ---------------------------- */
+/* --- deadlines: a stored time and a place in the loop's timer wheel ----------------------------
+ */
 
 /* All zeroes is "none". Embedded; wakes its task when the time has come, never earlier. */
 struct deadline {
@@ -88,11 +91,13 @@ void deadline_clear(struct deadline *deadline);
 /* Set, and its time has come. */
 bool deadline_passed(const struct loop *loop, const struct deadline *deadline);
 
-/* --- the loop's own read buffer, for streams that decrypt out of it ---------------------------- */
+/* --- the loop's own read buffer, for streams that decrypt out of it ----------------------------
+ */
 
 enum { LOOP_SCRATCH_BYTES = 128 * 1024 };
 
-/* Room for LOOP_SCRATCH_BYTES that any stream of this loop may use within one call, never across. */
+/* Room for LOOP_SCRATCH_BYTES that any stream of this loop may use within one call, never across.
+ */
 char *loop_read_scratch(struct loop *loop);
 char *loop_write_scratch(struct loop *loop);
 

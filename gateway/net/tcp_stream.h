@@ -2,7 +2,8 @@
  *
  * It keeps may_read and may_write: set by the watcher, cleared by a short read or EAGAIN. Asking
  * without the flag makes no system call. The read watcher stays armed; an event that finds its flag
- * already set stops the watcher until the next ask, so that a level-triggered watcher never spins. */
+ * already set stops the watcher until the next ask, so that a level-triggered watcher never spins.
+ */
 #ifndef NET_TCP_STREAM_H
 #define NET_TCP_STREAM_H
 

@@ -1,0 +1,310 @@
+#include "net/loop.h"
+
+#include "base/clock.h"
+#include "net/timer_wheel.h"
+
+#include <ev.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+enum {
+    ROUND_TASKS = 512,         /* run before sockets are looked at again */
+    TASKS_BETWEEN_CLOCKS = 16, /* a task may take a millisecond: a signature */
+};
+/* No deadline is further away: 30 years. Sums with it cannot overflow. */
+static const uint64_t after_max_ms = UINT64_C(1) << 40;
+
+struct loop {
+    struct ev_loop *ev;
+    struct ev_prepare round;   /* before each sleep */
+    struct ev_idle stay_awake; /* while tasks remain: polls without sleeping */
+    struct ev_timer alarm;     /* ends a sleep when the wheel has something to do */
+    struct ev_async posted;
+    struct task *first, *last; /* woken, in order */
+    struct task *buried;       /* out of the queue, to be freed after the round */
+    uint64_t now_ms;
+    uint64_t alarm_ms; /* what `alarm` is set to; WHEEL_NEVER: off */
+    struct timer_wheel wheel;
+    _Atomic(struct post *) posts; /* newest first */
+    atomic_uint posting;          /* threads inside loop_post */
+    char *read_scratch, *write_scratch;
+};
+
+static void update_clock(struct loop *loop)
+{
+    loop->now_ms = clock_monotonic_ms();
+}
+
+/* --- tasks ---------------------------------------------------------------------------------------
+ */
+
+void task_init(struct task *task, void (*run)(void *owner), void *owner)
+{
+    *task = (struct task){.run = run, .owner = owner};
+}
+
+void loop_wake(struct loop *loop, struct task *task)
+{
+    if (task->state != TASK_IDLE)
+        return;
+    task->state = TASK_QUEUED;
+    task->next = NULL;
+    if (loop->last != NULL)
+        loop->last->next = task;
+    else
+        loop->first = task;
+    loop->last = task;
+}
+
+static void push_buried(struct loop *loop, struct task *task)
+{
+    task->next = loop->buried;
+    loop->buried = task;
+}
+
+void loop_bury(struct loop *loop, struct task *task, void (*free_owner)(void *owner))
+{
+    assert(task->state != TASK_BURIED);
+    bool is_queued = task->state == TASK_QUEUED;
+    task->state = TASK_BURIED;
+    task->free_owner = free_owner;
+    /* The queue still points to it: run_next finds it there. */
+    if (!is_queued)
+        push_buried(loop, task);
+}
+
+static void run_next(struct loop *loop)
+{
+    struct task *task = loop->first;
+    loop->first = task->next;
+    if (loop->first == NULL)
+        loop->last = NULL;
+    if (task->state == TASK_BURIED) {
+        push_buried(loop, task);
+        return;
+    }
+    task->state = TASK_IDLE;
+    task->run(task->owner);
+}
+
+static void free_buried(struct loop *loop)
+{
+    while (loop->buried != NULL) {
+        struct task *task = loop->buried;
+        loop->buried = task->next;
+        task->free_owner(task->owner);
+    }
+}
+
+/* One round: those whose time has come are woken, tasks run, the buried are freed. */
+static void run_round(struct loop *loop)
+{
+    update_clock(loop);
+    timer_wheel_advance(&loop->wheel, loop, loop->now_ms);
+    for (unsigned ran = 0; loop->first != NULL && ran < ROUND_TASKS; ran++) {
+        if (ran % TASKS_BETWEEN_CLOCKS == TASKS_BETWEEN_CLOCKS - 1)
+            update_clock(loop);
+        run_next(loop);
+    }
+    free_buried(loop);
+}
+
+/* --- sleeping ------------------------------------------------------------------------------------
+ */
+
+static void set_alarm(struct loop *loop)
+{
+    uint64_t earliest_ms = loop->wheel.earliest_ms;
+    ev_timer_stop(loop->ev, &loop->alarm);
+    loop->alarm_ms = earliest_ms;
+    if (earliest_ms == WHEEL_NEVER)
+        return;
+    /* Relative to libev's idea of now, which is as old as the last poll. */
+    ev_now_update(loop->ev);
+    update_clock(loop);
+    uint64_t delay_ms = earliest_ms > loop->now_ms ? earliest_ms - loop->now_ms : 0;
+    ev_timer_set(&loop->alarm, (double)delay_ms / 1000, 0);
+    ev_timer_start(loop->ev, &loop->alarm);
+}
+
+static void before_sleep(struct ev_loop *ev, struct ev_prepare *watcher, int events)
+{
+    struct loop *loop = watcher->data;
+    (void)events;
+    run_round(loop);
+    if (loop->wheel.earliest_ms != loop->alarm_ms)
+        set_alarm(loop);
+    if (loop->first != NULL)
+        ev_idle_start(ev, &loop->stay_awake);
+    else
+        ev_idle_stop(ev, &loop->stay_awake);
+}
+
+static void on_idle(struct ev_loop *ev, struct ev_idle *watcher, int events)
+{
+    (void)ev, (void)watcher, (void)events;
+}
+
+/* Being awake is all: the next round looks at the wheel. */
+static void on_alarm(struct ev_loop *ev, struct ev_timer *watcher, int events)
+{
+    struct loop *loop = watcher->data;
+    (void)ev, (void)events;
+    loop->alarm_ms = WHEEL_NEVER;
+}
+
+/* --- posts ---------------------------------------------------------------------------------------
+ */
+
+void loop_post(struct loop *loop, struct post *post)
+{
+    atomic_fetch_add_explicit(&loop->posting, 1, memory_order_relaxed);
+    struct post *newest = atomic_load_explicit(&loop->posts, memory_order_relaxed);
+    do {
+        post->next = newest;
+    } while (!atomic_compare_exchange_weak_explicit(&loop->posts, &newest, post,
+                                                    memory_order_release, memory_order_relaxed));
+    /* Who found the stack empty wakes the loop; the others' posts go along. */
+    if (newest == NULL)
+        ev_async_send(loop->ev, &loop->posted);
+    atomic_fetch_sub_explicit(&loop->posting, 1, memory_order_release);
+}
+
+static void on_posted(struct ev_loop *ev, struct ev_async *watcher, int events)
+{
+    struct loop *loop = watcher->data;
+    (void)ev, (void)events;
+    struct post *newest = atomic_exchange_explicit(&loop->posts, NULL, memory_order_acquire);
+    struct post *oldest = NULL;
+    while (newest != NULL) {
+        struct post *next = newest->next;
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    update_clock(loop);
+    while (oldest != NULL) {
+        struct post *post = oldest;
+        oldest = post->next; /* running it may free it */
+        post->run(post->owner);
+    }
+}
+
+/* --- the loop ------------------------------------------------------------------------------------
+ */
+
+struct loop *loop_new(void)
+{
+    struct ev_loop *ev = ev_loop_new(EVFLAG_NOENV | EVBACKEND_EPOLL);
+    if (ev == NULL)
+        return NULL;
+    struct loop *loop = memory_new(sizeof(*loop));
+    loop->ev = ev;
+    loop->alarm_ms = WHEEL_NEVER;
+    update_clock(loop);
+    timer_wheel_init(&loop->wheel, loop->now_ms);
+    ev_prepare_init(&loop->round, before_sleep);
+    ev_idle_init(&loop->stay_awake, on_idle);
+    ev_timer_init(&loop->alarm, on_alarm, 0, 0);
+    ev_async_init(&loop->posted, on_posted);
+    loop->round.data = loop->alarm.data = loop->posted.data = loop;
+    ev_prepare_start(ev, &loop->round);
+    ev_async_start(ev, &loop->posted);
+    return loop;
+}
+
+void loop_free(struct loop *loop)
+{
+    while (loop->first != NULL || loop->buried != NULL)
+        run_round(loop);
+    /* Whoever posted what stopped this loop may not have left loop_post yet. */
+    while (atomic_load_explicit(&loop->posting, memory_order_acquire) > 0)
+        sched_yield();
+    ev_idle_stop(loop->ev, &loop->stay_awake);
+    ev_timer_stop(loop->ev, &loop->alarm);
+    ev_async_stop(loop->ev, &loop->posted);
+    ev_prepare_stop(loop->ev, &loop->round);
+    ev_loop_destroy(loop->ev);
+    free(loop->read_scratch);
+    free(loop->write_scratch);
+    free(loop);
+}
+
+void loop_run(struct loop *loop)
+{
+    update_clock(loop);
+    ev_run(loop->ev, 0);
+}
+
+void loop_stop(struct loop *loop)
+{
+    ev_break(loop->ev, EVBREAK_ONE);
+}
+
+struct ev_loop *loop_ev(struct loop *loop)
+{
+    return loop->ev;
+}
+
+uint64_t loop_now_ms(const struct loop *loop)
+{
+    return loop->now_ms;
+}
+
+uint64_t loop_now_us(const struct loop *loop)
+{
+    (void)loop;
+    return clock_monotonic_us();
+}
+
+uint64_t loop_sleeps(const struct loop *loop)
+{
+    return ev_iteration(loop->ev);
+}
+
+char *loop_read_scratch(struct loop *loop)
+{
+    if (loop->read_scratch == NULL)
+        loop->read_scratch = memory_new(LOOP_SCRATCH_BYTES);
+    return loop->read_scratch;
+}
+
+char *loop_write_scratch(struct loop *loop)
+{
+    if (loop->write_scratch == NULL)
+        loop->write_scratch = memory_new(LOOP_SCRATCH_BYTES);
+    return loop->write_scratch;
+}
+
+/* --- deadlines -----------------------------------------------------------------------------------
+ */
+
+void deadline_init(struct deadline *deadline, struct task *task)
+{
+    *deadline = (struct deadline){.task = task};
+}
+
+void deadline_set(struct loop *loop, struct deadline *deadline, uint64_t after_ms)
+{
+    if (after_ms == 0) {
+        deadline_clear(deadline);
+        return;
+    }
+    if (after_ms > after_max_ms)
+        after_ms = after_max_ms;
+    deadline->due_ms = loop->now_ms + after_ms;
+    if (!list_has(&deadline->node) || deadline->due_ms < deadline->filed_ms)
+        timer_wheel_file(&loop->wheel, deadline);
+}
+
+void deadline_clear(struct deadline *deadline)
+{
+    list_remove(&deadline->node);
+    deadline->due_ms = 0;
+}
+
+bool deadline_passed(const struct loop *loop, const struct deadline *deadline)
+{
+    return deadline->due_ms != 0 && loop->now_ms >= deadline->due_ms;
+}

@@ -1,0 +1,229 @@
+#include "net/tcp_stream.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct tcp_stream {
+    struct stream stream;
+    struct loop *loop;
+    struct ev_io reader, writer;
+    int fd;
+    int read_errno, write_errno; /* remembered: what broke stays broken */
+    bool may_read, may_write;
+    bool is_at_end; /* the peer's FIN was read */
+    bool is_shut;   /* ours was sent */
+};
+
+static struct tcp_stream *from_stream(const struct stream *stream)
+{
+    return container_of(stream, struct tcp_stream, stream);
+}
+
+/* An event whose flag is set already, although the task had its chance to ask, is of no interest to
+ * anybody now: the watcher rests until somebody asks, or it would be reported at each poll. */
+static void note_event(struct tcp_stream *tcp, struct ev_io *watcher, bool *flag)
+{
+    struct task *task = tcp->stream.task;
+    if (!*flag) {
+        *flag = true;
+        if (task != NULL)
+            loop_wake(tcp->loop, task);
+    } else if (task == NULL || task->state != TASK_QUEUED) {
+        ev_io_stop(loop_ev(tcp->loop), watcher);
+    }
+}
+
+static void on_readable(struct ev_loop *ev, struct ev_io *watcher, int events)
+{
+    struct tcp_stream *tcp = watcher->data;
+    (void)ev, (void)events;
+    note_event(tcp, watcher, &tcp->may_read);
+}
+
+static void on_writable(struct ev_loop *ev, struct ev_io *watcher, int events)
+{
+    struct tcp_stream *tcp = watcher->data;
+    (void)ev, (void)events;
+    note_event(tcp, watcher, &tcp->may_write);
+}
+
+/* --- reading -------------------------------------------------------------------------------------
+ */
+
+static enum io end_reading(struct tcp_stream *tcp)
+{
+    ev_io_stop(loop_ev(tcp->loop), &tcp->reader);
+    return tcp->read_errno != 0 ? IO_ERROR : IO_EOF;
+}
+
+enum io tcp_stream_recv(struct stream *stream, char *into, size_t room, size_t *got)
+{
+    struct tcp_stream *tcp = from_stream(stream);
+    assert(room > 0);
+    if (tcp->read_errno != 0)
+        return IO_ERROR;
+    if (tcp->is_at_end)
+        return IO_EOF;
+    if (!tcp->may_read)
+        return IO_WAIT;
+
+    ssize_t n;
+    do {
+        n = recv(tcp->fd, into, room, 0);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
+        tcp->read_errno = errno;
+        return end_reading(tcp);
+    }
+    if (n == 0) {
+        /* A reset is reported once. If send got it, recv sees an orderly end here, which would make
+         * a truncated answer look whole; EPIPE alone says that the FIN came before the reset. */
+        if (tcp->write_errno != 0 && tcp->write_errno != EPIPE)
+            tcp->read_errno = tcp->write_errno;
+        else
+            tcp->is_at_end = true;
+        return end_reading(tcp);
+    }
+    if (n < (ssize_t)room) {
+        tcp->may_read = false;
+        ev_io_start(loop_ev(tcp->loop), &tcp->reader);
+    }
+    if (n < 0)
+        return IO_WAIT;
+    *got = (size_t)n;
+    return IO_OK;
+}
+
+static enum io read_into(struct stream *stream, struct buffer *into)
+{
+    size_t got = 0;
+    enum io io = tcp_stream_recv(stream, buffer_tail(into), buffer_room(into), &got);
+    if (io == IO_OK)
+        buffer_added(into, got);
+    return io;
+}
+
+/* --- writing -------------------------------------------------------------------------------------
+ */
+
+static bool is_broken(const struct tcp_stream *tcp)
+{
+    return tcp->write_errno != 0 || tcp->read_errno != 0;
+}
+
+enum io tcp_stream_send(struct stream *stream, struct slice bytes, size_t *sent)
+{
+    struct tcp_stream *tcp = from_stream(stream);
+    assert(bytes.len > 0);
+    if (is_broken(tcp))
+        return IO_ERROR;
+    if (!tcp->may_write)
+        return IO_WAIT;
+
+    ssize_t n;
+    do {
+        n = send(tcp->fd, bytes.at, bytes.len, MSG_NOSIGNAL);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
+        tcp->write_errno = errno;
+        ev_io_stop(loop_ev(tcp->loop), &tcp->writer);
+        return IO_ERROR;
+    }
+    if (n < (ssize_t)bytes.len) {
+        tcp->may_write = false;
+        ev_io_start(loop_ev(tcp->loop), &tcp->writer);
+    }
+    if (n < 0)
+        return IO_WAIT;
+    *sent = (size_t)n;
+    return IO_OK;
+}
+
+static enum io write_from(struct stream *stream, struct slice bytes, size_t *taken)
+{
+    struct tcp_stream *tcp = from_stream(stream);
+    *taken = 0;
+    if (bytes.len > 0)
+        return tcp_stream_send(stream, bytes, taken);
+    if (is_broken(tcp))
+        return IO_ERROR;
+    return tcp->may_write ? IO_OK : IO_WAIT;
+}
+
+/* Nothing is held here. */
+static enum io flush(struct stream *stream)
+{
+    return is_broken(from_stream(stream)) ? IO_ERROR : IO_OK;
+}
+
+static enum io shut(struct stream *stream)
+{
+    struct tcp_stream *tcp = from_stream(stream);
+    if (is_broken(tcp))
+        return IO_ERROR;
+    if (tcp->is_shut)
+        return IO_OK;
+    if (shutdown(tcp->fd, SHUT_WR) < 0) {
+        tcp->write_errno = errno;
+        return IO_ERROR;
+    }
+    tcp->is_shut = true;
+    return IO_OK;
+}
+
+/* --- life ----------------------------------------------------------------------------------------
+ */
+
+static void close_stream(struct stream *stream)
+{
+    struct tcp_stream *tcp = from_stream(stream);
+    ev_io_stop(loop_ev(tcp->loop), &tcp->reader);
+    ev_io_stop(loop_ev(tcp->loop), &tcp->writer);
+    close(tcp->fd);
+    free(tcp);
+}
+
+static const struct stream_ops tcp_ops = {
+    .read = read_into,
+    .write = write_from,
+    .flush = flush,
+    .shut = shut,
+    .close = close_stream,
+};
+
+struct stream *tcp_stream_new(struct loop *loop, int fd, struct task *task)
+{
+    struct tcp_stream *tcp = calloc(1, sizeof(*tcp));
+    if (tcp == NULL) {
+        close(fd);
+        return NULL;
+    }
+    tcp->stream = (struct stream){.ops = &tcp_ops, .task = task};
+    tcp->loop = loop;
+    tcp->fd = fd;
+    tcp->may_write = true;
+    ev_io_init(&tcp->reader, on_readable, fd, EV_READ);
+    ev_io_init(&tcp->writer, on_writable, fd, EV_WRITE);
+    tcp->reader.data = tcp->writer.data = tcp;
+    ev_io_start(loop_ev(loop), &tcp->reader);
+    return &tcp->stream;
+}
+
+int tcp_stream_fd(const struct stream *stream)
+{
+    return from_stream(stream)->fd;
+}
+
+struct loop *tcp_stream_loop(const struct stream *stream)
+{
+    return from_stream(stream)->loop;
+}
+
+int tcp_stream_errno(const struct stream *stream)
+{
+    const struct tcp_stream *tcp = from_stream(stream);
+    return tcp->read_errno != 0 ? tcp->read_errno : tcp->write_errno;
+}
