@@ -115,7 +115,6 @@ static enum step lose_backend(struct exchange *x, bool said_nothing)
     if (!may_repeat)
         return exchange_fail(x, reason != REASON_NONE ? reason : REASON_BACKEND_RESET);
     exchange_release_backend(x, HTTP_END_ABORT);
-    metric_add(x->env->metrics, METRIC_UPSTREAM_RETRIES, 1);
     x->wants_fresh = true;
     exchange_enter(x, TAKE_UPSTREAM);
     return STEP_AGAIN;
