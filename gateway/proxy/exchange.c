@@ -14,6 +14,9 @@ enum {
 void exchange_enter(struct exchange *x, enum exchange_state state)
 {
     x->state = state;
+    if (x->wait != WAIT_NOTHING)
+        deadline_clear(&x->deadline); /* each state arms its own */
+    x->wait = WAIT_NOTHING;
 }
 
 void exchange_await(struct exchange *x, enum exchange_wait wait, uint64_t after_ms)
@@ -95,8 +98,6 @@ enum step exchange_answer(struct exchange *x)
     x->answer.head.keeps_connection = discard_request_body(x);
     x->answer_sent = 0;
     x->answer_head_sent = false;
-    x->wait = WAIT_NOTHING;
-    deadline_clear(&x->deadline);
     exchange_enter(x, ANSWER);
     return STEP_AGAIN;
 }
