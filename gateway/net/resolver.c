@@ -14,7 +14,7 @@ enum { QUEUE_MAX = 4096 };
 enum lookup_state {
     LOOKUP_QUEUED,  /* in the resolver's list */
     LOOKUP_RUNNING, /* a helper has it */
-    LOOKUP_POSTED,  /* on its way to the loop */
+    LOOKUP_POSTED,  /* on its way to the loop, and in the list of those */
     LOOKUP_ANSWERED,
 };
 
@@ -22,7 +22,7 @@ enum lookup_state {
  * job is answered; from then on, as `task` always, they are the asking thread's alone. */
 struct lookup {
     struct resolver *resolver;
-    struct list_node node;
+    struct list_node node; /* QUEUED, POSTED */
     enum lookup_state state;
     bool is_detached; /* nobody asks any more: whoever has the job frees it */
     struct loop *loop;
@@ -38,7 +38,7 @@ struct lookup {
 struct resolver {
     pthread_mutex_t lock;
     pthread_cond_t wake_helper;
-    struct list queue;
+    struct list queue, posted;
     unsigned queue_length;
     bool is_stopping;
     unsigned users; /* helpers and the owner: the last one out frees it */
@@ -109,6 +109,7 @@ static void hand_over(struct lookup *lookup)
         return;
     }
     lookup->state = LOOKUP_POSTED;
+    list_push_back(&lookup->resolver->posted, &lookup->node);
     lookup->post.run = arrive;
     lookup->post.owner = lookup;
     loop_post(lookup->loop, &lookup->post);
@@ -178,6 +179,7 @@ struct resolver *resolver_new(unsigned threads)
     pthread_mutex_init(&resolver->lock, NULL);
     pthread_cond_init(&resolver->wake_helper, NULL);
     list_init(&resolver->queue);
+    list_init(&resolver->posted);
     resolver->users = 1;
     start_helpers(resolver, threads);
     return resolver;
@@ -189,6 +191,10 @@ void resolver_free(struct resolver *resolver)
         return;
     pthread_mutex_lock(&resolver->lock);
     assert(list_is_empty(&resolver->queue)); /* every look-up was ended */
+    /* What a loop that has stopped never came to take. */
+    list_each(&resolver->posted, node)
+        free(container_of(node, struct lookup, node));
+    list_init(&resolver->posted);
     resolver->is_stopping = true;
     pthread_cond_broadcast(&resolver->wake_helper);
     leave(resolver);
@@ -201,6 +207,7 @@ static void arrive(void *owner)
     struct lookup *lookup = owner;
     pthread_mutex_lock(&lookup->resolver->lock);
     bool is_detached = lookup->is_detached;
+    list_remove(&lookup->node);
     lookup->state = LOOKUP_ANSWERED;
     pthread_mutex_unlock(&lookup->resolver->lock);
     if (is_detached)

@@ -126,8 +126,6 @@ struct pool_wait *pool_ask(struct pool *pool, const struct pool_ask *ask, struct
     wait->server = NULL;
     wait->connection = NULL;
     wait->failure = POOL_NO_SERVER;
-    if (ask->fresh || !slice_is_empty(ask->avoid))
-        metric_add(pool->shared.env.metrics, METRIC_UPSTREAM_RETRIES, 1);
     try_next(wait);
     return wait;
 }

@@ -51,7 +51,8 @@ struct pool_ask {
 /* Asks for a connection: chooses a server (weighted round robin, exact per cycle; backups when no
  * primary is usable; one that lately failed to connect is skipped for a moment unless all have), takes
  * its newest idle connection or dials, going on to the next server when one cannot be connected to.
- * `task` is woken; ask pool_answer at once, for an idle connection is there at once. */
+ * `task` is woken; ask pool_answer at once, for an idle connection is there at once. Each going on is
+ * counted as a retry; asking once more for the same request is the caller's to count. */
 struct pool_wait *pool_ask(struct pool *pool, const struct pool_ask *ask, struct task *task);
 /* IO_WAIT; IO_OK: *connection is the caller's; IO_ERROR: *failure. *server is the name of the last one
  * tried (empty if none; it lives as long as the wait or the connection), *attempts how many connections
