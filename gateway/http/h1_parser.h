@@ -23,17 +23,49 @@ struct h1_limits {
     bool underscores;      /* allowed in field names */
 };
 
-/* Embedded; small, since an idle connection keeps it. */
-struct h1_parser;
+enum h1_stage {
+    H1_STAGE_HEAD,
+    H1_STAGE_LENGTH,   /* body_left says how much body there is still to come */
+    H1_STAGE_CHUNKED,  /* piece_left says how much of it lies in front, parsed already */
+    H1_STAGE_TRAILERS, /* behind the last chunk */
+    H1_STAGE_UNTIL_EOF,
+    H1_STAGE_ENDED, /* the next head may come */
+    H1_STAGE_BAD,
+};
 
-/* ... the struct's body comes from whoever writes the codec; functions: */
+/* Embedded; small, since an idle connection keeps it. Private to the parser. */
+struct h1_parser {
+    const struct h1_limits *limits;
+    const char *detail;
+    uint64_t body_left;
+    uint32_t piece_left;
+    uint32_t chunk_overhead; /* bytes of chunk framing since the last byte of body */
+    /* The lines of a head or of trailers, none of which is looked at twice: */
+    uint32_t line_start;  /* of the first line that is not complete */
+    uint32_t searched;    /* up to here there is no line end behind line_start */
+    uint32_t field_lines; /* complete ones */
+    uint32_t empty_lines; /* skipped in front of a request line */
+    /* The start line, once complete: */
+    uint32_t start_bytes; /* with its line end; 0: not complete */
+    uint32_t target_bytes;
+    uint16_t status;
+    uint8_t method_bytes;
+    uint8_t version_minor;
+
+    uint8_t kind;       /* enum h1_kind */
+    uint8_t stage;      /* enum h1_stage */
+    uint8_t asked_with; /* enum http_method */
+    uint8_t reason;     /* enum http_reason */
+    llhttp_t llhttp;
+};
 
 void h1_parser_init(struct h1_parser *parser, enum h1_kind kind, const struct h1_limits *limits);
 
 /* Reads a head off the front of `in`. H1_MORE: nothing consumed, call again with more behind the same
  * bytes (which may have moved). H1_DONE: consumed exactly the head; everything in *head lives in
- * `arena`. H1_BAD: h1_parser_reason says which verdict. Empty lines before a request line are skipped
- * (RFC 9112 section 2.2), bounded. For responses, say first what was asked: */
+ * `arena`. H1_BAD, which stays: h1_parser_reason says which verdict. Empty lines before a request line
+ * are consumed (RFC 9112 section 2.2), a few of them. After the head of a 1xx response but 101 comes
+ * the next head. For responses, say first what was asked: */
 void h1_parser_expect_response(struct h1_parser *parser, enum http_method asked_with);
 enum h1_result h1_parse_head(struct h1_parser *parser, struct buffer *in, struct arena *arena,
                              struct http_head *head);
@@ -50,6 +82,9 @@ enum h1_result h1_parse_eof(struct h1_parser *parser);
 
 /* From now on every byte is body until EOF: after 101. */
 void h1_parser_become_tunnel(struct h1_parser *parser);
+
+/* Drops what h1_parse_head would skip: after it, an empty `in` means that no request has begun. */
+void h1_skip_empty_lines(struct h1_parser *parser, struct buffer *in);
 
 /* Any byte of a head seen since the last message ended. */
 bool h1_parser_has_begun(const struct h1_parser *parser);

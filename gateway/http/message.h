@@ -20,6 +20,8 @@ enum http_method {
 };
 
 enum http_method http_method_from(struct slice text);
+bool http_is_token(struct slice text); /* RFC 9110 section 5.6.2: methods, field names; not empty */
+bool http_is_field_value(struct slice text); /* no controls but HTAB; obs-text passes */
 bool http_method_is_idempotent(enum http_method method); /* RFC 9110 section 9.2.2 */
 
 /* Field names the gateway itself acts on, recognised once at parse. */

@@ -1,0 +1,503 @@
+#include "http/h1_parser.h"
+
+#include "base/check.h"
+#include "http/h1_semantics.h"
+
+enum {
+    METHOD_LONGEST = 32,
+    EMPTY_LINES_MAX = 4,
+    CHUNK_OVERHEAD_MAX = 1024, /* of one chunk: its extensions are read over, but not for ever */
+    CONNECTION_BYTES_MAX = 1024, /* each name in it is held against each field */
+    FIELDS_TO_SPARE = 8,         /* for those that are added on the way */
+};
+
+/* --- verdicts ----------------------------------------------------------------------------------- */
+
+static enum h1_result refuse(struct h1_parser *p, enum http_reason reason, const char *detail)
+{
+    p->stage = H1_STAGE_BAD;
+    p->reason = p->kind == H1_REQUEST ? reason : REASON_BACKEND_BAD_RESPONSE;
+    p->detail = detail;
+    return H1_BAD;
+}
+
+static enum h1_result malformed(struct h1_parser *p, const char *detail)
+{
+    return refuse(p, REASON_BAD_REQUEST, detail);
+}
+
+enum http_reason h1_parser_reason(const struct h1_parser *parser)
+{
+    return parser->reason;
+}
+
+const char *h1_parser_detail(const struct h1_parser *parser)
+{
+    return parser->detail ? parser->detail : "";
+}
+
+/* --- start lines, which llhttp does not see: it knows registered methods only -------------------- */
+
+static bool take_version(struct h1_parser *p, struct slice text)
+{
+    static const struct slice prefix = {"HTTP/1.", 7};
+
+    if (text.len != prefix.len + 1 || !slice_starts_with(text, prefix))
+        return false;
+    p->version_minor = (uint8_t)(text.at[prefix.len] - '0');
+    return p->version_minor <= 1;
+}
+
+static bool is_target(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.at[i] <= 0x20 || text.at[i] == 0x7f)
+            return false;
+    return text.len > 0;
+}
+
+/* The method of a request line, complete or not. */
+static bool is_method_so_far(struct slice line, size_t *length)
+{
+    ptrdiff_t space = slice_find(slice_make(line.at, line.len < METHOD_LONGEST + 1
+                                                         ? line.len
+                                                         : METHOD_LONGEST + 1),
+                                 ' ');
+
+    *length = space < 0 ? line.len : (size_t)space;
+    return *length <= METHOD_LONGEST && http_is_token(slice_make(line.at, *length));
+}
+
+static enum h1_result take_request_line(struct h1_parser *p, struct slice line)
+{
+    size_t method;
+
+    if (!is_method_so_far(line, &method) || method == line.len)
+        return malformed(p, "a request line without a method");
+    if (line.len > p->limits->request_line)
+        return refuse(p, REASON_URI_TOO_LONG, "a request line over the limit");
+
+    struct slice rest = slice_skip(line, method + 1);
+    ptrdiff_t space = slice_find(rest, ' ');
+    if (space < 0 || !take_version(p, slice_skip(rest, (size_t)space + 1)))
+        return malformed(p, "a request line that does not end in HTTP/1.0 or HTTP/1.1");
+    if (!is_target(slice_make(rest.at, (size_t)space)))
+        return malformed(p, "a request target with controls, or none");
+    p->method_bytes = (uint8_t)method;
+    p->target_bytes = (uint32_t)space;
+    return H1_DONE;
+}
+
+enum { STATUS_AT = 9, PHRASE_AT = 13 }; /* "HTTP/1.1 200 OK" */
+
+static enum h1_result take_status_line(struct h1_parser *p, struct slice line)
+{
+    uint64_t status;
+
+    if (line.len < PHRASE_AT - 1 || !take_version(p, slice_make(line.at, STATUS_AT - 1)) ||
+        line.at[STATUS_AT - 1] != ' ')
+        return malformed(p, "a status line that does not begin with HTTP/1.0 or HTTP/1.1");
+    if (!slice_parse_u64(slice_make(line.at + STATUS_AT, 3), &status) || status < 100 ||
+        status > 599)
+        return malformed(p, "an impossible status code");
+    /* Without a phrase its space is often missing too. */
+    if (line.len > PHRASE_AT - 1 &&
+        (line.at[PHRASE_AT - 1] != ' ' || !http_is_field_value(slice_skip(line, PHRASE_AT))))
+        return malformed(p, "a reason phrase with controls");
+    if (line.len > p->limits->request_line)
+        return malformed(p, "a status line over the limit");
+    p->status = (uint16_t)status;
+    return H1_DONE;
+}
+
+/* --- lines -------------------------------------------------------------------------------------- */
+
+static void start_lines(struct h1_parser *p, enum h1_stage stage)
+{
+    p->stage = (uint8_t)stage;
+    p->line_start = p->searched = p->field_lines = p->start_bytes = 0;
+}
+
+static enum h1_result take_line(struct h1_parser *p, struct slice line)
+{
+    if (p->stage == H1_STAGE_HEAD && p->start_bytes == 0) {
+        enum h1_result result = p->kind == H1_REQUEST ? take_request_line(p, line)
+                                                      : take_status_line(p, line);
+
+        p->start_bytes = p->line_start;
+        return result == H1_DONE ? H1_MORE : result;
+    }
+    if (p->line_start > p->limits->head_bytes)
+        return refuse(p, REASON_HEADER_TOO_LARGE, "more bytes than the limit on heads");
+    if (line.len == 0)
+        return H1_DONE;
+    if (line.at[0] == ' ' || line.at[0] == '\t')
+        return malformed(p, "a folded line");
+    if (++p->field_lines > p->limits->fields)
+        return refuse(p, REASON_HEADER_TOO_LARGE, "more fields than the limit");
+    return H1_MORE;
+}
+
+/* What can be said about a line whose end is not there yet. */
+static enum h1_result judge_unfinished(struct h1_parser *p, struct slice bytes)
+{
+    if (p->stage == H1_STAGE_HEAD && p->start_bytes == 0) {
+        size_t method;
+
+        if (p->kind == H1_REQUEST && bytes.len > 0 && !is_method_so_far(bytes, &method))
+            return malformed(p, "a request line without a method");
+        if (bytes.len > (size_t)p->limits->request_line + 1)
+            return refuse(p, REASON_URI_TOO_LONG, "a start line over the limit");
+    } else if (bytes.len > p->limits->head_bytes) {
+        return refuse(p, REASON_HEADER_TOO_LARGE, "more bytes than the limit on heads");
+    }
+    return H1_MORE;
+}
+
+/* Goes on line by line to the empty one. H1_DONE: *length bytes are the whole of it. */
+static enum h1_result find_end_of_lines(struct h1_parser *p, struct slice bytes, size_t *length)
+{
+    enum h1_result result = H1_MORE;
+
+    while (result == H1_MORE) {
+        const char *end = NULL;
+
+        if (bytes.len > p->searched)
+            end = memchr(bytes.at + p->searched, '\n', bytes.len - p->searched);
+        if (!end) {
+            p->searched = (uint32_t)bytes.len;
+            return judge_unfinished(p, bytes);
+        }
+
+        struct slice line = slice_make(bytes.at + p->line_start,
+                                       (size_t)(end - bytes.at) - p->line_start);
+        if (line.len == 0 || line.at[--line.len] != '\r')
+            return malformed(p, "a line that ends in LF alone");
+        if (memchr(line.at, '\r', line.len))
+            return malformed(p, "a CR within a line");
+        p->line_start = p->searched = (uint32_t)(end - bytes.at) + 1;
+        result = take_line(p, line);
+    }
+    *length = p->line_start;
+    return result;
+}
+
+/* --- llhttp ------------------------------------------------------------------------------------- */
+
+/* What its callbacks fill; only while it runs. */
+struct findings {
+    struct arena *arena;
+    struct http_fields *fields;
+    struct slice name;
+    struct slice piece;
+    bool is_last_chunk;
+};
+
+static int keep_name(llhttp_t *llhttp, const char *at, size_t length)
+{
+    struct findings *found = llhttp->data;
+
+    found->name = slice_make(at, length);
+    return HPE_OK;
+}
+
+static int add_field(llhttp_t *llhttp, const char *at, size_t length)
+{
+    struct findings *found = llhttp->data;
+
+    http_fields_add(found->fields, found->arena, found->name,
+                    slice_trim(slice_make(at, length)));
+    return HPE_OK;
+}
+
+static int pause_behind_fields(llhttp_t *llhttp)
+{
+    (void)llhttp;
+    return HPE_PAUSED;
+}
+
+static int pause_behind_last_size(llhttp_t *llhttp)
+{
+    struct findings *found = llhttp->data;
+
+    found->is_last_chunk = llhttp->content_length == 0;
+    return found->is_last_chunk ? HPE_PAUSED : HPE_OK;
+}
+
+static int pause_behind_piece(llhttp_t *llhttp, const char *at, size_t length)
+{
+    struct findings *found = llhttp->data;
+
+    found->piece = slice_make(at, length);
+    return length > 0 ? HPE_PAUSED : HPE_OK;
+}
+
+static const llhttp_settings_t settings = {
+    .on_header_field = keep_name,
+    .on_header_value = add_field,
+    .on_headers_complete = pause_behind_fields,
+    .on_chunk_header = pause_behind_last_size,
+    .on_body = pause_behind_piece,
+};
+
+static llhttp_errno_t run(struct h1_parser *p, struct slice bytes, struct findings *found)
+{
+    llhttp_errno_t result;
+
+    p->llhttp.data = found;
+    llhttp_resume(&p->llhttp);
+    result = llhttp_execute(&p->llhttp, bytes.at, bytes.len);
+    p->llhttp.data = NULL;
+    return result;
+}
+
+static const char *check_field(const struct h1_parser *p, const struct http_field *field,
+                               size_t *connection_bytes)
+{
+    if (!http_is_token(field->name))
+        return "a field name that is no token";
+    if (!p->limits->underscores && slice_find(field->name, '_') >= 0)
+        return "an underscore in a field name";
+    if (!http_is_field_value(field->value))
+        return "controls in a field value";
+    if (field->id == FIELD_CONNECTION)
+        *connection_bytes += field->value.len;
+    if (*connection_bytes > CONNECTION_BYTES_MAX)
+        return "too much in Connection";
+    return NULL;
+}
+
+/* Takes `lines`, the last of which is empty, apart. They live on as what the fields point to. */
+static enum h1_result parse_fields(struct h1_parser *p, struct slice lines, struct arena *arena,
+                                   struct http_fields *fields)
+{
+    /* A start line that has llhttp take any framing there is, whatever the message is. */
+    static const struct slice start_line = {"POST / HTTP/1.1\r\n", 17};
+    struct findings found = {.arena = arena, .fields = fields};
+    size_t connection_bytes = 0;
+
+    fields->capacity = p->field_lines + FIELDS_TO_SPARE;
+    fields->list = arena_alloc(arena, fields->capacity * sizeof(*fields->list));
+    llhttp_init(&p->llhttp, HTTP_REQUEST, &settings);
+    if (run(p, start_line, &found) != HPE_OK || run(p, lines, &found) != HPE_PAUSED)
+        return malformed(p, llhttp_get_error_reason(&p->llhttp));
+    /* Two readers that saw different lines: one of them could be made to see another message. */
+    if (llhttp_get_error_pos(&p->llhttp) != lines.at + lines.len ||
+        fields->count != p->field_lines)
+        return malformed(p, "fields that can be read two ways");
+    for (uint32_t i = 0; i < fields->count; i++) {
+        const char *problem = check_field(p, &fields->list[i], &connection_bytes);
+
+        if (problem)
+            return malformed(p, problem);
+    }
+    return H1_DONE;
+}
+
+/* --- heads -------------------------------------------------------------------------------------- */
+
+void h1_parser_init(struct h1_parser *parser, enum h1_kind kind, const struct h1_limits *limits)
+{
+    *parser = (struct h1_parser){
+        .limits = limits, .kind = (uint8_t)kind, .stage = H1_STAGE_ENDED, .asked_with = METHOD_GET};
+}
+
+void h1_parser_expect_response(struct h1_parser *parser, enum http_method asked_with)
+{
+    parser->asked_with = (uint8_t)asked_with;
+}
+
+bool h1_parser_has_begun(const struct h1_parser *parser)
+{
+    return parser->stage != H1_STAGE_ENDED &&
+           (parser->stage != H1_STAGE_HEAD || parser->searched > 0);
+}
+
+void h1_skip_empty_lines(struct h1_parser *p, struct buffer *in)
+{
+    if (p->stage == H1_STAGE_ENDED) {
+        start_lines(p, H1_STAGE_HEAD);
+        p->empty_lines = 0;
+    }
+    if (p->kind != H1_REQUEST || p->stage != H1_STAGE_HEAD || p->line_start > 0)
+        return;
+    while (p->empty_lines < EMPTY_LINES_MAX &&
+           slice_starts_with(buffer_content(in), slice_make("\r\n", 2))) {
+        buffer_consume(in, 2);
+        p->searched = 0;
+        p->empty_lines++;
+    }
+}
+
+/* Slices of the start line, which was found good when it came. */
+static void split_start_line(const struct h1_parser *p, struct slice block, struct http_head *head)
+{
+    head->version_minor = p->version_minor;
+    if (p->kind == H1_REQUEST) {
+        head->method_text = slice_make(block.at, p->method_bytes);
+        head->target = slice_make(block.at + p->method_bytes + 1, p->target_bytes);
+    } else {
+        size_t line = p->start_bytes - 2;
+
+        head->status = p->status;
+        if (line > PHRASE_AT)
+            head->reason_phrase = slice_make(block.at + PHRASE_AT, line - PHRASE_AT);
+    }
+}
+
+static void start_body(struct h1_parser *p, const struct http_head *head)
+{
+    p->chunk_overhead = p->piece_left = 0;
+    p->body_left = head->content_length;
+    switch (head->framing) {
+    case BODY_NONE: p->stage = H1_STAGE_ENDED; break;
+    case BODY_LENGTH: p->stage = H1_STAGE_LENGTH; break;
+    case BODY_CHUNKED: p->stage = H1_STAGE_CHUNKED; break;
+    case BODY_CLOSE: p->stage = H1_STAGE_UNTIL_EOF; break;
+    }
+}
+
+enum h1_result h1_parse_head(struct h1_parser *parser, struct buffer *in, struct arena *arena,
+                             struct http_head *head)
+{
+    const char *problem;
+    size_t length;
+
+    if (parser->stage == H1_STAGE_BAD)
+        return H1_BAD;
+    h1_skip_empty_lines(parser, in);
+    assert(parser->stage == H1_STAGE_HEAD); /* the last message's body was read to its end */
+
+    enum h1_result result = find_end_of_lines(parser, buffer_content(in), &length);
+    if (result != H1_DONE)
+        return result;
+
+    struct slice block = arena_copy(arena, slice_make(buffer_content(in).at, length));
+    *head = (struct http_head){0};
+    split_start_line(parser, block, head);
+    if (parse_fields(parser, slice_skip(block, parser->start_bytes), arena, &head->fields) ==
+        H1_BAD)
+        return H1_BAD;
+    problem = parser->kind == H1_REQUEST
+                  ? h1_understand_request(head, arena)
+                  : h1_understand_response(head, arena, parser->asked_with);
+    if (problem)
+        return malformed(parser, problem);
+    buffer_consume(in, length);
+    start_body(parser, head);
+    return H1_DONE;
+}
+
+/* --- bodies ------------------------------------------------------------------------------------- */
+
+static enum h1_result next_chunk_piece(struct h1_parser *p, struct buffer *in)
+{
+    struct findings found = {0};
+    struct slice bytes = buffer_content(in);
+
+    if (bytes.len == 0)
+        return H1_MORE;
+    llhttp_errno_t error = run(p, bytes, &found);
+    if (error != HPE_OK && error != HPE_PAUSED)
+        return malformed(p, llhttp_get_error_reason(&p->llhttp));
+
+    size_t used = error == HPE_OK ? bytes.len
+                                  : (size_t)(llhttp_get_error_pos(&p->llhttp) - bytes.at);
+    size_t overhead = used - found.piece.len;
+    buffer_consume(in, overhead);
+    p->chunk_overhead += (uint32_t)overhead;
+    if (p->chunk_overhead > CHUNK_OVERHEAD_MAX)
+        return malformed(p, "chunk extensions without end");
+    if (found.is_last_chunk) {
+        start_lines(p, H1_STAGE_TRAILERS);
+        return H1_DONE;
+    }
+    if (error == HPE_OK)
+        return H1_MORE;
+    p->chunk_overhead = 0;
+    p->piece_left = (uint32_t)found.piece.len;
+    return H1_DONE;
+}
+
+static enum h1_result read_trailers(struct h1_parser *p, struct buffer *in, struct arena *arena,
+                                    struct http_fields *trailers)
+{
+    size_t length;
+    enum h1_result result = find_end_of_lines(p, buffer_content(in), &length);
+
+    if (result != H1_DONE)
+        return result;
+    if (p->field_lines > 0) {
+        struct slice lines = arena_copy(arena, slice_make(buffer_content(in).at, length));
+
+        if (parse_fields(p, lines, arena, trailers) == H1_BAD)
+            return H1_BAD;
+        h1_drop_forbidden_trailers(trailers);
+    }
+    buffer_consume(in, length);
+    p->stage = H1_STAGE_ENDED;
+    return H1_DONE;
+}
+
+static enum h1_result take_front(const struct buffer *in, uint64_t most, struct slice *piece)
+{
+    *piece = buffer_content(in);
+    if (piece->len > most)
+        piece->len = (size_t)most;
+    return piece->len > 0 ? H1_DONE : H1_MORE;
+}
+
+enum h1_result h1_parse_body(struct h1_parser *parser, struct buffer *in, struct arena *arena,
+                             struct slice *piece, struct http_fields *trailers)
+{
+    *piece = slice_make(NULL, 0);
+    *trailers = (struct http_fields){0};
+    if (parser->stage == H1_STAGE_CHUNKED && parser->piece_left == 0) {
+        enum h1_result result = next_chunk_piece(parser, in);
+
+        if (result != H1_DONE)
+            return result;
+    }
+    switch ((enum h1_stage)parser->stage) {
+    case H1_STAGE_LENGTH: return take_front(in, parser->body_left, piece);
+    case H1_STAGE_CHUNKED: return take_front(in, parser->piece_left, piece);
+    case H1_STAGE_UNTIL_EOF: return take_front(in, UINT64_MAX, piece);
+    case H1_STAGE_TRAILERS: return read_trailers(parser, in, arena, trailers);
+    case H1_STAGE_ENDED: return H1_DONE;
+    case H1_STAGE_BAD: return H1_BAD;
+    case H1_STAGE_HEAD: break;
+    }
+    assert(!"a body is asked for behind its head");
+    return H1_BAD;
+}
+
+void h1_body_consumed(struct h1_parser *parser, struct buffer *in, size_t bytes)
+{
+    if (parser->stage == H1_STAGE_LENGTH) {
+        assert(bytes <= parser->body_left);
+        parser->body_left -= bytes;
+        if (parser->body_left == 0)
+            parser->stage = H1_STAGE_ENDED;
+    } else if (parser->stage == H1_STAGE_CHUNKED) {
+        assert(bytes <= parser->piece_left);
+        parser->piece_left -= (uint32_t)bytes;
+    }
+    buffer_consume(in, bytes);
+}
+
+enum h1_result h1_parse_eof(struct h1_parser *parser)
+{
+    if (parser->stage == H1_STAGE_BAD)
+        return H1_BAD;
+    if (parser->stage == H1_STAGE_UNTIL_EOF)
+        parser->stage = H1_STAGE_ENDED;
+    if (!h1_parser_has_begun(parser))
+        return H1_DONE;
+    return malformed(parser, "the connection ended within a message");
+}
+
+void h1_parser_become_tunnel(struct h1_parser *parser)
+{
+    assert(parser->stage == H1_STAGE_ENDED);
+    parser->stage = H1_STAGE_UNTIL_EOF;
+}

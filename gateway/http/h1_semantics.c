@@ -1,0 +1,262 @@
+#include "http/h1_semantics.h"
+
+#include "http/target.h"
+
+static bool is_text(struct slice value, const char *text)
+{
+    return slice_equal_nocase(value, slice_of(text));
+}
+
+/* The only field with `id`; NULL without one. False if there are several. */
+static bool get_single(const struct http_fields *fields, enum field_id id,
+                       const struct http_field **single)
+{
+    *single = http_fields_get(fields, id);
+    if (!*single)
+        return true;
+    for (uint32_t i = (uint32_t)(*single - fields->list) + 1; i < fields->count; i++)
+        if (fields->list[i].id == id)
+            return false;
+    return true;
+}
+
+/* --- framing (RFC 9112 section 6) --------------------------------------------------------------- */
+
+/* Sets framing and length as far as the fields say. */
+static const char *read_framing(struct http_head *head)
+{
+    const struct http_field *coding, *length;
+
+    if (!get_single(&head->fields, FIELD_TRANSFER_ENCODING, &coding))
+        return "several Transfer-Encoding fields";
+    if (!get_single(&head->fields, FIELD_CONTENT_LENGTH, &length))
+        return "several Content-Length fields";
+    if (coding && length)
+        return "both Transfer-Encoding and Content-Length";
+    if (coding) {
+        if (head->version_minor == 0)
+            return "Transfer-Encoding in HTTP/1.0";
+        if (!is_text(coding->value, "chunked"))
+            return "a transfer coding other than chunked";
+        head->framing = BODY_CHUNKED;
+    }
+    if (length) {
+        if (!slice_parse_u64(length->value, &head->content_length))
+            return "a Content-Length that is no number";
+        head->has_content_length = true;
+        if (head->content_length > 0)
+            head->framing = BODY_LENGTH;
+    }
+    return NULL;
+}
+
+/* --- connection --------------------------------------------------------------------------------- */
+
+/* Upgrade's value without h2c, which this gateway does not speak (RFC 9113 section 3.1 took it back). */
+static struct slice read_upgrade(const struct http_fields *fields, struct arena *arena)
+{
+    struct slice protocols = {NULL, 0};
+    size_t room = 0;
+    char *joined;
+
+    for (uint32_t i = 0; i < fields->count; i++)
+        if (fields->list[i].id == FIELD_UPGRADE)
+            room += 2 * fields->list[i].value.len + 2;
+    joined = arena_bytes(arena, room);
+    for (uint32_t i = 0; i < fields->count; i++) {
+        struct slice rest = fields->list[i].value, one;
+
+        if (fields->list[i].id != FIELD_UPGRADE)
+            continue;
+        while (slice_next_in_list(&rest, &one)) {
+            if (is_text(one, "h2c"))
+                continue;
+            if (protocols.len > 0) {
+                memcpy(joined + protocols.len, ", ", 2);
+                protocols.len += 2;
+            }
+            memcpy(joined + protocols.len, one.at, one.len);
+            protocols = slice_make(joined, protocols.len + one.len);
+        }
+    }
+    return protocols;
+}
+
+static void read_connection(struct http_head *head, struct arena *arena)
+{
+    const struct http_fields *fields = &head->fields;
+    bool close = http_fields_have_token(fields, FIELD_CONNECTION, slice_of("close"));
+
+    if (head->version_minor > 0) {
+        head->keeps_connection = !close;
+        if (http_fields_have_token(fields, FIELD_CONNECTION, slice_of("upgrade")))
+            head->upgrade = read_upgrade(fields, arena);
+    } else {
+        head->keeps_connection =
+            !close && http_fields_have_token(fields, FIELD_CONNECTION, slice_of("keep-alive"));
+    }
+}
+
+/* --- requests ----------------------------------------------------------------------------------- */
+
+/* Splits "http://authority/path?query". False if `target` does not begin like that. */
+static bool split_absolute(struct slice target, struct slice *authority, struct slice *rest,
+                           uint16_t *default_port)
+{
+    static const struct {
+        struct slice prefix;
+        uint16_t port;
+    } schemes[] = {{{"http://", 7}, 80}, {{"https://", 8}, 443}};
+
+    for (int i = 0; i < 2; i++) {
+        size_t skip = schemes[i].prefix.len, end = skip;
+
+        if (target.len < skip ||
+            !slice_equal_nocase(slice_make(target.at, skip), schemes[i].prefix))
+            continue;
+        while (end < target.len && target.at[end] != '/' && target.at[end] != '?')
+            end++;
+        *authority = slice_make(target.at + skip, end - skip);
+        *rest = slice_skip(target, end);
+        *default_port = schemes[i].port;
+        return true;
+    }
+    return false;
+}
+
+/* What is behind an absolute-form target's authority; an empty path stands for "/". */
+static bool read_absolute_path(struct http_head *head, struct arena *arena, struct slice rest)
+{
+    if (rest.len == 0) {
+        /* RFC 9112 section 3.2.4: this is how OPTIONS * comes through a proxy. */
+        head->path = slice_of(head->method == METHOD_OPTIONS ? "*" : "/");
+        return true;
+    }
+    if (rest.at[0] == '?')
+        rest = arena_printf(arena, "/%.*s", (int)rest.len, rest.at);
+    return path_normalise(arena, rest, &head->path, &head->query);
+}
+
+/* Both name the same place, the scheme's port being understood where none is. */
+static bool is_same_authority(struct arena *arena, struct slice a, struct slice b,
+                              uint16_t default_port)
+{
+    struct slice host_a, host_b;
+    uint16_t port_a, port_b;
+
+    return host_normalise(arena, a, &host_a, &port_a) &&
+           host_normalise(arena, b, &host_b, &port_b) && slice_equal(host_a, host_b) &&
+           (port_a ? port_a : default_port) == (port_b ? port_b : default_port);
+}
+
+static const char *read_target(struct http_head *head, struct arena *arena,
+                               const struct http_field *host)
+{
+    struct slice target = head->target, rest;
+    uint16_t default_port;
+
+    if (head->method == METHOD_CONNECT) {
+        uint16_t port;
+
+        if (!host_normalise(arena, target, &rest, &port))
+            return "a CONNECT target that is no authority";
+    } else if (target.at[0] == '/') {
+        if (!path_normalise(arena, target, &head->path, &head->query))
+            return "a path that is refused";
+    } else if (slice_equal(target, slice_of("*"))) {
+        if (head->method != METHOD_OPTIONS)
+            return "the target * without OPTIONS";
+        head->path = target;
+    } else {
+        if (!split_absolute(target, &head->authority, &rest, &default_port))
+            return "a target that is neither a path nor a URL";
+        if (!read_absolute_path(head, arena, rest))
+            return "a path that is refused";
+        if (head->authority.len == 0)
+            return "a URL without a host";
+        if (host && !is_same_authority(arena, head->authority, host->value, default_port))
+            return "a Host that differs from the URL's";
+    }
+    return NULL;
+}
+
+const char *h1_understand_request(struct http_head *head, struct arena *arena)
+{
+    const struct http_field *host, *expect;
+    const char *problem;
+
+    head->method = http_method_from(head->method_text);
+    if (!get_single(&head->fields, FIELD_HOST, &host))
+        return "several Host fields";
+    if (!host && head->version_minor > 0)
+        return "no Host in HTTP/1.1";
+    problem = read_target(head, arena, host);
+    if (problem)
+        return problem;
+    if (head->authority.len == 0 && host)
+        head->authority = host->value;
+    if ((host || head->authority.len > 0) &&
+        !host_normalise(arena, head->authority, &head->host, &head->host_port))
+        return "an invalid host";
+    problem = read_framing(head);
+    if (problem)
+        return problem;
+    read_connection(head, arena);
+    expect = http_fields_get(&head->fields, FIELD_EXPECT);
+    head->expects_continue =
+        expect && head->version_minor > 0 && is_text(expect->value, "100-continue");
+    return NULL;
+}
+
+/* --- responses ---------------------------------------------------------------------------------- */
+
+const char *h1_understand_response(struct http_head *head, struct arena *arena,
+                                   enum http_method asked_with)
+{
+    const char *problem = read_framing(head);
+    bool never_has_body = head->status < 200 || head->status == 204;
+
+    if (problem)
+        return problem;
+    read_connection(head, arena);
+    if (never_has_body) {
+        head->has_content_length = false;
+        head->content_length = 0;
+        head->framing = BODY_NONE;
+    } else if (head->status == 304 || asked_with == METHOD_HEAD) {
+        head->framing = BODY_NONE;
+    } else if (head->framing == BODY_NONE && !head->has_content_length) {
+        head->framing = BODY_CLOSE;
+        head->keeps_connection = false;
+    }
+    return NULL;
+}
+
+/* --- trailers ----------------------------------------------------------------------------------- */
+
+static bool is_forbidden_trailer(const struct http_field *field)
+{
+    static const char *const names[] = {
+        "age",          "authorization",    "cache-control", "content-encoding",
+        "content-range", "content-type",    "cookie",        "expires",
+        "location",     "max-forwards",     "pragma",        "range",
+        "retry-after",  "set-cookie",       "vary",          "www-authenticate",
+    };
+
+    if (field->id != FIELD_OTHER)
+        return true; /* whatever the gateway acts on, it acts on in heads */
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (is_text(field->name, names[i]))
+            return true;
+    return false;
+}
+
+void h1_drop_forbidden_trailers(struct http_fields *trailers)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < trailers->count; i++)
+        if (!is_forbidden_trailer(&trailers->list[i]))
+            trailers->list[kept++] = trailers->list[i];
+    trailers->count = kept;
+}
