@@ -26,7 +26,8 @@ enum { ADDRESS_TEXT_SIZE = 128 };
 void address_format(const struct address *address, char text[ADDRESS_TEXT_SIZE]);
 /* The IP alone, no brackets, IPv4-mapped IPv6 as IPv4; "unix" for Unix sockets. */
 void address_format_ip(const struct address *address, char text[ADDRESS_TEXT_SIZE]);
-uint16_t address_port(const struct address *address);
+uint16_t address_port(const struct address *address); /* 0 for Unix sockets */
+void address_set_port(struct address *address, uint16_t port);
 bool address_equal(const struct address *a, const struct address *b);
 /* An IP literal without brackets or port. */
 bool address_parse_ip(struct slice text, uint16_t port, struct address *address);
