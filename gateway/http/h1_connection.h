@@ -33,15 +33,15 @@ enum h1_state h1_connection_state(const struct h1_connection *connection);
  * Gives every buffer back on IO_WAIT. */
 enum io h1_connection_poll(struct h1_connection *connection, struct task *task);
 
-/* Lingering: shuts our direction, reads and drops at most 64 KiB, then just waits. IO_EOF or IO_ERROR:
- * now close it; IO_WAIT: the owner's deadline of 2 s goes on. */
+/* Lingering: shuts our direction, reads and drops at most 64 KiB, then just waits. IO_EOF or
+ * IO_ERROR: now close it; IO_WAIT: the owner's deadline of 2 s goes on. */
 enum io h1_connection_linger(struct h1_connection *connection, struct task *task);
 
 /* The next response says Connection: close and the connection ends after it (draining). */
 void h1_connection_close_after(struct h1_connection *connection);
 
-/* After a 101 was written or read: both ways are raw bytes until each ends; `write_body` with `last`
- * then shuts our direction. */
+/* After a 101 was written or read: both ways are raw bytes until each ends; `write_body` with
+ * `last` then shuts our direction. */
 void h1_stream_become_tunnel(struct http_stream *stream);
 
 /* To a backend: seconds of its Keep-Alive: timeout=N, 0 if it named none. */

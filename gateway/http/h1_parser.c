@@ -6,12 +6,12 @@
 enum {
     METHOD_LONGEST = 32,
     EMPTY_LINES_MAX = 4,
-    CHUNK_OVERHEAD_MAX = 1024, /* of one chunk: its extensions are read over, but not for ever */
+    CHUNK_OVERHEAD_MAX = 1024,   /* of one chunk: extensions are read over, not for ever */
     CONNECTION_BYTES_MAX = 1024, /* each name in it is held against each field */
     FIELDS_TO_SPARE = 8,         /* for those that are added on the way */
 };
 
-/* --- verdicts ----------------------------------------------------------------------------------- */
+/* --- verdicts ------------------------------------------------------------------------------- */
 
 static enum h1_result refuse(struct h1_parser *p, enum http_reason reason, const char *detail)
 {
@@ -36,7 +36,7 @@ const char *h1_parser_detail(const struct h1_parser *parser)
     return parser->detail ? parser->detail : "";
 }
 
-/* --- start lines, which llhttp does not see: it knows registered methods only -------------------- */
+/* --- start lines, which llhttp does not see: it knows registered methods only --------------- */
 
 static bool take_version(struct h1_parser *p, struct slice text)
 {
@@ -59,10 +59,8 @@ static bool is_target(struct slice text)
 /* The method of a request line, complete or not. */
 static bool is_method_so_far(struct slice line, size_t *length)
 {
-    ptrdiff_t space = slice_find(slice_make(line.at, line.len < METHOD_LONGEST + 1
-                                                         ? line.len
-                                                         : METHOD_LONGEST + 1),
-                                 ' ');
+    ptrdiff_t space = slice_find(
+        slice_make(line.at, line.len < METHOD_LONGEST + 1 ? line.len : METHOD_LONGEST + 1), ' ');
 
     *length = space < 0 ? line.len : (size_t)space;
     return *length <= METHOD_LONGEST && http_is_token(slice_make(line.at, *length));
@@ -110,7 +108,7 @@ static enum h1_result take_status_line(struct h1_parser *p, struct slice line)
     return H1_DONE;
 }
 
-/* --- lines -------------------------------------------------------------------------------------- */
+/* --- lines ---------------------------------------------------------------------------------- */
 
 static void start_lines(struct h1_parser *p, enum h1_stage stage)
 {
@@ -121,8 +119,8 @@ static void start_lines(struct h1_parser *p, enum h1_stage stage)
 static enum h1_result take_line(struct h1_parser *p, struct slice line)
 {
     if (p->stage == H1_STAGE_HEAD && p->start_bytes == 0) {
-        enum h1_result result = p->kind == H1_REQUEST ? take_request_line(p, line)
-                                                      : take_status_line(p, line);
+        enum h1_result result =
+            p->kind == H1_REQUEST ? take_request_line(p, line) : take_status_line(p, line);
 
         p->start_bytes = p->line_start;
         return result == H1_DONE ? H1_MORE : result;
@@ -169,8 +167,8 @@ static enum h1_result find_end_of_lines(struct h1_parser *p, struct slice bytes,
             return judge_unfinished(p, bytes);
         }
 
-        struct slice line = slice_make(bytes.at + p->line_start,
-                                       (size_t)(end - bytes.at) - p->line_start);
+        struct slice line =
+            slice_make(bytes.at + p->line_start, (size_t)(end - bytes.at) - p->line_start);
         if (line.len == 0 || line.at[--line.len] != '\r')
             return malformed(p, "a line that ends in LF alone");
         if (memchr(line.at, '\r', line.len))
@@ -182,7 +180,7 @@ static enum h1_result find_end_of_lines(struct h1_parser *p, struct slice bytes,
     return result;
 }
 
-/* --- llhttp ------------------------------------------------------------------------------------- */
+/* --- llhttp --------------------------------------------------------------------------------- */
 
 /* What its callbacks fill; only while it runs. */
 struct findings {
@@ -205,8 +203,7 @@ static int add_field(llhttp_t *llhttp, const char *at, size_t length)
 {
     struct findings *found = llhttp->data;
 
-    http_fields_add(found->fields, found->arena, found->name,
-                    slice_trim(slice_make(at, length)));
+    http_fields_add(found->fields, found->arena, found->name, slice_trim(slice_make(at, length)));
     return HPE_OK;
 }
 
@@ -282,8 +279,7 @@ static enum h1_result parse_fields(struct h1_parser *p, struct slice lines, stru
     if (run(p, start_line, &found) != HPE_OK || run(p, lines, &found) != HPE_PAUSED)
         return malformed(p, llhttp_get_error_reason(&p->llhttp));
     /* Two readers that saw different lines: one of them could be made to see another message. */
-    if (llhttp_get_error_pos(&p->llhttp) != lines.at + lines.len ||
-        fields->count != p->field_lines)
+    if (llhttp_get_error_pos(&p->llhttp) != lines.at + lines.len || fields->count != p->field_lines)
         return malformed(p, "fields that can be read two ways");
     for (uint32_t i = 0; i < fields->count; i++) {
         const char *problem = check_field(p, &fields->list[i], &connection_bytes);
@@ -294,7 +290,7 @@ static enum h1_result parse_fields(struct h1_parser *p, struct slice lines, stru
     return H1_DONE;
 }
 
-/* --- heads -------------------------------------------------------------------------------------- */
+/* --- heads ---------------------------------------------------------------------------------- */
 
 void h1_parser_init(struct h1_parser *parser, enum h1_kind kind, const struct h1_limits *limits)
 {
@@ -378,9 +374,8 @@ enum h1_result h1_parse_head(struct h1_parser *parser, struct buffer *in, struct
     if (parse_fields(parser, slice_skip(block, parser->start_bytes), arena, &head->fields) ==
         H1_BAD)
         return H1_BAD;
-    problem = parser->kind == H1_REQUEST
-                  ? h1_understand_request(head, arena)
-                  : h1_understand_response(head, arena, parser->asked_with);
+    problem = parser->kind == H1_REQUEST ? h1_understand_request(head, arena)
+                                         : h1_understand_response(head, arena, parser->asked_with);
     if (problem)
         return malformed(parser, problem);
     buffer_consume(in, length);
@@ -388,7 +383,7 @@ enum h1_result h1_parse_head(struct h1_parser *parser, struct buffer *in, struct
     return H1_DONE;
 }
 
-/* --- bodies ------------------------------------------------------------------------------------- */
+/* --- bodies --------------------------------------------------------------------------------- */
 
 static enum h1_result next_chunk_piece(struct h1_parser *p, struct buffer *in)
 {
@@ -401,8 +396,8 @@ static enum h1_result next_chunk_piece(struct h1_parser *p, struct buffer *in)
     if (error != HPE_OK && error != HPE_PAUSED)
         return malformed(p, llhttp_get_error_reason(&p->llhttp));
 
-    size_t used = error == HPE_OK ? bytes.len
-                                  : (size_t)(llhttp_get_error_pos(&p->llhttp) - bytes.at);
+    size_t used =
+        error == HPE_OK ? bytes.len : (size_t)(llhttp_get_error_pos(&p->llhttp) - bytes.at);
     size_t overhead = used - found.piece.len;
     buffer_consume(in, overhead);
     p->chunk_overhead += (uint32_t)overhead;

@@ -1,10 +1,10 @@
 /* HTTP/1 in: bytes to heads, body pieces and trailers, around llhttp. No I/O.
  *
- * Strict beyond llhttp: whatever can be read two ways is H1_BAD (field-notes: both Content-Length and
- * Transfer-Encoding, several lengths even if equal, signs, codings other than one final chunked, bare
- * CR or LF, space before the colon, folded lines, NUL and controls, bad names, several Host fields or
- * none in HTTP/1.1, lists in Host, a Host that differs from an absolute-form target ...). obs-text
- * passes as bytes. */
+ * Strict beyond llhttp: whatever can be read two ways is H1_BAD (field-notes: both Content-Length
+ * and Transfer-Encoding, several lengths even if equal, signs, codings other than one final
+ * chunked, bare CR or LF, space before the colon, folded lines, NUL and controls, bad names,
+ * several Host fields or none in HTTP/1.1, lists in Host, a Host that differs from an absolute-form
+ * target ...). obs-text passes as bytes. */
 #ifndef HTTP_H1_PARSER_H
 #define HTTP_H1_PARSER_H
 
@@ -61,18 +61,18 @@ struct h1_parser {
 
 void h1_parser_init(struct h1_parser *parser, enum h1_kind kind, const struct h1_limits *limits);
 
-/* Reads a head off the front of `in`. H1_MORE: nothing consumed, call again with more behind the same
- * bytes (which may have moved). H1_DONE: consumed exactly the head; everything in *head lives in
- * `arena`. H1_BAD, which stays: h1_parser_reason says which verdict. Empty lines before a request line
- * are consumed (RFC 9112 section 2.2), a few of them. After the head of a 1xx response but 101 comes
- * the next head. For responses, say first what was asked: */
+/* Reads a head off the front of `in`. H1_MORE: nothing consumed, call again with more behind the
+ * same bytes (which may have moved). H1_DONE: consumed exactly the head; everything in *head lives
+ * in `arena`. H1_BAD, which stays: h1_parser_reason says which verdict. Empty lines before a
+ * request line are consumed (RFC 9112 section 2.2), a few of them. After the head of a 1xx response
+ * but 101 comes the next head. For responses, say first what was asked: */
 void h1_parser_expect_response(struct h1_parser *parser, enum http_method asked_with);
 enum h1_result h1_parse_head(struct h1_parser *parser, struct buffer *in, struct arena *arena,
                              struct http_head *head);
 
 /* The next piece of body at the front of `in`: H1_MORE: no whole byte of body there. H1_DONE with a
- * piece: consume it by h1_body_consumed before asking again. H1_DONE with an empty piece: the body has
- * ended (trailers, if any, in *trailers; what follows in `in` is the next message). */
+ * piece: consume it by h1_body_consumed before asking again. H1_DONE with an empty piece: the body
+ * has ended (trailers, if any, in *trailers; what follows in `in` is the next message). */
 enum h1_result h1_parse_body(struct h1_parser *parser, struct buffer *in, struct arena *arena,
                              struct slice *piece, struct http_fields *trailers);
 void h1_body_consumed(struct h1_parser *parser, struct buffer *in, size_t bytes);

@@ -20,7 +20,7 @@ static bool get_single(const struct http_fields *fields, enum field_id id,
     return true;
 }
 
-/* --- framing (RFC 9112 section 6) --------------------------------------------------------------- */
+/* --- framing (RFC 9112 section 6) ----------------------------------------------------------- */
 
 /* Sets framing and length as far as the fields say. */
 static const char *read_framing(struct http_head *head)
@@ -50,9 +50,10 @@ static const char *read_framing(struct http_head *head)
     return NULL;
 }
 
-/* --- connection --------------------------------------------------------------------------------- */
+/* --- connection ----------------------------------------------------------------------------- */
 
-/* Upgrade's value without h2c, which this gateway does not speak (RFC 9113 section 3.1 took it back). */
+/* Upgrade's value without h2c, which this gateway does not speak (RFC 9113 section 3.1 took it
+ * back). */
 static struct slice read_upgrade(const struct http_fields *fields, struct arena *arena)
 {
     struct slice protocols = {NULL, 0};
@@ -97,7 +98,7 @@ static void read_connection(struct http_head *head, struct arena *arena)
     }
 }
 
-/* --- requests ----------------------------------------------------------------------------------- */
+/* --- requests ------------------------------------------------------------------------------- */
 
 /* Splits "http://authority/path?query". False if `target` does not begin like that. */
 static bool split_absolute(struct slice target, struct slice *authority, struct slice *rest,
@@ -208,7 +209,7 @@ const char *h1_understand_request(struct http_head *head, struct arena *arena)
     return NULL;
 }
 
-/* --- responses ---------------------------------------------------------------------------------- */
+/* --- responses ------------------------------------------------------------------------------ */
 
 const char *h1_understand_response(struct http_head *head, struct arena *arena,
                                    enum http_method asked_with)
@@ -232,15 +233,15 @@ const char *h1_understand_response(struct http_head *head, struct arena *arena,
     return NULL;
 }
 
-/* --- trailers ----------------------------------------------------------------------------------- */
+/* --- trailers ------------------------------------------------------------------------------- */
 
 static bool is_forbidden_trailer(const struct http_field *field)
 {
     static const char *const names[] = {
-        "age",          "authorization",    "cache-control", "content-encoding",
-        "content-range", "content-type",    "cookie",        "expires",
-        "location",     "max-forwards",     "pragma",        "range",
-        "retry-after",  "set-cookie",       "vary",          "www-authenticate",
+        "age",           "authorization", "cache-control", "content-encoding",
+        "content-range", "content-type",  "cookie",        "expires",
+        "location",      "max-forwards",  "pragma",        "range",
+        "retry-after",   "set-cookie",    "vary",          "www-authenticate",
     };
 
     if (field->id != FIELD_OTHER)

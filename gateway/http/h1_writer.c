@@ -4,7 +4,7 @@
 
 enum { NUMBER_LONGEST = 20 };
 
-/* --- putting bytes where room was reserved ------------------------------------------------------- */
+/* --- putting bytes where room was reserved -------------------------------------------------- */
 
 static void put(struct buffer *out, struct slice bytes)
 {
@@ -38,7 +38,7 @@ static void put_field(struct buffer *out, struct slice name, struct slice value)
     put_text(out, "\r\n");
 }
 
-/* --- heads -------------------------------------------------------------------------------------- */
+/* --- heads ---------------------------------------------------------------------------------- */
 
 /* More than any line or field that is written here for itself, without what is measured. */
 enum { FIXED_BYTES = 256 };
@@ -117,8 +117,8 @@ bool h1_write_response_head(struct buffer *out, const struct http_head *head,
 
     if (phrase.len == 0)
         phrase = slice_of(http_status_phrase(head->status));
-    if (!buffer_reserve(out, FIXED_BYTES + phrase.len + send->upgrade.len +
-                                 fields_size(&head->fields)))
+    if (!buffer_reserve(out,
+                        FIXED_BYTES + phrase.len + send->upgrade.len + fields_size(&head->fields)))
         return false;
     assert(head->status >= 100 && head->status <= 999);
     put_text(out, "HTTP/1.1 ");
@@ -130,7 +130,7 @@ bool h1_write_response_head(struct buffer *out, const struct http_head *head,
     return true;
 }
 
-/* --- chunked ------------------------------------------------------------------------------------ */
+/* --- chunked -------------------------------------------------------------------------------- */
 
 bool h1_write_chunk_start(struct buffer *out, size_t bytes)
 {

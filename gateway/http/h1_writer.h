@@ -9,8 +9,8 @@
 struct h1_send {
     enum body_framing framing;
     uint64_t content_length;
-    bool announce_length; /* BODY_NONE: write Content-Length all the same */
-    bool close;           /* write Connection: close */
+    bool announce_length;   /* BODY_NONE: write Content-Length all the same */
+    bool close;             /* write Connection: close */
     bool keep_alive_http10; /* write Connection: keep-alive (to an HTTP/1.0 client that asked) */
     struct slice upgrade;   /* not empty: write Connection: upgrade and Upgrade */
 };

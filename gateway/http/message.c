@@ -2,7 +2,7 @@
 
 #include "base/check.h"
 
-/* --- characters --------------------------------------------------------------------------------- */
+/* --- characters ----------------------------------------------------------------------------- */
 
 enum { CHAR_TOKEN = 1, CHAR_VALUE = 2 };
 
@@ -52,7 +52,7 @@ bool http_is_field_value(struct slice text)
     return is_all_of(text, CHAR_VALUE);
 }
 
-/* --- methods ------------------------------------------------------------------------------------ */
+/* --- methods -------------------------------------------------------------------------------- */
 
 static const struct slice method_names[] = {
     [METHOD_GET] = {"GET", 3},         [METHOD_HEAD] = {"HEAD", 4},
@@ -87,7 +87,7 @@ bool http_method_is_idempotent(enum http_method method)
     return false;
 }
 
-/* --- field names -------------------------------------------------------------------------------- */
+/* --- field names ---------------------------------------------------------------------------- */
 
 struct known_field {
     const char *name; /* lower-case */
@@ -136,7 +136,7 @@ enum field_id field_id_from(struct slice name)
     return FIELD_OTHER;
 }
 
-/* --- fields ------------------------------------------------------------------------------------- */
+/* --- fields --------------------------------------------------------------------------------- */
 
 static void grow_fields(struct http_fields *fields, struct arena *arena)
 {
@@ -257,7 +257,7 @@ void http_fields_drop_hop_by_hop(struct http_fields *fields)
     fields->count = kept;
 }
 
-/* --- status codes and verdicts ------------------------------------------------------------------ */
+/* --- status codes and verdicts -------------------------------------------------------------- */
 
 static const struct {
     int status;

@@ -4,7 +4,7 @@
 
 #include <arpa/inet.h>
 
-/* --- hosts -------------------------------------------------------------------------------------- */
+/* --- hosts ---------------------------------------------------------------------------------- */
 
 enum { HOST_LONGEST = 253, LABEL_LONGEST = 63 };
 
@@ -84,8 +84,7 @@ static struct slice lower(struct arena *arena, struct slice text)
     return slice_make(copy, text.len);
 }
 
-bool host_normalise(struct arena *arena, struct slice authority, struct slice *host,
-                    uint16_t *port)
+bool host_normalise(struct arena *arena, struct slice authority, struct slice *host, uint16_t *port)
 {
     struct slice name = authority, rest;
 
@@ -116,7 +115,7 @@ bool host_normalise(struct arena *arena, struct slice authority, struct slice *h
     return true;
 }
 
-/* --- paths -------------------------------------------------------------------------------------- */
+/* --- paths ---------------------------------------------------------------------------------- */
 
 static int hex_value(char c)
 {

@@ -1,0 +1,66 @@
+/* The inside of an HTTP/1 connection, shared by the three files that make it up: h1_connection.c
+ * (its life), h1_inbound.c (what is read) and h1_outbound.c (what is written). */
+#ifndef HTTP_H1_INTERNAL_H
+#define HTTP_H1_INTERNAL_H
+
+#include "base/check.h"
+#include "http/h1_connection.h"
+
+enum h1_reading { READ_HEAD, READ_BODY, READ_DONE, READ_FAILED };
+enum h1_writing {
+    WRITE_HEAD,
+    WRITE_BODY,
+    WRITE_SHUT, /* a tunnel's: everything taken, our direction is to be ended by flush */
+    WRITE_DONE,
+    WRITE_FAILED,
+};
+
+struct h1_connection {
+    struct http_stream http;
+    struct stream *stream; /* borrowed */
+    struct h1_parser parser;
+    struct buffer in;  /* read, not yet consumed */
+    struct buffer out; /* written, not yet taken by the stream */
+    enum h1_role role;
+    enum h1_state state;
+    bool close_after;
+    unsigned idle_hint_s;
+    uint32_t lingered_bytes;
+
+    /* The exchange that is on it: */
+    enum h1_reading reading;
+    enum h1_writing writing;
+    enum http_method method;
+    int client_minor; /* HTTP/1.x of the request */
+    enum body_framing out_framing;
+    uint64_t out_left;     /* BODY_LENGTH: what was promised and not yet written */
+    bool keeps_connection; /* as far as is known */
+    bool expects_continue; /* and has not been answered */
+    bool has_interim;      /* a 1xx head was read */
+    bool is_tunnel;
+};
+
+static inline struct h1_connection *h1_connection_of(struct http_stream *http)
+{
+    return container_of(http, struct h1_connection, http);
+}
+
+/* Reads more behind what is in `in`, into a block of `target` bytes if the content leaves room
+ * there. Gives an empty block back unless something came. */
+enum io h1_fill(struct h1_connection *connection, size_t target);
+/* Reading is over, and why. Always IO_ERROR. */
+enum io h1_fail_reading(struct h1_connection *connection, enum http_reason reason);
+
+enum io h1_read_head(struct http_stream *http, struct arena *arena, struct http_head *head);
+enum io h1_read_body(struct http_stream *http, struct slice *piece);
+void h1_consume_body(struct http_stream *http, size_t bytes);
+enum io h1_watch(struct http_stream *http);
+
+/* IO_OK when the stream has taken all of `out`. */
+enum io h1_send_out(struct h1_connection *connection);
+
+enum io h1_write_head(struct http_stream *http, const struct http_head *head);
+enum io h1_write_body(struct http_stream *http, struct slice piece, bool last, size_t *taken);
+enum io h1_flush(struct http_stream *http);
+
+#endif
