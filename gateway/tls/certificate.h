@@ -9,26 +9,35 @@
 
 struct certificate; /* immutable; shared by reference */
 
-enum cert_key { CERT_KEY_ECDSA_P256, CERT_KEY_ECDSA_P384, CERT_KEY_ECDSA_P521, CERT_KEY_RSA, CERT_KEY_ED25519 };
+enum cert_key {
+    CERT_KEY_ECDSA_P256,
+    CERT_KEY_ECDSA_P384,
+    CERT_KEY_ECDSA_P521,
+    CERT_KEY_RSA,
+    CERT_KEY_ED25519
+};
 
-/* Reads PEM: chain (leaf first) and key, which may be the same file; checks that they belong together.
- * `ocsp_path` may be NULL or name a file that does not exist. Error: the file, what is wrong with it,
- * and what to do. The caller owns one reference. */
+/* Reads PEM: chain (leaf first) and key, which may be the same file; checks that they belong
+ * together. `ocsp_path` may be NULL or name a file that does not exist. Error: the file, what is
+ * wrong with it, and what to do. The caller owns one reference. */
 struct certificate *certificate_load(const char *chain_path, const char *key_path,
                                      const char *ocsp_path, struct error *error);
 struct certificate *certificate_ref(struct certificate *certificate);
 void certificate_unref(struct certificate *certificate);
 
+/* Of the bytes of chain, key and OCSP response: equal for what was loaded from the same content. */
+uint64_t certificate_fingerprint(const struct certificate *certificate);
+
 /* The chain's file, as found: how logs and `certs` name it. */
 const char *certificate_file(const struct certificate *certificate);
 enum cert_key certificate_key(const struct certificate *certificate);
-const char *cert_key_name(enum cert_key key); /* "ECDSA P-256" … */
+const char *cert_key_name(enum cert_key key);                          /* "ECDSA P-256" … */
 int64_t certificate_not_before(const struct certificate *certificate); /* seconds since 1970 */
 int64_t certificate_not_after(const struct certificate *certificate);
 /* DNS SANs lower-case (as "*.x.com" too) and IP SANs in text form. */
 int certificate_names(const struct certificate *certificate, const struct slice **names);
-/* Whether a SAN covers the host (normalised as http/target.h does): "*." stands for one label, an IP
- * literal matches IP SANs alone. */
+/* Whether a SAN covers the host (normalised as http/target.h does): "*." stands for one label, an
+ * IP literal matches IP SANs alone. */
 bool certificate_covers(const struct certificate *certificate, struct slice host);
 
 #endif

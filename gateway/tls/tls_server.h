@@ -1,4 +1,5 @@
-/* TLS termination of one generation: settings, certificates, and what a handshake needs. Immutable. */
+/* TLS termination of one generation: settings, certificates, and what a handshake needs. Immutable.
+ */
 #ifndef TLS_TLS_SERVER_H
 #define TLS_TLS_SERVER_H
 
@@ -11,15 +12,16 @@ enum tls_version { TLS_1_2, TLS_1_3 };
 struct tls_settings {
     enum tls_version min_version;
     bool tickets;
-    bool reject_unknown_sni;   /* else default_name answers */
-    const char *default_name;  /* NULL: none */
-    const char *const *alpn;   /* in order of preference; spoken ones only: "http/1.1" */
+    bool reject_unknown_sni;  /* else default_name answers */
+    const char *default_name; /* NULL: none */
+    const char *const *alpn;  /* in order of preference; spoken ones only: "http/1.1" */
     size_t alpn_count;
 };
 
 struct tls_server;
 
-/* Mozilla Intermediate on top of `settings` (copied). Takes `store`; borrows `keys`, which outlive it. */
+/* Mozilla Intermediate on top of `settings` (copied). Takes `store`; borrows `keys`, which outlive
+ * it. */
 struct tls_server *tls_server_new(const struct tls_settings *settings, struct cert_store *store,
                                   struct ticket_keys *keys, struct error *error);
 /* Connections made from it live on; handshakes still in progress must have ended. */

@@ -5,22 +5,23 @@
 #include "net/stream.h"
 #include "tls/tls_server.h"
 
-/* Takes `tcp` (closed with it). `server` is borrowed until the handshake has ended. NULL: no memory,
- * `tcp` is closed. */
+/* Takes `tcp` (closed with it). `server` is borrowed until the handshake has ended. NULL: no
+ * memory, `tcp` is closed. */
 struct stream *tls_stream_new(struct tls_server *server, struct stream *tcp);
 
-/* IO_WAIT until it is done. IO_OK: the stream may be read and written. IO_EOF: the peer left before it
- * sent a byte. IO_ERROR: see tls_stream_failure; an alert, if one is due, has been sent. */
+/* IO_WAIT until it is done. IO_OK: the stream may be read and written. IO_EOF: the peer left before
+ * it sent a byte. IO_ERROR: see tls_stream_failure; an alert, if one is due, has been sent. */
 enum io tls_stream_handshake(struct stream *stream);
 
 enum tls_failure {
     TLS_FAILURE_NONE,
-    TLS_FAILURE_PLAINTEXT_HTTP, /* the first bytes are an HTTP request: nothing was answered; the tcp
-                                   stream below is in tls_stream_below and may get a plaintext 400 */
+    TLS_FAILURE_PLAINTEXT_HTTP, /* the first bytes are an HTTP request: nothing was answered; the
+                                   tcp stream below is in tls_stream_below and may get a plaintext
+                                   400 */
     TLS_FAILURE_GARBAGE,        /* not TLS */
     TLS_FAILURE_UNKNOWN_NAME,
-    TLS_FAILURE_NO_COMMON,      /* version, cipher, curve, ALPN */
-    TLS_FAILURE_PEER,           /* its alert, or it left in the middle */
+    TLS_FAILURE_NO_COMMON, /* version, cipher, curve, ALPN */
+    TLS_FAILURE_PEER,      /* its alert, or it left in the middle */
 };
 enum tls_failure tls_stream_failure(const struct stream *stream);
 /* A short text for the debug log. */

@@ -1,0 +1,293 @@
+#include "tls/cert_store.h"
+
+#include "base/check.h"
+#include "base/table.h"
+#include "tls/cert_folder.h"
+#include "tls/cert_names.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+enum {
+    PARALLEL_FROM = 64, /* pairs; fewer are read by the caller's thread alone */
+    THREADS_MAX = 64,
+};
+
+/* All certificates with one name, the preferred first. */
+struct entry {
+    struct certificate **list;
+    size_t count;
+};
+
+struct cert_store {
+    struct certificate **list; /* a reference each */
+    size_t count;
+    struct table exact;    /* name -> entry */
+    struct table wildcard; /* what follows the "*" -> entry */
+};
+
+/* --- preference ----------------------------------------------------------------------------------
+ */
+
+/* Cheap to sign with and small comes first. */
+static int key_rank(enum cert_key key)
+{
+    switch (key) {
+    case CERT_KEY_ECDSA_P256: return 0;
+    case CERT_KEY_ED25519: return 1;
+    case CERT_KEY_ECDSA_P384: return 2;
+    case CERT_KEY_ECDSA_P521: return 3;
+    case CERT_KEY_RSA: return 4;
+    }
+    return 5;
+}
+
+static int compare_preference(const void *a, const void *b)
+{
+    const struct certificate *one = *(struct certificate *const *)a;
+    const struct certificate *other = *(struct certificate *const *)b;
+    int rank = key_rank(certificate_key(one)) - key_rank(certificate_key(other));
+
+    if (rank != 0)
+        return rank;
+    if (certificate_not_before(one) != certificate_not_before(other))
+        return certificate_not_before(one) > certificate_not_before(other) ? -1 : 1;
+    return strcmp(certificate_file(one), certificate_file(other));
+}
+
+static bool is_usable(const struct certificate *certificate, const struct cert_wish *wish)
+{
+    switch (certificate_key(certificate)) {
+    case CERT_KEY_ECDSA_P256: return wish->has_ecdsa_p256;
+    case CERT_KEY_ECDSA_P384: return wish->has_ecdsa_p384;
+    case CERT_KEY_ECDSA_P521: return wish->has_ecdsa_p521;
+    case CERT_KEY_RSA: return wish->has_rsa;
+    case CERT_KEY_ED25519: return wish->has_ed25519;
+    }
+    return false;
+}
+
+static bool is_in_date(const struct certificate *certificate, int64_t now)
+{
+    return certificate_not_before(certificate) <= now && now <= certificate_not_after(certificate);
+}
+
+static struct certificate *pick(const struct entry *entry, const struct cert_wish *wish,
+                                bool in_date)
+{
+    for (size_t i = 0; entry && i < entry->count; i++) {
+        struct certificate *candidate = entry->list[i];
+
+        if (is_usable(candidate, wish) && (!in_date || is_in_date(candidate, wish->now)))
+            return candidate;
+    }
+    return NULL;
+}
+
+static void find_entries(const struct cert_store *store, struct slice host, struct entry **exact,
+                         struct entry **wildcard)
+{
+    char room[IP_TEXT_ROOM];
+    bool is_ip;
+    struct slice name = host_for_names(host, room, &is_ip);
+    struct slice parent = is_ip ? slice_of("") : host_parent(name);
+
+    *exact = table_get(&store->exact, name);
+    *wildcard = slice_is_empty(parent) ? NULL : table_get(&store->wildcard, parent);
+}
+
+struct certificate *cert_store_choose(const struct cert_store *store, const struct cert_wish *wish,
+                                      bool *covered)
+{
+    struct entry *exact, *wildcard;
+    struct certificate *found;
+
+    find_entries(store, wish->name, &exact, &wildcard);
+    *covered = exact || wildcard;
+    found = pick(exact, wish, true);
+    if (!found)
+        found = pick(wildcard, wish, true);
+    if (!found)
+        found = pick(exact, wish, false);
+    if (!found)
+        found = pick(wildcard, wish, false);
+    return found;
+}
+
+bool cert_store_covers(const struct cert_store *store, struct slice host)
+{
+    struct entry *exact, *wildcard;
+
+    find_entries(store, host, &exact, &wildcard);
+    return exact || wildcard;
+}
+
+size_t cert_store_count(const struct cert_store *store)
+{
+    return store->count;
+}
+
+const struct certificate *cert_store_at(const struct cert_store *store, size_t index)
+{
+    assert(index < store->count);
+    return store->list[index];
+}
+
+/* --- loading -------------------------------------------------------------------------------------
+ */
+
+struct loading {
+    const struct cert_pairs *pairs;
+    struct certificate **loaded; /* by pair; NULL where it failed */
+    char **messages;             /* by pair; why */
+    atomic_size_t next;
+};
+
+static void *load_some(void *argument)
+{
+    struct loading *loading = argument;
+
+    for (;;) {
+        size_t i = atomic_fetch_add(&loading->next, 1);
+        struct error error = {.message = ""};
+
+        if (i >= loading->pairs->count)
+            return NULL;
+        const struct cert_pair *pair = &loading->pairs->list[i];
+        loading->loaded[i] = certificate_load(pair->chain, pair->key, pair->ocsp, &error);
+        if (!loading->loaded[i])
+            loading->messages[i] = slice_duplicate(slice_of(error.message));
+    }
+}
+
+static size_t count_threads(size_t pairs)
+{
+    cpu_set_t cpus;
+
+    if (pairs < PARALLEL_FROM || sched_getaffinity(0, sizeof(cpus), &cpus) != 0)
+        return 1;
+    size_t count = (size_t)CPU_COUNT(&cpus);
+    return count < THREADS_MAX ? count : THREADS_MAX;
+}
+
+/* The calling thread works, too: one that cannot be started is not missed. */
+static void load_all(struct loading *loading)
+{
+    pthread_t threads[THREADS_MAX];
+    size_t wanted = count_threads(loading->pairs->count) - 1, started = 0;
+
+    while (started < wanted && pthread_create(&threads[started], NULL, load_some, loading) == 0)
+        started++;
+    load_some(loading);
+    for (size_t i = 0; i < started; i++)
+        pthread_join(threads[i], NULL);
+}
+
+static void index_name(struct table *table, struct slice key, struct certificate *certificate)
+{
+    struct entry *entry = table_get(table, key);
+
+    if (!entry) {
+        entry = memory_new(sizeof(*entry));
+        table_put(table, key, entry);
+    }
+    if (entry->count > 0 && entry->list[entry->count - 1] == certificate)
+        return; /* it says the name twice */
+    entry->list = memory_resize(entry->list, (entry->count + 1) * sizeof(struct certificate *));
+    entry->list[entry->count++] = certificate;
+}
+
+static void add_certificate(struct cert_store *store, struct certificate *certificate)
+{
+    const struct slice *names;
+    int count = certificate_names(certificate, &names);
+
+    store->list[store->count++] = certificate;
+    for (int i = 0; i < count; i++) {
+        if (names[i].at[0] == '*')
+            index_name(&store->wildcard, slice_skip(names[i], 1), certificate);
+        else
+            index_name(&store->exact, names[i], certificate);
+    }
+}
+
+static void sort_entries(struct table *table)
+{
+    struct table_entry *slot;
+
+    for (size_t at = 0; (slot = table_next(table, &at)) != NULL;) {
+        struct entry *entry = slot->value;
+
+        qsort(entry->list, entry->count, sizeof(struct certificate *), compare_preference);
+    }
+}
+
+struct cert_store *cert_store_load(const struct cert_source *sources, size_t count,
+                                   struct cert_problems *problems)
+{
+    struct cert_store *store = memory_new(sizeof(*store));
+    struct cert_pairs pairs = {.count = 0};
+
+    for (size_t i = 0; i < count; i++)
+        cert_folder_find(&sources[i], &pairs, problems);
+    struct loading loading = {
+        .pairs = &pairs,
+        .loaded = memory_array(pairs.count + 1, sizeof(struct certificate *)),
+        .messages = memory_array(pairs.count + 1, sizeof(char *)),
+    };
+    load_all(&loading);
+
+    store->list = memory_array(pairs.count + 1, sizeof(struct certificate *));
+    for (size_t i = 0; i < pairs.count; i++) {
+        if (loading.loaded[i]) {
+            add_certificate(store, loading.loaded[i]);
+            continue;
+        }
+        cert_problems_add(problems, pairs.list[i].chain, pairs.list[i].position,
+                          loading.messages[i]);
+        free(loading.messages[i]);
+    }
+    free(loading.loaded);
+    free(loading.messages);
+    cert_pairs_clear(&pairs);
+    sort_entries(&store->exact);
+    sort_entries(&store->wildcard);
+    return store;
+}
+
+static void free_entries(struct table *table)
+{
+    struct table_entry *slot;
+
+    for (size_t at = 0; (slot = table_next(table, &at)) != NULL;) {
+        struct entry *entry = slot->value;
+
+        free(entry->list);
+        free(entry);
+    }
+    table_clear(table);
+}
+
+void cert_store_free(struct cert_store *store)
+{
+    if (!store)
+        return;
+    free_entries(&store->exact);
+    free_entries(&store->wildcard);
+    for (size_t i = 0; i < store->count; i++)
+        certificate_unref(store->list[i]);
+    free(store->list);
+    free(store);
+}
+
+void cert_problems_clear(struct cert_problems *problems)
+{
+    for (size_t i = 0; i < problems->count; i++) {
+        free(problems->list[i].file);
+        free(problems->list[i].message);
+    }
+    free(problems->list);
+    *problems = (struct cert_problems){.count = 0};
+}

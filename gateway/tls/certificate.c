@@ -1,0 +1,415 @@
+#include "tls/certificate.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/refcount.h"
+#include "tls/cert_names.h"
+#include "tls/internal.h"
+#include "tls/ocsp.h"
+#include "tls/pem_file.h"
+
+#include <openssl/err.h>
+#include <openssl/sha.h>
+#include <stdlib.h>
+
+enum { RSA_BITS_MIN = 2048 };
+
+struct certificate {
+    struct refcount references;
+    enum cert_key key;
+    SSL_CTX *context;
+    char *file;
+    struct cert_names names;
+    int64_t not_before, not_after;
+    uint64_t fingerprint;
+};
+
+/* What is needed only while one is made. */
+struct loading {
+    const char *chain_path, *key_path, *ocsp_path;
+    struct slice chain_bytes, key_bytes, ocsp_bytes;
+    bool is_bundle; /* the key is in the chain's file */
+    struct pem_content content;
+    X509 *leaf;
+};
+
+static const struct {
+    int nid;
+    enum cert_key key;
+} curves[] = {
+    {NID_X9_62_prime256v1, CERT_KEY_ECDSA_P256},
+    {NID_secp384r1, CERT_KEY_ECDSA_P384},
+    {NID_secp521r1, CERT_KEY_ECDSA_P521},
+};
+
+const char *cert_key_name(enum cert_key key)
+{
+    switch (key) {
+    case CERT_KEY_ECDSA_P256: return "ECDSA P-256";
+    case CERT_KEY_ECDSA_P384: return "ECDSA P-384";
+    case CERT_KEY_ECDSA_P521: return "ECDSA P-521";
+    case CERT_KEY_RSA: return "RSA";
+    case CERT_KEY_ED25519: return "Ed25519";
+    }
+    return "";
+}
+
+/* --- reading the files ---------------------------------------------------------------------------
+ */
+
+static bool read_key(struct loading *load, struct error *error)
+{
+    struct pem_content found;
+
+    if (load->is_bundle)
+        return true;
+    if (!file_bytes_read(load->key_path, &load->key_bytes, NULL, error) ||
+        !pem_parse(load->key_bytes, load->key_path, &found, error))
+        return false;
+    EVP_PKEY_free(load->content.key); /* one in the chain's file, which was not asked for */
+    load->content.key = found.key;
+    found.key = NULL;
+    pem_content_clear(&found);
+    return true;
+}
+
+/* The OCSP file is not needed: one that cannot be used is only spoken of. */
+static void read_ocsp(struct loading *load)
+{
+    const ASN1_INTEGER *number = X509_get0_serialNumber(load->leaf);
+    struct error error = {.message = ""};
+    uint8_t *der = NULL;
+    bool is_missing;
+    CBS integer, serial;
+
+    if (!load->ocsp_path)
+        return;
+    if (!file_bytes_read(load->ocsp_path, &load->ocsp_bytes, &is_missing, &error)) {
+        if (!is_missing)
+            log_event(LOG_WARN, "ocsp_ignored", "%s", error.message);
+        return;
+    }
+    int length = i2d_ASN1_INTEGER(number, &der);
+    CBS_init(&integer, der, length > 0 ? (size_t)length : 0);
+    if (!CBS_get_asn1(&integer, &serial, CBS_ASN1_INTEGER))
+        CBS_init(&serial, NULL, 0);
+    const char *fault = ocsp_find_fault(
+        load->ocsp_bytes, slice_make((const char *)CBS_data(&serial), CBS_len(&serial)),
+        clock_wall_ms() / 1000);
+    OPENSSL_free(der);
+    if (!fault)
+        return;
+    log_event(LOG_WARN, "ocsp_ignored", "%s is not stapled: %s; fetch a new one", load->ocsp_path,
+              fault);
+    file_bytes_free(load->ocsp_bytes);
+    load->ocsp_bytes = slice_make(NULL, 0);
+}
+
+static bool read_files(struct loading *load, struct error *error)
+{
+    if (!file_bytes_read(load->chain_path, &load->chain_bytes, NULL, error) ||
+        !pem_parse(load->chain_bytes, load->chain_path, &load->content, error))
+        return false;
+    if (load->content.count == 0) {
+        error_set(error,
+                  "%s holds no certificate (no \"-----BEGIN CERTIFICATE-----\"); put the chain "
+                  "there, the leaf first",
+                  load->chain_path);
+        return false;
+    }
+    if (!read_key(load, error))
+        return false;
+    if (load->content.key)
+        return true;
+    error_set(error, "%s holds no private key (no \"-----BEGIN PRIVATE KEY-----\")%s",
+              load->key_path,
+              load->is_bundle ? "; put it there, or beside it as NAME.key, or move the file away "
+                                "if it is not to be served"
+                              : "");
+    return false;
+}
+
+static void loading_clear(struct loading *load)
+{
+    X509_free(load->leaf);
+    pem_content_clear(&load->content);
+    file_bytes_free(load->chain_bytes);
+    file_bytes_free(load->key_bytes);
+    file_bytes_free(load->ocsp_bytes);
+}
+
+/* --- checking what was read ----------------------------------------------------------------------
+ */
+
+static bool parse_chain(struct loading *load, struct error *error)
+{
+    for (size_t i = 0; i < load->content.count; i++) {
+        X509 *x509 = X509_parse_from_buffer(load->content.chain[i]);
+
+        if (!x509) {
+            error_set(error, "certificate %zu in %s does not parse: %s; copy the file again", i + 1,
+                      load->chain_path, tls_library_error());
+            return false;
+        }
+        if (i == 0)
+            load->leaf = x509;
+        else
+            X509_free(x509);
+    }
+    return true;
+}
+
+/* Number (from 1) of the certificate in the chain that the key belongs to; 0: none. */
+static size_t find_owner(const struct loading *load)
+{
+    size_t owner = 0;
+
+    for (size_t i = 0; i < load->content.count && owner == 0; i++) {
+        X509 *x509 = X509_parse_from_buffer(load->content.chain[i]);
+        EVP_PKEY *key = x509 ? X509_get_pubkey(x509) : NULL;
+
+        if (key && EVP_PKEY_cmp(key, load->content.key) == 1)
+            owner = i + 1;
+        EVP_PKEY_free(key);
+        X509_free(x509);
+    }
+    ERR_clear_error();
+    return owner;
+}
+
+static bool check_pair(const struct loading *load, struct error *error)
+{
+    size_t owner = find_owner(load);
+
+    if (owner == 0) {
+        error_set(error,
+                  "the key in %s does not belong to the certificate in %s: put the key there that "
+                  "the certificate was requested with",
+                  load->key_path, load->chain_path);
+        return false;
+    }
+    if (owner > 1) {
+        error_set(error,
+                  "the key in %s belongs to certificate %zu in %s: put that one, the leaf, first",
+                  load->key_path, owner, load->chain_path);
+        return false;
+    }
+    return true;
+}
+
+static bool check_key(const struct loading *load, struct certificate *certificate,
+                      struct error *error)
+{
+    const EVP_PKEY *key = load->content.key;
+
+    switch (EVP_PKEY_id(key)) {
+    case EVP_PKEY_ED25519: certificate->key = CERT_KEY_ED25519; return true;
+    case EVP_PKEY_RSA:
+        certificate->key = CERT_KEY_RSA;
+        if (EVP_PKEY_bits(key) >= RSA_BITS_MIN)
+            return true;
+        error_set(error,
+                  "the RSA key in %s has %d bits, and clients refuse less than %d: make a new key "
+                  "and certificate",
+                  load->key_path, EVP_PKEY_bits(key), RSA_BITS_MIN);
+        return false;
+    case EVP_PKEY_EC: {
+        int nid = EC_GROUP_get_curve_name(EC_KEY_get0_group(EVP_PKEY_get0_EC_KEY(key)));
+
+        for (size_t i = 0; i < sizeof(curves) / sizeof(curves[0]); i++) {
+            if (curves[i].nid == nid) {
+                certificate->key = curves[i].key;
+                return true;
+            }
+        }
+        break;
+    }
+    default: break;
+    }
+    error_set(error, "the key in %s is of a kind that TLS cannot use: make an ECDSA P-256 key",
+              load->key_path);
+    return false;
+}
+
+static bool check_names(const struct loading *load, struct certificate *certificate,
+                        struct error *error)
+{
+    char common_name[256] = "";
+
+    if (!cert_names_read(load->leaf, &certificate->names)) {
+        error_set(error, "the subjectAltName of the certificate in %s does not parse: %s",
+                  load->chain_path, tls_library_error());
+        return false;
+    }
+    if (certificate->names.count > 0)
+        return true;
+    X509_NAME_get_text_by_NID(X509_get_subject_name(load->leaf), NID_commonName, common_name,
+                              sizeof(common_name));
+    ERR_clear_error();
+    error_set(error,
+              "the certificate in %s has no DNS name or IP address in its subjectAltName; the "
+              "common name \"%s\" is not used, by clients neither: have it issued with one",
+              load->chain_path, common_name);
+    return false;
+}
+
+static bool check_dates(const struct loading *load, struct certificate *certificate,
+                        struct error *error)
+{
+    if (ASN1_TIME_to_posix(X509_get0_notBefore(load->leaf), &certificate->not_before) &&
+        ASN1_TIME_to_posix(X509_get0_notAfter(load->leaf), &certificate->not_after))
+        return true;
+    ERR_clear_error();
+    error_set(error, "the certificate in %s has dates that do not parse", load->chain_path);
+    return false;
+}
+
+/* --- making it -----------------------------------------------------------------------------------
+ */
+
+/* The session id context binds tickets to the certificate's names; SSL_set_SSL_CTX copies it into
+ * the connection together with the chain, the key and the OCSP response. */
+static bool make_context(const struct loading *load, struct certificate *certificate,
+                         struct error *error)
+{
+    const struct pem_content *content = &load->content;
+    SSL_CTX *context = certificate->context = tls_context_new();
+    uint8_t names[32];
+
+    cert_names_hash(&certificate->names, names);
+    if (context &&
+        SSL_CTX_set_chain_and_key(context, content->chain, content->count, content->key, NULL) &&
+        SSL_CTX_set_session_id_context(context, names, sizeof(names)) &&
+        (load->ocsp_bytes.len == 0 ||
+         SSL_CTX_set_ocsp_response(context, (const uint8_t *)load->ocsp_bytes.at,
+                                   load->ocsp_bytes.len)))
+        return true;
+    error_set(error, "the certificate in %s cannot be used for TLS: %s", load->chain_path,
+              tls_library_error());
+    return false;
+}
+
+static uint64_t fingerprint(const struct loading *load)
+{
+    const struct slice parts[] = {load->chain_bytes, load->key_bytes, load->ocsp_bytes};
+    uint8_t hash[SHA256_DIGEST_LENGTH];
+    uint64_t value;
+    SHA256_CTX sha;
+
+    SHA256_Init(&sha);
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        uint64_t length = parts[i].len;
+
+        SHA256_Update(&sha, &length, sizeof(length));
+        SHA256_Update(&sha, parts[i].at, parts[i].len);
+    }
+    SHA256_Final(hash, &sha);
+    memcpy(&value, hash, sizeof(value));
+    return value;
+}
+
+static bool build(struct loading *load, struct certificate *certificate, struct error *error)
+{
+    if (!read_files(load, error) || !parse_chain(load, error) || !check_pair(load, error) ||
+        !check_key(load, certificate, error) || !check_dates(load, certificate, error) ||
+        !check_names(load, certificate, error))
+        return false;
+    read_ocsp(load);
+    certificate->fingerprint = fingerprint(load);
+    return make_context(load, certificate, error);
+}
+
+struct certificate *certificate_load(const char *chain_path, const char *key_path,
+                                     const char *ocsp_path, struct error *error)
+{
+    struct certificate *certificate = memory_new(sizeof(*certificate));
+    struct loading load = {
+        .chain_path = chain_path,
+        .key_path = key_path,
+        .ocsp_path = ocsp_path,
+        .is_bundle = strcmp(chain_path, key_path) == 0,
+    };
+
+    refcount_init(&certificate->references);
+    certificate->file = slice_duplicate(slice_of(chain_path));
+    bool is_fine = build(&load, certificate, error);
+    loading_clear(&load);
+    if (is_fine)
+        return certificate;
+    certificate_unref(certificate);
+    return NULL;
+}
+
+struct certificate *certificate_ref(struct certificate *certificate)
+{
+    refcount_take(&certificate->references);
+    return certificate;
+}
+
+void certificate_unref(struct certificate *certificate)
+{
+    if (!certificate || !refcount_drop(&certificate->references))
+        return;
+    SSL_CTX_free(certificate->context);
+    cert_names_clear(&certificate->names);
+    free(certificate->file);
+    free(certificate);
+}
+
+/* --- asking it -----------------------------------------------------------------------------------
+ */
+
+SSL_CTX *certificate_context(const struct certificate *certificate)
+{
+    return certificate->context;
+}
+
+uint64_t certificate_fingerprint(const struct certificate *certificate)
+{
+    return certificate->fingerprint;
+}
+
+const char *certificate_file(const struct certificate *certificate)
+{
+    return certificate->file;
+}
+
+enum cert_key certificate_key(const struct certificate *certificate)
+{
+    return certificate->key;
+}
+
+int64_t certificate_not_before(const struct certificate *certificate)
+{
+    return certificate->not_before;
+}
+
+int64_t certificate_not_after(const struct certificate *certificate)
+{
+    return certificate->not_after;
+}
+
+int certificate_names(const struct certificate *certificate, const struct slice **names)
+{
+    *names = certificate->names.list;
+    return (int)certificate->names.count;
+}
+
+bool certificate_covers(const struct certificate *certificate, struct slice host)
+{
+    char room[IP_TEXT_ROOM];
+    bool is_ip;
+    struct slice wanted = host_for_names(host, room, &is_ip);
+    struct slice parent = is_ip ? slice_of("") : host_parent(wanted);
+
+    for (size_t i = 0; i < certificate->names.count; i++) {
+        struct slice name = certificate->names.list[i];
+
+        if (name.at[0] != '*' && slice_equal(name, wanted))
+            return true;
+        if (name.at[0] == '*' && slice_equal(slice_skip(name, 1), parent))
+            return true;
+    }
+    return false;
+}

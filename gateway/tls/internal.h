@@ -1,0 +1,50 @@
+/* What the files of tls/ share with each other alone: BoringSSL's types stop here. */
+#ifndef TLS_INTERNAL_H
+#define TLS_INTERNAL_H
+
+#include "tls/tls_server.h"
+
+#include <openssl/ssl.h>
+
+/* What one handshake found out about its client; embedded in the tls_stream. */
+enum tls_verdict {
+    TLS_VERDICT_NONE,         /* no ClientHello yet */
+    TLS_VERDICT_SERVE,        /* `certificate` is the one */
+    TLS_VERDICT_UNKNOWN_NAME, /* the servername callback refuses it */
+    TLS_VERDICT_NOT_USABLE    /* the name's certificates need what the client cannot do */
+};
+
+struct tls_choice {
+    struct tls_server *server;       /* borrowed; NULL once the handshake has ended */
+    struct certificate *certificate; /* one reference, or NULL */
+    char *sni;                       /* owned, normalised; NULL: none, or not a valid name */
+    enum tls_verdict verdict;
+    bool got_default;
+};
+
+/* The choice of a connection that tls_stream.c made. */
+struct tls_choice *tls_choice_of(const SSL *ssl);
+
+/* A context with what every handshake here has in common: BoringSSL reads ciphers, signature
+ * algorithms and the ALPN callback from a certificate's context, the rest from the server's. NULL
+ * when there is no memory. */
+SSL_CTX *tls_context_new(void);
+/* "TLSv1.2: ...": the reason of the oldest error in BoringSSL's queue, which is emptied. Static. */
+const char *tls_library_error(void);
+
+SSL_CTX *certificate_context(const struct certificate *certificate);
+
+SSL_CTX *tls_server_context(const struct tls_server *server);
+struct slice tls_server_alpn(const struct tls_server *server); /* in the wire's form */
+
+/* As BoringSSL's ticket key callback: 1, 0 (unknown key), 2 (opened by an older key: renew), -1. */
+int ticket_keys_apply(const struct ticket_keys *keys, uint8_t *name, uint8_t *iv,
+                      EVP_CIPHER_CTX *cipher, HMAC_CTX *hmac, bool seal);
+/* How long a key opens tickets. */
+uint64_t ticket_keys_life_s(const struct ticket_keys *keys);
+
+/* Lower-case without a trailing dot into `name`; empty for what is no host name. */
+enum { TLS_NAME_MAX = 253 };
+struct slice tls_normalise_name(struct slice text, char name[TLS_NAME_MAX]);
+
+#endif

@@ -1,0 +1,241 @@
+#include "tls/pem_file.h"
+
+#include "base/check.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/bio.h>
+#include <openssl/bytestring.h>
+#include <openssl/ec_key.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/mem.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* One block, as PEM_read_bio hands it out. */
+struct pem_block {
+    char *name, *header;
+    uint8_t *der;
+    long length;
+    unsigned number; /* from 1 */
+};
+
+static bool read_all(int fd, char *into, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        ssize_t got = read(fd, into + done, size - done);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0) {
+            if (got == 0)
+                errno = EIO; /* it shrank while it was read */
+            return false;
+        }
+        done += (size_t)got;
+    }
+    return true;
+}
+
+bool file_bytes_read(const char *path, struct slice *bytes, bool *missing, struct error *error)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    struct stat status;
+
+    *bytes = slice_make(NULL, 0);
+    if (missing)
+        *missing = fd < 0 && errno == ENOENT;
+    if (fd < 0 || fstat(fd, &status) != 0) {
+        error_set(error, "%s cannot be read: %s", path, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    if (!S_ISREG(status.st_mode)) {
+        error_set(error, "%s is not a regular file", path);
+    } else if (status.st_size > PEM_FILE_MAX) {
+        error_set(error, "%s is larger than 1 MiB; name the certificate's own file", path);
+    } else {
+        char *room = memory_new((size_t)status.st_size + 1);
+
+        *bytes = slice_make(room, (size_t)status.st_size);
+        if (read_all(fd, room, bytes->len)) {
+            close(fd);
+            return true;
+        }
+        error_set(error, "%s cannot be read: %s", path, strerror(errno));
+        file_bytes_free(*bytes);
+        *bytes = slice_make(NULL, 0);
+    }
+    close(fd);
+    return false;
+}
+
+void file_bytes_free(struct slice bytes)
+{
+    if (!bytes.at)
+        return;
+    OPENSSL_cleanse((char *)bytes.at, bytes.len);
+    free((char *)bytes.at);
+}
+
+/* --- blocks --------------------------------------------------------------------------------------
+ */
+
+static bool is_certificate(const char *name)
+{
+    return strcmp(name, PEM_STRING_X509) == 0 || strcmp(name, PEM_STRING_X509_OLD) == 0;
+}
+
+static bool is_key(const char *name)
+{
+    size_t length = strlen(name), suffix = strlen("PRIVATE KEY");
+
+    return length >= suffix && strcmp(name + length - suffix, "PRIVATE KEY") == 0;
+}
+
+static EVP_PKEY *parse_sec1_key(CBS *der)
+{
+    EC_KEY *ec = EC_KEY_parse_private_key(der, NULL);
+    EVP_PKEY *key = EVP_PKEY_new();
+
+    if (ec && key && EVP_PKEY_set1_EC_KEY(key, ec)) {
+        EC_KEY_free(ec);
+        return key;
+    }
+    EC_KEY_free(ec);
+    EVP_PKEY_free(key);
+    return NULL;
+}
+
+static EVP_PKEY *parse_rsa_key(CBS *der)
+{
+    RSA *rsa = RSA_parse_private_key(der);
+    EVP_PKEY *key = EVP_PKEY_new();
+
+    if (rsa && key && EVP_PKEY_set1_RSA(key, rsa)) {
+        RSA_free(rsa);
+        return key;
+    }
+    RSA_free(rsa);
+    EVP_PKEY_free(key);
+    return NULL;
+}
+
+static bool take_key(const struct pem_block *block, const char *path, struct pem_content *content,
+                     struct error *error)
+{
+    CBS der;
+
+    if (strncmp(block->name, "ENCRYPTED", 9) == 0 || strstr(block->header, "ENCRYPTED")) {
+        error_set(error,
+                  "the private key in %s is encrypted, and nobody is there to be asked for its "
+                  "passphrase; decrypt it with \"openssl pkey -in FILE -out NEW\"",
+                  path);
+        return false;
+    }
+    CBS_init(&der, block->der, (size_t)block->length);
+    if (strcmp(block->name, PEM_STRING_PKCS8INF) == 0)
+        content->key = EVP_parse_private_key(&der);
+    else if (strcmp(block->name, PEM_STRING_ECPRIVATEKEY) == 0)
+        content->key = parse_sec1_key(&der);
+    else if (strcmp(block->name, PEM_STRING_RSA) == 0)
+        content->key = parse_rsa_key(&der);
+    else {
+        error_set(error, "%s holds a \"%s\"; use an ECDSA, RSA or Ed25519 key", path, block->name);
+        return false;
+    }
+    if (content->key && CBS_len(&der) == 0)
+        return true;
+    const char *reason = ERR_reason_error_string(ERR_peek_error());
+    error_set(error,
+              "the private key in %s (PEM block %u) cannot be used: %s; use an intact ECDSA "
+              "(P-256, P-384, P-521), RSA or Ed25519 key",
+              path, block->number, reason ? reason : "bytes follow it");
+    return false;
+}
+
+static bool take_certificate(const struct pem_block *block, const char *path,
+                             struct pem_content *content, struct error *error)
+{
+    if (content->count == PEM_CHAIN_MAX) {
+        error_set(error, "%s holds more than %d certificates; it should be one chain, leaf first",
+                  path, PEM_CHAIN_MAX);
+        return false;
+    }
+    CRYPTO_BUFFER *der = CRYPTO_BUFFER_new(block->der, (size_t)block->length, NULL);
+    if (!der) {
+        error_set(error, "out of memory while reading %s", path);
+        return false;
+    }
+    content->chain[content->count++] = der;
+    return true;
+}
+
+static void block_clear(struct pem_block *block)
+{
+    OPENSSL_free(block->name);
+    OPENSSL_free(block->header);
+    OPENSSL_free(block->der); /* which wipes it */
+    block->name = block->header = NULL;
+    block->der = NULL;
+}
+
+/* Takes one block; sets *at_end when there is none left. */
+static bool take_block(BIO *bio, struct pem_block *block, const char *path,
+                       struct pem_content *content, bool *at_end, struct error *error)
+{
+    bool is_fine = true;
+
+    ERR_clear_error();
+    block->number++;
+    if (!PEM_read_bio(bio, &block->name, &block->header, &block->der, &block->length)) {
+        uint32_t failure = ERR_peek_error();
+
+        *at_end = true;
+        if (ERR_GET_LIB(failure) == ERR_LIB_PEM && ERR_GET_REASON(failure) == PEM_R_NO_START_LINE)
+            return true;
+        const char *reason = ERR_reason_error_string(failure);
+        error_set(error, "%s: PEM block %u is broken: %s; is the file half written or cut?", path,
+                  block->number, reason ? reason : "unreadable");
+        return false;
+    }
+    if (is_certificate(block->name))
+        is_fine = take_certificate(block, path, content, error);
+    else if (is_key(block->name) && !content->key)
+        is_fine = take_key(block, path, content, error);
+    block_clear(block);
+    return is_fine;
+}
+
+bool pem_parse(struct slice bytes, const char *path, struct pem_content *content,
+               struct error *error)
+{
+    BIO *bio = BIO_new_mem_buf(bytes.at ? bytes.at : "", (int)bytes.len);
+    struct pem_block block = {.number = 0};
+    bool at_end = false, is_fine = bio != NULL;
+
+    *content = (struct pem_content){.count = 0};
+    if (!bio)
+        error_set(error, "out of memory while reading %s", path);
+    while (is_fine && !at_end)
+        is_fine = take_block(bio, &block, path, content, &at_end, error);
+    BIO_free(bio);
+    ERR_clear_error();
+    if (!is_fine)
+        pem_content_clear(content);
+    return is_fine;
+}
+
+void pem_content_clear(struct pem_content *content)
+{
+    for (size_t i = 0; i < content->count; i++)
+        CRYPTO_BUFFER_free(content->chain[i]);
+    EVP_PKEY_free(content->key);
+    *content = (struct pem_content){.count = 0};
+}

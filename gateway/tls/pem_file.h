@@ -1,0 +1,35 @@
+/* PEM files: their certificates as DER, and their private key. Inside tls/ alone. */
+#ifndef TLS_PEM_FILE_H
+#define TLS_PEM_FILE_H
+
+#include "base/error.h"
+#include "base/slice.h"
+
+#include <openssl/base.h>
+#include <openssl/pool.h>
+
+enum {
+    PEM_FILE_MAX = 1024 * 1024, /* bytes in a file */
+    PEM_CHAIN_MAX = 16,         /* certificates in a file */
+};
+
+struct pem_content {
+    CRYPTO_BUFFER *chain[PEM_CHAIN_MAX];
+    size_t count;
+    EVP_PKEY *key; /* NULL: none */
+};
+
+/* The whole file, to be given back by file_bytes_free. False with an error that names it:
+ * unreadable, not a regular file, or larger than PEM_FILE_MAX. `missing`, if not NULL, tells "there
+ * is no such file" from the rest. */
+bool file_bytes_read(const char *path, struct slice *bytes, bool *missing, struct error *error);
+void file_bytes_free(struct slice bytes); /* wiped: it may have been a key */
+
+/* Every certificate and the first private key in `bytes`; other blocks (parameters, requests) are
+ * passed over. False, with `content` empty, at the first broken one; the error names `path` and the
+ * block. */
+bool pem_parse(struct slice bytes, const char *path, struct pem_content *content,
+               struct error *error);
+void pem_content_clear(struct pem_content *content);
+
+#endif
