@@ -11,6 +11,7 @@ struct problem {
     char *path;            /* routes["api.example.com"].paths["/v1/"].to */
     char *message;         /* what is wrong and what to do, one sentence */
     char *suggestion;      /* nearest known key or name, or NULL */
+    char *broken_certificate; /* the file that is left out because of this, else NULL */
 };
 
 struct problems {

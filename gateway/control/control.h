@@ -1,0 +1,50 @@
+/* What the parts of the control thread know of each other. Owned by gateway.c; this thread's alone.
+ */
+#ifndef CONTROL_CONTROL_H
+#define CONTROL_CONTROL_H
+
+#include "control/access_writer.h"
+#include "control/listeners.h"
+#include "net/loop.h"
+#include "net/resolver.h"
+#include "tls/ticket_keys.h"
+#include "worker/worker.h"
+
+struct endpoints;
+struct generations;
+
+enum control_state {
+    CONTROL_STARTING, /* the first generation is on its way */
+    CONTROL_SERVING,
+    CONTROL_DELAYING, /* drain_delay passes: not ready any more, still accepting */
+    CONTROL_DRAINING, /* listeners close, what is in flight finishes */
+    CONTROL_CLOSING,  /* workers have nothing left; admin and status finish */
+    CONTROL_STOPPED,
+};
+
+struct control {
+    const char *config_file; /* NULL: none was named and none is where one is looked for */
+    struct loop *loop;
+    struct resolver *resolver;
+    struct ticket_keys *ticket_keys;
+    struct worker **workers;
+    unsigned worker_count;
+    struct listeners *listeners;
+    struct generations *generations;
+    struct endpoints *endpoints;
+    struct access_writer *access_writer;
+
+    enum control_state state;
+    uint64_t started_ms;
+    bool drain_wanted;
+    /* Work outside this thread that somebody here still waits for: reports of workers. Nothing that
+     * workers own may go before it is 0. */
+    unsigned reports_out;
+    struct task task; /* gateway.c's: woken when something that it may wait for has changed */
+};
+
+/* As SIGTERM does; nothing when draining already. */
+void control_drain(struct control *control);
+const char *control_state_name(enum control_state state); /* "serving" … */
+
+#endif

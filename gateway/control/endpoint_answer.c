@@ -1,0 +1,161 @@
+#include "control/endpoint_answer.h"
+
+#include "base/json_text.h"
+
+static void set_text(struct endpoint_answer *answer, int status, const char *text)
+{
+    answer->status = status;
+    answer->content_type = "text/plain; charset=utf-8";
+    buffer_append_text(&answer->body, text);
+    buffer_append_text(&answer->body, "\n");
+}
+
+void endpoint_answer_failure(int status, const char *reason, struct endpoint_answer *answer)
+{
+    buffer_clear(&answer->body);
+    set_text(answer, status, reason);
+}
+
+static const char *content_type(bool as_text)
+{
+    return as_text ? "text/plain; charset=utf-8" : "application/json";
+}
+
+bool endpoint_wants_text(const struct http_head *head)
+{
+    return http_fields_have_token(&head->fields, FIELD_ACCEPT, slice_of("text/plain")) &&
+           !http_fields_have_token(&head->fields, FIELD_ACCEPT, slice_of("application/json"));
+}
+
+/* --- the paths ---------------------------------------------------------------------------------
+ */
+
+static void answer_ready(const struct control *control, struct endpoint_answer *answer)
+{
+    set_text(answer, control->state == CONTROL_SERVING ? 200 : 503,
+             control->state == CONTROL_SERVING ? "ready" : control_state_name(control->state));
+}
+
+static void answer_drain(bool as_text, struct endpoint_answer *answer)
+{
+    if (as_text) {
+        set_text(answer, 202, "draining");
+        return;
+    }
+    set_text(answer, 202, "{\"state\":\"draining\"}");
+    answer->content_type = "application/json";
+}
+
+static enum endpoint_action refuse_method(const char *allow, struct endpoint_answer *answer)
+{
+    set_text(answer, 405, "this path does not take that method");
+    answer->allow = allow;
+    return ENDPOINT_ANSWERED;
+}
+
+enum endpoint_action endpoint_answer_request(const struct control *control, bool is_admin,
+                                             const struct http_head *head,
+                                             struct endpoint_answer *answer)
+{
+    bool is_read = head->method == METHOD_GET || head->method == METHOD_HEAD;
+    bool is_status = slice_equal(head->path, slice_of("/status"));
+    bool is_health = slice_equal(head->path, slice_of("/healthz"));
+    bool is_ready = slice_equal(head->path, slice_of("/readyz"));
+    bool is_reload = slice_equal(head->path, slice_of("/reload"));
+    bool is_drain = slice_equal(head->path, slice_of("/drain"));
+
+    if (is_status || is_health || is_ready) {
+        if (!is_read)
+            return refuse_method("GET, HEAD", answer);
+        if (is_status)
+            return ENDPOINT_STATUS;
+        if (is_health)
+            set_text(answer, 200, "ok");
+        else
+            answer_ready(control, answer);
+        return ENDPOINT_ANSWERED;
+    }
+    if ((is_reload || is_drain) && is_admin) {
+        if (head->method != METHOD_POST)
+            return refuse_method("POST", answer);
+        if (is_reload)
+            return ENDPOINT_RELOAD;
+        answer_drain(endpoint_wants_text(head), answer);
+        return ENDPOINT_DRAIN;
+    }
+    /* On a status address nothing can be changed, whatever the path. */
+    if (!is_admin && !is_read)
+        return refuse_method("GET, HEAD", answer);
+    set_text(answer, 404,
+             slice_equal(head->path, slice_of("/metrics"))
+                 ? "/metrics is not supported yet"
+                 : "nothing here: /healthz, /readyz and /status are answered");
+    return ENDPOINT_ANSWERED;
+}
+
+void endpoint_answer_status(const struct status_page *page, bool as_text,
+                            struct endpoint_answer *answer)
+{
+    answer->status = 200;
+    answer->content_type = content_type(as_text);
+    if (as_text)
+        status_print_text(page, &answer->body);
+    else
+        status_print_json(page, &answer->body);
+}
+
+/* --- loads -------------------------------------------------------------------------------------
+ */
+
+static void print_quarantined(const struct problems *problems, bool as_text, struct buffer *out)
+{
+    const char *separator = "";
+    for (size_t i = 0; i < problems->count; i++) {
+        const struct problem *problem = &problems->list[i];
+        if (problem->broken_certificate == NULL)
+            continue;
+        if (as_text) {
+            buffer_printf(out, "quarantined: %s: %s\n", problem->broken_certificate,
+                          problem->message);
+            continue;
+        }
+        buffer_printf(out, "%s{\"file\":", separator);
+        json_append_text(out, problem->broken_certificate);
+        buffer_append_text(out, ",\"reason\":");
+        json_append_text(out, problem->message);
+        buffer_append_text(out, "}");
+        separator = ",";
+    }
+}
+
+static void print_accepted(const struct load_outcome *outcome, bool as_text, struct buffer *out)
+{
+    bool is_unchanged = outcome->result == LOAD_UNCHANGED;
+    unsigned long long generation = outcome->generation;
+    if (as_text) {
+        if (is_unchanged)
+            buffer_printf(out, "nothing has changed: generation %llu goes on\n", generation);
+        else
+            buffer_printf(out, "generation %llu is served\n", generation);
+        print_quarantined(&outcome->problems, true, out);
+        return;
+    }
+    buffer_printf(out, "{\"generation\":%llu,\"unchanged\":%s,\"quarantined\":[", generation,
+                  is_unchanged ? "true" : "false");
+    print_quarantined(&outcome->problems, false, out);
+    buffer_append_text(out, "]}\n");
+}
+
+void endpoint_answer_load(const struct load_outcome *outcome, bool as_text,
+                          struct endpoint_answer *answer)
+{
+    bool is_refused = load_is_refused(outcome);
+    answer->status = is_refused ? 422 : 200;
+    answer->content_type = content_type(as_text);
+    if (!is_refused)
+        print_accepted(outcome, as_text, &answer->body);
+    else if (as_text)
+        problems_print(&outcome->problems, &answer->body, false);
+    else
+        problems_print_json(&outcome->problems, &answer->body);
+}

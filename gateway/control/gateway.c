@@ -1,0 +1,409 @@
+#include "control/gateway.h"
+
+#include "base/clock.h"
+#include "base/json_text.h"
+#include "base/log.h"
+#include "control/control.h"
+#include "control/endpoints.h"
+#include "control/generations.h"
+#include "control/signals.h"
+#include "version.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum {
+    LOG_RING_BYTES = 1024 * 1024,
+    RESOLVER_THREADS = 4,
+    TICKET_PERIOD_S = 3600,
+    TICKET_CHECK_MS = 60 * 1000,
+    CLOSING_MS = 1000, /* for the last answers of admin and status */
+};
+
+struct gateway {
+    struct control control;
+    struct signals *signals;
+    struct deadline deadline; /* of the state */
+    struct load_ask *first_load;
+    struct line_ring **rings;
+    unsigned ring_count;
+    struct post *drained; /* one per worker */
+    unsigned undrained;
+    unsigned ending_signals;
+    struct post stopped;
+    bool workers_stopped, posts_done;
+    bool is_cut;
+    struct task ticket_task;
+    struct deadline ticket_deadline;
+    int exit_code;
+};
+
+const char *control_state_name(enum control_state state)
+{
+    switch (state) {
+    case CONTROL_STARTING: return "starting";
+    case CONTROL_SERVING: return "serving";
+    default: return "draining";
+    }
+}
+
+/* The one writer of the state; 0 ms: no deadline. */
+static void enter(struct gateway *g, enum control_state state, uint64_t deadline_ms)
+{
+    g->control.state = state;
+    deadline_set(g->control.loop, &g->deadline, deadline_ms);
+}
+
+/* --- starting ----------------------------------------------------------------------------------
+ */
+
+static void raise_fd_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        log_event(LOG_WARN, "fd_limit", "the limit on open files cannot be raised to %llu: %s",
+                  (unsigned long long)limit.rlim_max, strerror(errno));
+}
+
+static unsigned count_cpus(void)
+{
+    cpu_set_t set;
+    long count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set)
+                                                              : sysconf(_SC_NPROCESSORS_ONLN);
+    if (count < 1)
+        return 1;
+    return count > GATEWAY_WORKERS_MAX ? GATEWAY_WORKERS_MAX : (unsigned)count;
+}
+
+static void turn_ticket_keys(void *owner)
+{
+    struct gateway *g = owner;
+    ticket_keys_turn(g->control.ticket_keys, (uint64_t)(clock_wall_ms() / 1000));
+    deadline_set(g->control.loop, &g->ticket_deadline, TICKET_CHECK_MS);
+}
+
+static bool start_workers(struct gateway *g, unsigned count, struct error *error)
+{
+    struct control *control = &g->control;
+    g->rings = memory_array(count, sizeof(struct line_ring *));
+    g->drained = memory_array(count, sizeof(*g->drained));
+    control->workers = memory_array(count, sizeof(struct worker *));
+    control->listeners = listeners_new(count);
+    for (; g->ring_count < count; g->ring_count++)
+        g->rings[g->ring_count] = line_ring_new(LOG_RING_BYTES);
+    control->access_writer = access_writer_start(g->rings, count, error);
+    if (control->access_writer == NULL)
+        return false;
+    for (unsigned i = 0; i < count; i++) {
+        const struct worker_options options = {.number = i,
+                                               .control = control->loop,
+                                               .resolver = control->resolver,
+                                               .access_log = g->rings[i]};
+        control->workers[i] = worker_start(&options, error);
+        if (control->workers[i] == NULL)
+            return false;
+        control->worker_count++;
+    }
+    return true;
+}
+
+static void say_ready(struct gateway *g)
+{
+    const struct control *control = &g->control;
+    struct buffer line = {0};
+    buffer_printf(&line, "{\"event\":\"ready\",\"generation\":%llu,\"https\":",
+                  (unsigned long long)generations_current(control->generations)->generation);
+    listeners_print_json(control->listeners, LISTEN_HTTPS, &line);
+    buffer_append_text(&line, ",\"http\":");
+    listeners_print_json(control->listeners, LISTEN_HTTP, &line);
+    buffer_append_text(&line, ",\"status\":");
+    listeners_print_json(control->listeners, LISTEN_STATUS, &line);
+    buffer_append_text(&line, ",\"admin\":");
+    json_append_text(&line, endpoints_admin_address(control->endpoints));
+    buffer_printf(&line, ",\"workers\":%u}", control->worker_count);
+    buffer_append(&line, slice_make("", 1));
+    log_raw(buffer_content(&line).at);
+    buffer_clear(&line);
+}
+
+/* To whoever started it, whatever the log's level. */
+static void print_problems(const struct load_outcome *outcome)
+{
+    struct buffer text = {0};
+    problems_print(&outcome->problems, &text, isatty(STDERR_FILENO) == 1);
+    struct slice rest = buffer_content(&text);
+    while (rest.len > 0) {
+        ssize_t sent = write(STDERR_FILENO, rest.at, rest.len);
+        if (sent <= 0)
+            break;
+        rest = slice_skip(rest, (size_t)sent);
+    }
+    buffer_clear(&text);
+}
+
+/* --- the states --------------------------------------------------------------------------------
+ */
+
+static void start_draining(struct gateway *g);
+
+/* True when the state has changed and the next one may have something to do: so everywhere below.
+ */
+static bool finish_start(struct gateway *g)
+{
+    const struct load_outcome *outcome;
+    if (load_ask_answer(g->first_load, &outcome) == IO_WAIT)
+        return false;
+    bool is_refused = load_is_refused(outcome);
+    if (is_refused) {
+        g->exit_code = outcome->result == LOAD_TOO_LATE  ? GATEWAY_FINE
+                       : outcome->result == LOAD_INVALID ? GATEWAY_INVALID
+                                                         : GATEWAY_FAILED;
+        if (g->exit_code != GATEWAY_FINE)
+            print_problems(outcome);
+    }
+    load_ask_end(g->first_load);
+    g->first_load = NULL;
+    if (is_refused) {
+        start_draining(g);
+    } else {
+        enter(g, CONTROL_SERVING, 0);
+        say_ready(g);
+    }
+    return true;
+}
+
+static bool start_delay(struct gateway *g)
+{
+    const struct control *control = &g->control;
+    if (!control->drain_wanted)
+        return false;
+    uint64_t delay_ms = generations_current(control->generations)->drain_delay_ms;
+    log_event(LOG_INFO, "draining",
+              "not ready any more; new connections are accepted for another %llu ms",
+              (unsigned long long)delay_ms);
+    generations_close(control->generations);
+    enter(g, CONTROL_DELAYING, delay_ms);
+    return true;
+}
+
+static void count_drained(void *owner)
+{
+    struct gateway *g = owner;
+    assert(g->undrained > 0);
+    g->undrained--;
+    loop_wake(g->control.loop, &g->control.task);
+}
+
+static void start_draining(struct gateway *g)
+{
+    struct control *control = &g->control;
+    const struct snapshot *snapshot = generations_current(control->generations);
+    generations_close(control->generations);
+    g->undrained = control->worker_count;
+    for (unsigned i = 0; i < control->worker_count; i++) {
+        g->drained[i] = (struct post){.run = count_drained, .owner = g};
+        worker_drain(control->workers[i], &g->drained[i]);
+    }
+    enter(g, CONTROL_DRAINING, snapshot != NULL ? snapshot->drain_timeout_ms : 0);
+}
+
+static bool finish_delay(struct gateway *g)
+{
+    struct control *control = &g->control;
+    bool is_over = g->deadline.due_ms == 0 || deadline_passed(control->loop, &g->deadline);
+    /* A generation on its way opens listeners: first it arrives, then they close. */
+    if (!is_over || generations_are_busy(control->generations))
+        return false;
+    start_draining(g);
+    return true;
+}
+
+static void note_posts_done(void *owner)
+{
+    struct gateway *g = owner;
+    g->posts_done = true;
+    loop_wake(g->control.loop, &g->control.task);
+}
+
+static void stop_workers(struct gateway *g)
+{
+    struct control *control = &g->control;
+    for (unsigned i = 0; i < control->worker_count; i++)
+        worker_stop(control->workers[i]);
+    control->worker_count = 0;
+    /* What they have posted is ahead of this one. */
+    g->stopped = (struct post){.run = note_posts_done, .owner = g};
+    loop_post(control->loop, &g->stopped);
+}
+
+static bool finish_draining(struct gateway *g)
+{
+    struct control *control = &g->control;
+    if (g->undrained > 0) {
+        if (!g->is_cut && deadline_passed(control->loop, &g->deadline)) {
+            g->is_cut = true;
+            log_event(LOG_WARN, "drain_timeout",
+                      "drain_timeout is over: what is still in flight is cut");
+            for (unsigned i = 0; i < control->worker_count; i++)
+                worker_cut(control->workers[i]);
+        }
+        return false;
+    }
+    if (control->reports_out > 0 || generations_are_busy(control->generations))
+        return false;
+    if (!g->workers_stopped) {
+        g->workers_stopped = true;
+        stop_workers(g);
+    }
+    if (!g->posts_done)
+        return false;
+    if (generations_current(control->generations) != NULL)
+        log_event(LOG_INFO, "drained", "the last connection has ended");
+    endpoints_close(control->endpoints);
+    enter(g, CONTROL_CLOSING, CLOSING_MS);
+    return true;
+}
+
+static bool finish_closing(struct gateway *g)
+{
+    struct control *control = &g->control;
+    if (!endpoints_are_empty(control->endpoints) && !deadline_passed(control->loop, &g->deadline))
+        return false;
+    endpoints_cut(control->endpoints);
+    enter(g, CONTROL_STOPPED, 0);
+    deadline_clear(&g->ticket_deadline);
+    loop_stop(control->loop);
+    return false;
+}
+
+static void run_gateway(void *owner)
+{
+    struct gateway *g = owner;
+    bool goes_on = true;
+    while (goes_on) {
+        switch (g->control.state) {
+        case CONTROL_STARTING: goes_on = finish_start(g); break;
+        case CONTROL_SERVING: goes_on = start_delay(g); break;
+        case CONTROL_DELAYING: goes_on = finish_delay(g); break;
+        case CONTROL_DRAINING: goes_on = finish_draining(g); break;
+        case CONTROL_CLOSING: goes_on = finish_closing(g); break;
+        case CONTROL_STOPPED: return;
+        }
+    }
+}
+
+void control_drain(struct control *control)
+{
+    control->drain_wanted = true;
+    loop_wake(control->loop, &control->task);
+}
+
+/* --- signals -----------------------------------------------------------------------------------
+ */
+
+static void answer_signal(void *owner, int number)
+{
+    struct gateway *g = owner;
+    struct control *control = &g->control;
+    if (number == SIGHUP) {
+        if (control->state == CONTROL_SERVING)
+            generations_reload(control->generations);
+    } else if (number == SIGUSR1) {
+        if (control->access_writer != NULL)
+            access_writer_reopen(control->access_writer);
+    } else if (signal_ends(number) && ++g->ending_signals == 1) {
+        control_drain(control);
+    } else {
+        log_event(LOG_WARN, "exit", "a second signal: what is still in flight is cut");
+        const char *path = endpoints_admin_path(control->endpoints);
+        if (path != NULL)
+            unlink(path);
+        _exit(GATEWAY_FAILED);
+    }
+}
+
+/* --- the whole ---------------------------------------------------------------------------------
+ */
+
+/* False: it cannot serve; what was started is to be drained like everything else. */
+static bool start(struct gateway *g, const struct gateway_options *options, struct error *error)
+{
+    struct control *control = &g->control;
+    unsigned workers = options->workers > 0 ? options->workers : count_cpus();
+    log_event(LOG_INFO, "starting", "sallyport %s, %u worker%s, %s", SALLYPORT_VERSION, workers,
+              workers == 1 ? "" : "s", options->config_file);
+    control->config_file = options->config_file;
+    control->started_ms = clock_monotonic_ms();
+    task_init(&control->task, run_gateway, g);
+    deadline_init(&g->deadline, &control->task);
+    task_init(&g->ticket_task, turn_ticket_keys, g);
+    deadline_init(&g->ticket_deadline, &g->ticket_task);
+    control->ticket_keys = ticket_keys_new(TICKET_PERIOD_S);
+    control->resolver = resolver_new(RESOLVER_THREADS);
+    control->endpoints = endpoints_new(control);
+    control->generations = generations_new(control);
+    g->signals = signals_new(control->loop, answer_signal, g, error);
+    return g->signals != NULL && start_workers(g, workers, error);
+}
+
+static void run(struct gateway *g, const struct gateway_options *options)
+{
+    struct error error;
+    if (start(g, options, &error)) {
+        g->first_load = generations_ask(g->control.generations, &g->control.task);
+        turn_ticket_keys(g);
+    } else {
+        log_event(LOG_ERROR, "start", "%s", error.message);
+        g->exit_code = GATEWAY_FAILED;
+        start_draining(g);
+        loop_wake(g->control.loop, &g->control.task);
+    }
+    loop_run(g->control.loop);
+}
+
+static void free_everything(struct gateway *g)
+{
+    struct control *control = &g->control;
+    access_writer_stop(control->access_writer);
+    signals_free(g->signals);
+    generations_free(control->generations);
+    endpoints_free(control->endpoints);
+    listeners_free(control->listeners);
+    loop_free(control->loop);
+    resolver_free(control->resolver);
+    ticket_keys_free(control->ticket_keys);
+    for (unsigned i = 0; i < g->ring_count; i++)
+        line_ring_free(g->rings[i]);
+    free(g->rings);
+    free(g->drained);
+    free(control->workers);
+    buffer_cache_clear();
+}
+
+int gateway_run(const struct gateway_options *options)
+{
+    struct gateway g = {.exit_code = GATEWAY_FINE};
+    signals_block();
+    raise_fd_limit();
+    g.control.loop = loop_new();
+    if (g.control.loop == NULL) {
+        log_event(LOG_ERROR, "start", "cannot make an event loop: %s", strerror(errno));
+        return GATEWAY_FAILED;
+    }
+    run(&g, options);
+    /* The rest takes a second at most, but somebody may not want to wait for that either. */
+    if (g.ending_signals > 0)
+        signals_exit_at_once(endpoints_admin_path(g.control.endpoints));
+    bool has_served = generations_current(g.control.generations) != NULL;
+    free_everything(&g);
+    if (has_served)
+        log_event(LOG_INFO, "exit", "everything has ended in good order");
+    return g.exit_code;
+}

@@ -1,0 +1,344 @@
+#include "control/generations.h"
+
+#include "base/log.h"
+#include "control/endpoints.h"
+#include "control/publication.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* One load on its helper thread: owns what goes in and what comes out. */
+struct load_job {
+    pthread_t thread;
+    struct generations *generations;
+    struct snapshot *snapshot;
+    struct problems problems;
+    struct post done;
+};
+
+struct generations {
+    struct control *control;
+    struct snapshot *current;
+    bool is_closed;
+
+    /* under way; all NULL when nothing is */
+    struct load_job *job;
+    struct publication *publication;
+    struct load_outcome *outcome; /* being written */
+    struct access_target access_target;
+    bool access_changes;
+
+    struct list asks;  /* of the load under way */
+    struct list later; /* for the next one */
+    bool load_wanted;  /* a next one */
+};
+
+struct load_ask {
+    struct list_node node;
+    struct loop *loop;
+    struct task *task;
+    struct load_outcome *outcome; /* NULL: not yet */
+};
+
+static void start_load(struct generations *g);
+
+/* --- outcomes and asks -------------------------------------------------------------------------
+ */
+
+static void outcome_unref(struct load_outcome *outcome)
+{
+    if (outcome == NULL || --outcome->references > 0)
+        return;
+    problems_clear(&outcome->problems);
+    free(outcome);
+}
+
+static struct load_outcome *outcome_new(void)
+{
+    struct load_outcome *outcome = memory_new(sizeof(*outcome));
+    outcome->references = 1;
+    problems_init(&outcome->problems);
+    return outcome;
+}
+
+static void answer_ask(struct load_ask *ask, struct load_outcome *outcome)
+{
+    list_remove(&ask->node);
+    outcome->references++;
+    ask->outcome = outcome;
+    if (ask->task != NULL)
+        loop_wake(ask->loop, ask->task);
+}
+
+enum io load_ask_answer(struct load_ask *ask, const struct load_outcome **outcome)
+{
+    *outcome = ask->outcome;
+    return ask->outcome == NULL ? IO_WAIT : IO_OK;
+}
+
+void load_ask_end(struct load_ask *ask)
+{
+    list_remove(&ask->node);
+    outcome_unref(ask->outcome);
+    free(ask);
+}
+
+/* --- the end of a load -------------------------------------------------------------------------
+ */
+
+static const char *config_name(const struct generations *g)
+{
+    return g->control->config_file != NULL ? g->control->config_file : "";
+}
+
+static void log_problem(const struct problem *problem, const char *event)
+{
+    char place[64] = "";
+    if (problem->line > 0)
+        snprintf(place, sizeof(place), ":%u:%u", problem->line, problem->column);
+    bool has_path = problem->path != NULL && problem->path[0] != '\0';
+    bool has_suggestion = problem->suggestion != NULL && problem->suggestion[0] != '\0';
+    log_event(problem->is_warning ? LOG_WARN : LOG_ERROR, event, "%s%s: %s%s%s%s%s%s",
+              problem->file != NULL ? problem->file : "", place, has_path ? problem->path : "",
+              has_path ? ": " : "", problem->message, has_suggestion ? " (did you mean \"" : "",
+              has_suggestion ? problem->suggestion : "", has_suggestion ? "\"?)" : "");
+}
+
+static void log_outcome(const struct generations *g, const struct load_outcome *outcome)
+{
+    unsigned long long generation = outcome->generation;
+    switch (outcome->result) {
+    case LOAD_PUBLISHED:
+        if (generation > 1) /* the first one is the ready line's to announce */
+            log_event(LOG_INFO, "reload", "generation %llu is served by every worker", generation);
+        break;
+    case LOAD_UNCHANGED:
+        log_event(LOG_INFO, "reload_unchanged", "nothing has changed: generation %llu goes on",
+                  generation);
+        break;
+    case LOAD_INVALID:
+    case LOAD_FAILED:
+        if (generation == 0)
+            return; /* at start: whoever started it is told */
+        log_event(LOG_ERROR, "reload_refused",
+                  "%zu error%s in %s: generation %llu goes on; put it right and reload",
+                  outcome->problems.errors, outcome->problems.errors == 1 ? "" : "s",
+                  config_name(g), generation);
+        break;
+    case LOAD_TOO_LATE: log_event(LOG_WARN, "reload_refused", "the gateway is draining"); break;
+    }
+    for (size_t i = 0; i < outcome->problems.count; i++)
+        log_problem(&outcome->problems.list[i], "config");
+}
+
+/* The way out of every load: says what became of it, answers who asked, and goes on. */
+static void end_load(struct generations *g, enum load_result result)
+{
+    struct load_outcome *outcome = g->outcome;
+    g->outcome = NULL;
+    outcome->result = result;
+    outcome->generation = g->current != NULL ? g->current->generation : 0;
+    log_outcome(g, outcome);
+    list_each(&g->asks, node) answer_ask(container_of(node, struct load_ask, node), outcome);
+    outcome_unref(outcome);
+    if (g->load_wanted)
+        start_load(g);
+    loop_wake(g->control->loop, &g->control->task);
+}
+
+static void refuse(struct generations *g, struct snapshot *snapshot, const char *path,
+                   const struct error *error)
+{
+    problems_add(&g->outcome->problems, false, config_name(g), 0, 0, path, NULL, "%s",
+                 error->message);
+    access_target_close(&g->access_target);
+    if (snapshot != NULL)
+        snapshot_unref(snapshot);
+    end_load(g, LOAD_FAILED);
+}
+
+/* --- publishing --------------------------------------------------------------------------------
+ */
+
+static void apply_logs(struct generations *g, const struct snapshot *snapshot)
+{
+    log_configure(snapshot->log_level, snapshot->log_format);
+    if (g->access_changes)
+        access_writer_switch(g->control->access_writer, &g->access_target);
+}
+
+/* Every worker runs it. */
+static void finish_publication(void *owner)
+{
+    struct generations *g = owner;
+    struct snapshot *old = g->current;
+    g->current = publication_end(g->publication);
+    g->publication = NULL;
+    if (old != NULL)
+        snapshot_unref(old);
+    apply_logs(g, g->current);
+    endpoints_follow(g->control->endpoints);
+    end_load(g, LOAD_PUBLISHED);
+}
+
+static bool access_target_changes(const struct generations *g, const struct snapshot *next)
+{
+    const struct snapshot *now = g->current;
+    if (now == NULL || now->access_log != next->access_log)
+        return true;
+    return next->access_log == ACCESS_LOG_FILE &&
+           strcmp(now->access_log_path, next->access_log_path) != 0;
+}
+
+static void publish(struct generations *g, struct snapshot *snapshot)
+{
+    struct control *control = g->control;
+    struct error error;
+    g->access_changes = access_target_changes(g, snapshot);
+    if (g->access_changes && !access_target_open(&g->access_target, snapshot->access_log,
+                                                 snapshot->access_log_path, &error)) {
+        refuse(g, snapshot, "log.access", &error);
+        return;
+    }
+    struct listen_plan *plan = listeners_plan(control->listeners, snapshot, &error);
+    if (plan == NULL) {
+        refuse(g, snapshot, "listen", &error);
+        return;
+    }
+    if (g->current == NULL && !endpoints_open_admin(control->endpoints, snapshot, &error)) {
+        listeners_abandon(control->listeners, plan);
+        refuse(g, snapshot, "listen.admin", &error);
+        return;
+    }
+    if (g->current != NULL)
+        endpoints_warn_if_admin_moved(control->endpoints, snapshot);
+    snapshot->generation = g->current != NULL ? g->current->generation + 1 : 1;
+    g->publication = publication_start(control, snapshot, plan, finish_publication, g);
+}
+
+/* --- loading -----------------------------------------------------------------------------------
+ */
+
+static void finish_load(void *owner)
+{
+    struct load_job *job = owner;
+    struct generations *g = job->generations;
+    pthread_join(job->thread, NULL);
+    struct snapshot *snapshot = job->snapshot;
+    problems_clear(&g->outcome->problems);
+    g->outcome->problems = job->problems;
+    free(job);
+    g->job = NULL;
+
+    if (snapshot == NULL) {
+        end_load(g, LOAD_INVALID);
+    } else if (g->is_closed) {
+        snapshot_unref(snapshot);
+        end_load(g, LOAD_TOO_LATE);
+    } else if (g->current != NULL && g->current->fingerprint == snapshot->fingerprint) {
+        snapshot_unref(snapshot);
+        end_load(g, LOAD_UNCHANGED);
+    } else {
+        publish(g, snapshot);
+    }
+}
+
+static void *run_load(void *owner)
+{
+    struct load_job *job = owner;
+    struct control *control = job->generations->control;
+    job->snapshot =
+        snapshot_load(control->config_file, false, control->ticket_keys, &job->problems);
+    problems_sort(&job->problems);
+    buffer_cache_clear();
+    loop_post(control->loop, &job->done);
+    return NULL;
+}
+
+static void start_load(struct generations *g)
+{
+    g->load_wanted = false;
+    g->outcome = outcome_new();
+    list_each(&g->later, node)
+    {
+        list_remove(node);
+        list_push_back(&g->asks, node);
+    }
+    if (g->is_closed) {
+        problems_add(&g->outcome->problems, false, config_name(g), 0, 0, "", NULL,
+                     "the gateway is draining and loads nothing any more");
+        end_load(g, LOAD_TOO_LATE);
+        return;
+    }
+    struct load_job *job = memory_new(sizeof(*job));
+    job->generations = g;
+    problems_init(&job->problems);
+    job->done = (struct post){.run = finish_load, .owner = job};
+    g->job = job;
+    int failure = pthread_create(&job->thread, NULL, run_load, job);
+    if (failure != 0) {
+        g->job = NULL;
+        free(job);
+        struct error error;
+        error_set(&error, "cannot start a thread to load with: %s", strerror(failure));
+        refuse(g, NULL, "", &error);
+    }
+}
+
+/* --- the interface -----------------------------------------------------------------------------
+ */
+
+struct generations *generations_new(struct control *control)
+{
+    struct generations *g = memory_new(sizeof(*g));
+    g->control = control;
+    g->access_target.fd = -1;
+    list_init(&g->asks);
+    list_init(&g->later);
+    return g;
+}
+
+void generations_free(struct generations *g)
+{
+    if (g == NULL)
+        return;
+    assert(!generations_are_busy(g) && list_is_empty(&g->asks) && list_is_empty(&g->later));
+    access_target_close(&g->access_target);
+    if (g->current != NULL)
+        snapshot_unref(g->current);
+    free(g);
+}
+
+void generations_reload(struct generations *g)
+{
+    if (generations_are_busy(g))
+        g->load_wanted = true;
+    else
+        start_load(g);
+}
+
+struct load_ask *generations_ask(struct generations *g, struct task *task)
+{
+    struct load_ask *ask = memory_new(sizeof(*ask));
+    ask->loop = g->control->loop;
+    ask->task = task;
+    list_push_back(&g->later, &ask->node);
+    generations_reload(g);
+    return ask;
+}
+
+void generations_close(struct generations *g)
+{
+    g->is_closed = true;
+}
+
+bool generations_are_busy(const struct generations *g)
+{
+    return g->outcome != NULL;
+}
+
+struct snapshot *generations_current(const struct generations *g)
+{
+    return g->current;
+}

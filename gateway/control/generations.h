@@ -1,0 +1,55 @@
+/* Loading, publishing and retiring generations, one after the other.
+ *
+ * A load reads files on a helper thread. What it built is published to every worker and is the
+ * current generation once the last one has acknowledged; a refused one changes nothing. Whoever
+ * asks while a load is under way waits for the next, which sees the files as they were when it was
+ * asked. */
+#ifndef CONTROL_GENERATIONS_H
+#define CONTROL_GENERATIONS_H
+
+#include "control/control.h"
+
+enum load_result {
+    LOAD_PUBLISHED,
+    LOAD_UNCHANGED,
+    LOAD_INVALID,  /* the route file or a certificate: see the problems */
+    LOAD_FAILED,   /* fine, but not to be had here: an address is taken, a log cannot be written */
+    LOAD_TOO_LATE, /* draining */
+};
+
+struct load_outcome {
+    unsigned references;
+    enum load_result result;
+    uint64_t generation;      /* the one served now; 0: none */
+    struct problems problems; /* errors if refused, warnings always */
+};
+
+static inline bool load_is_refused(const struct load_outcome *outcome)
+{
+    return outcome->result >= LOAD_INVALID;
+}
+
+struct load_ask;
+
+struct generations *generations_new(struct control *control);
+/* Not while anything is under way. */
+void generations_free(struct generations *generations);
+
+/* Asks for a load; `task` (NULL: nobody waits) is woken when it has ended. */
+struct load_ask *generations_ask(struct generations *generations, struct task *task);
+/* IO_WAIT; IO_OK: *outcome is the ask's. */
+enum io load_ask_answer(struct load_ask *ask, const struct load_outcome **outcome);
+/* Takes it, answered or not; the load goes on. */
+void load_ask_end(struct load_ask *ask);
+
+/* A load without anybody who waits; the log says what became of it. */
+void generations_reload(struct generations *generations);
+
+/* From now on loads are refused as too late; what is under way goes on. */
+void generations_close(struct generations *generations);
+bool generations_are_busy(const struct generations *generations);
+
+/* Borrowed; NULL before the first. */
+struct snapshot *generations_current(const struct generations *generations);
+
+#endif

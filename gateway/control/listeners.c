@@ -1,0 +1,326 @@
+#include "control/listeners.h"
+
+#include "base/json_text.h"
+#include "net/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    PORT_TRIES = 16,            /* `:0`: until one port is free in both families */
+    TRAFFIC_SOCKET_MODE = 0666, /* who may connect to a Unix socket is its folder's business */
+};
+
+struct listeners {
+    unsigned workers;
+    unsigned last_id;
+    struct open_listen **list;
+    unsigned count;
+};
+
+struct listen_plan {
+    struct open_listen **list;
+    unsigned count;
+};
+
+/* --- one address -------------------------------------------------------------------------------
+ */
+
+static void close_sockets(struct open_listen *open)
+{
+    for (unsigned i = 0; i < open->fd_count; i++)
+        if (open->fds[i] >= 0)
+            close(open->fds[i]);
+    free(open->fds);
+    open->fds = NULL;
+    open->fd_count = 0;
+}
+
+static void remember_socket_file(struct open_listen *open)
+{
+    struct stat file;
+    if (open->address.as.any.sa_family != AF_UNIX ||
+        stat(open->address.as.local.sun_path, &file) != 0)
+        return;
+    open->device = file.st_dev;
+    open->inode = file.st_ino;
+}
+
+static void remove_socket_file(const struct open_listen *open)
+{
+    struct stat file;
+    if (open->inode != 0 && stat(open->address.as.local.sun_path, &file) == 0 &&
+        file.st_dev == open->device && file.st_ino == open->inode)
+        unlink(open->address.as.local.sun_path);
+}
+
+static void listen_free(struct open_listen *open)
+{
+    close_sockets(open);
+    remove_socket_file(open);
+    free(open->text);
+    free(open);
+}
+
+/* Whether the address is ours already under another kind or another way to write it: then a plain
+ * bind would find it taken, by ourselves. */
+static bool is_ours(const struct listeners *listeners, const struct address *address)
+{
+    for (unsigned i = 0; i < listeners->count; i++)
+        if (address_equal(&listeners->list[i]->address, address))
+            return true;
+    return false;
+}
+
+static bool open_sockets(struct listeners *listeners, struct open_listen *open, struct error *error)
+{
+    bool is_unix = open->address.as.any.sa_family == AF_UNIX;
+    unsigned count = open->kind == LISTEN_STATUS ? 1 : listeners->workers;
+    open->fds = memory_array(count, sizeof(*open->fds));
+    for (; open->fd_count < count; open->fd_count++) {
+        int fd;
+        if (open->fd_count > 0 && is_unix)
+            fd = fcntl(open->fds[0], F_DUPFD_CLOEXEC, 3);
+        else if (open->fd_count > 0 || (!is_unix && is_ours(listeners, &open->address)))
+            fd = listen_socket_share(&open->address, error);
+        else
+            fd = listen_socket_open(&open->address, TRAFFIC_SOCKET_MODE, error);
+        if (fd < 0) {
+            close_sockets(open);
+            return false;
+        }
+        open->fds[open->fd_count] = fd;
+    }
+    remember_socket_file(open);
+    return true;
+}
+
+static struct open_listen *listen_new(struct listeners *listeners, const struct listen_spec *spec,
+                                      int place, const struct address *address, struct error *error)
+{
+    struct open_listen *open = memory_new(sizeof(*open));
+    open->kind = spec->kind;
+    open->text = slice_duplicate(slice_of(spec->text));
+    open->place = place;
+    open->address = *address;
+    open->spec = spec;
+    if (!open_sockets(listeners, open, error)) {
+        listen_free(open);
+        return NULL;
+    }
+    open->id = ++listeners->last_id;
+    return open;
+}
+
+/* --- plans -------------------------------------------------------------------------------------
+ */
+
+static struct open_listen *find_kept(struct listeners *listeners, const struct listen_spec *spec,
+                                     int place)
+{
+    for (unsigned i = 0; i < listeners->count; i++) {
+        struct open_listen *open = listeners->list[i];
+        if (!open->is_planned && open->kind == spec->kind && open->place == place &&
+            strcmp(open->text, spec->text) == 0)
+            return open;
+    }
+    return NULL;
+}
+
+static void set_port(struct address *address, uint16_t port)
+{
+    if (address->as.any.sa_family == AF_INET)
+        address->as.v4.sin_port = htons(port);
+    else if (address->as.any.sa_family == AF_INET6)
+        address->as.v6.sin6_port = htons(port);
+}
+
+/* Opens the addresses of one text; those after the first get the port that the first one got. False
+ * if one cannot be had; *another_port: because its port, which was any port's turn, was taken. */
+static bool open_spec_once(struct listeners *listeners, const struct listen_spec *spec,
+                           struct open_listen *opened[2], bool *another_port, struct error *error)
+{
+    uint16_t port = 0;
+    *another_port = false;
+    for (int place = 0; place < spec->address_count; place++) {
+        struct address address = spec->addresses[place];
+        bool is_any_port = address.as.any.sa_family != AF_UNIX && address_port(&address) == 0;
+        if (is_any_port && place > 0)
+            set_port(&address, port);
+        opened[place] = listen_new(listeners, spec, place, &address, error);
+        if (opened[place] == NULL) {
+            *another_port = is_any_port && place > 0;
+            while (place-- > 0)
+                listen_free(opened[place]);
+            return false;
+        }
+        if (address.as.any.sa_family != AF_UNIX)
+            port = address_port(&opened[place]->address);
+    }
+    return true;
+}
+
+static bool open_spec(struct listeners *listeners, const struct listen_spec *spec,
+                      struct open_listen *opened[2], struct error *error)
+{
+    bool another_port = true;
+    for (int tries = 0; tries < PORT_TRIES && another_port; tries++)
+        if (open_spec_once(listeners, spec, opened, &another_port, error))
+            return true;
+    return false;
+}
+
+static bool plan_spec(struct listeners *listeners, struct listen_plan *plan,
+                      const struct listen_spec *spec, struct error *error)
+{
+    struct open_listen *found[2] = {find_kept(listeners, spec, 0), NULL};
+    if (found[0] != NULL) {
+        if (spec->address_count > 1)
+            found[1] = find_kept(listeners, spec, 1);
+    } else if (!open_spec(listeners, spec, found, error)) {
+        return false;
+    }
+    for (int place = 0; place < spec->address_count && found[place] != NULL; place++) {
+        found[place]->is_planned = true;
+        found[place]->spec = spec;
+        plan->list[plan->count++] = found[place];
+    }
+    return true;
+}
+
+struct listen_plan *listeners_plan(struct listeners *listeners, const struct snapshot *snapshot,
+                                   struct error *error)
+{
+    struct listen_plan *plan = memory_new(sizeof(*plan));
+    plan->list = memory_array((size_t)snapshot->listen_count * 2 + 1, sizeof(struct open_listen *));
+    for (unsigned i = 0; i < snapshot->listen_count; i++) {
+        const struct listen_spec *spec = &snapshot->listens[i];
+        if (spec->kind != LISTEN_ADMIN && !plan_spec(listeners, plan, spec, error)) {
+            listeners_abandon(listeners, plan);
+            return NULL;
+        }
+    }
+    return plan;
+}
+
+static bool is_for_workers(const struct open_listen *open)
+{
+    return open->kind == LISTEN_HTTPS || open->kind == LISTEN_HTTP;
+}
+
+unsigned listen_plan_count(const struct listen_plan *plan)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < plan->count; i++)
+        count += is_for_workers(plan->list[i]);
+    return count;
+}
+
+void listen_plan_hand_over(struct listen_plan *plan, unsigned worker, struct worker_listen *into)
+{
+    for (unsigned i = 0; i < plan->count; i++) {
+        struct open_listen *open = plan->list[i];
+        if (!is_for_workers(open))
+            continue;
+        *into = (struct worker_listen){.id = open->id, .fd = -1, .spec = open->spec};
+        if (open->fd_count > 0) {
+            into->fd = open->fds[worker];
+            open->fds[worker] = -1;
+        }
+        into++;
+    }
+}
+
+static void plan_free(struct listen_plan *plan)
+{
+    free(plan->list);
+    free(plan);
+}
+
+static bool is_in(struct open_listen *const *list, unsigned count, const struct open_listen *open)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (list[i] == open)
+            return true;
+    return false;
+}
+
+void listeners_commit(struct listeners *listeners, struct listen_plan *plan)
+{
+    for (unsigned i = 0; i < listeners->count; i++)
+        if (!listeners->list[i]->is_planned)
+            listen_free(listeners->list[i]);
+    free(listeners->list);
+    listeners->list = plan->list;
+    listeners->count = plan->count;
+    plan->list = NULL;
+    plan_free(plan);
+    for (unsigned i = 0; i < listeners->count; i++) {
+        struct open_listen *open = listeners->list[i];
+        open->is_planned = false;
+        if (is_for_workers(open))
+            close_sockets(open); /* nothing but the array is left */
+    }
+}
+
+void listeners_abandon(struct listeners *listeners, struct listen_plan *plan)
+{
+    for (unsigned i = 0; i < plan->count; i++) {
+        plan->list[i]->is_planned = false;
+        if (!is_in(listeners->list, listeners->count, plan->list[i]))
+            listen_free(plan->list[i]);
+    }
+    plan_free(plan);
+}
+
+/* --- all of them -------------------------------------------------------------------------------
+ */
+
+struct listeners *listeners_new(unsigned workers)
+{
+    struct listeners *listeners = memory_new(sizeof(*listeners));
+    listeners->workers = workers;
+    return listeners;
+}
+
+void listeners_free(struct listeners *listeners)
+{
+    if (listeners == NULL)
+        return;
+    for (unsigned i = 0; i < listeners->count; i++)
+        listen_free(listeners->list[i]);
+    free(listeners->list);
+    free(listeners);
+}
+
+unsigned listeners_count(const struct listeners *listeners)
+{
+    return listeners->count;
+}
+
+struct open_listen *listeners_at(const struct listeners *listeners, unsigned index)
+{
+    assert(index < listeners->count);
+    return listeners->list[index];
+}
+
+void listeners_print_json(const struct listeners *listeners, enum listen_kind kind,
+                          struct buffer *out)
+{
+    const char *separator = "";
+    buffer_append_text(out, "[");
+    for (unsigned i = 0; i < listeners->count; i++) {
+        const struct open_listen *open = listeners->list[i];
+        if (open->kind != kind || open->place > 0)
+            continue;
+        char text[ADDRESS_TEXT_SIZE];
+        address_format(&open->address, text);
+        buffer_append_text(out, separator);
+        json_append_text(out, text);
+        separator = ",";
+    }
+    buffer_append_text(out, "]");
+}

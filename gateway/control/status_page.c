@@ -1,0 +1,156 @@
+#include "control/status_page.h"
+
+#include "base/table.h"
+#include "control/generations.h"
+
+#include <stdlib.h>
+
+struct status_query {
+    struct control *control;
+    struct task *task; /* NULL: nobody waits any more */
+    struct worker_report *reports;
+    unsigned count, unanswered;
+    struct arena arena; /* of the page */
+    struct status_page page;
+    bool is_ready;
+};
+
+static void free_query(struct status_query *query)
+{
+    for (unsigned i = 0; i < query->count; i++)
+        arena_clear(&query->reports[i].arena);
+    free(query->reports);
+    arena_clear(&query->arena);
+    if (query->page.snapshot != NULL)
+        snapshot_unref(query->page.snapshot);
+    free(query);
+}
+
+/* --- adding up ---------------------------------------------------------------------------------
+ */
+
+static void list_backends(struct status_query *query)
+{
+    struct status_page *page = &query->page;
+    const struct snapshot *snapshot = page->snapshot;
+    page->backends =
+        arena_alloc(&query->arena, (snapshot->upstream_count + 1) * sizeof(*page->backends));
+    for (unsigned i = 0; i < snapshot->upstream_count; i++) {
+        const struct upstream_spec *spec = snapshot->upstreams[i];
+        struct status_backend *backend = &page->backends[page->backend_count++];
+        backend->name = spec->name;
+        backend->server_count = spec->server_count;
+        backend->servers =
+            arena_alloc(&query->arena, (spec->server_count + 1) * sizeof(*backend->servers));
+        for (unsigned k = 0; k < spec->server_count; k++)
+            backend->servers[k] = (struct status_server){.name = spec->servers[k].name,
+                                                         .weight = spec->servers[k].weight,
+                                                         .is_backup = spec->servers[k].is_backup};
+    }
+}
+
+static void add_server(struct status_backend *backend, const struct pool_server_status *seen)
+{
+    for (unsigned i = 0; i < backend->server_count; i++) {
+        struct status_server *server = &backend->servers[i];
+        if (!slice_equal(server->name, seen->name))
+            continue;
+        server->idle += seen->idle;
+        server->busy += seen->busy;
+        server->skipped_by += seen->is_skipped;
+        server->requests += seen->requests;
+        server->connect_failures += seen->connect_failures;
+        return;
+    }
+}
+
+static void add_reports(struct status_query *query)
+{
+    struct table by_name;
+    table_init(&by_name);
+    for (unsigned i = 0; i < query->page.backend_count; i++)
+        table_put(&by_name, query->page.backends[i].name, &query->page.backends[i]);
+    for (unsigned i = 0; i < query->count; i++) {
+        const struct worker_report *report = &query->reports[i];
+        for (unsigned k = 0; k < report->count; k++) {
+            const struct pool_report *pool = &report->pools[k];
+            struct status_backend *backend = table_get(&by_name, slice_of(pool->backend));
+            for (unsigned n = 0; backend != NULL && n < pool->count; n++)
+                add_server(backend, &pool->servers[n]);
+        }
+    }
+    table_clear(&by_name);
+}
+
+static void make_page(struct status_query *query)
+{
+    struct status_page *page = &query->page;
+    struct control *control = query->control;
+    page->control = control;
+    page->worker_count = query->count;
+    for (unsigned i = 0; i < query->count; i++)
+        for (int metric = 0; metric < METRIC_COUNT; metric++)
+            page->metrics[metric] +=
+                metric_read(worker_metrics(control->workers[i]), (enum metric)metric);
+    page->log_lost = access_writer_lost(control->access_writer);
+    struct snapshot *snapshot = generations_current(control->generations);
+    if (snapshot != NULL) {
+        page->snapshot = snapshot_ref(snapshot);
+        list_backends(query);
+        add_reports(query);
+    }
+    query->is_ready = true;
+}
+
+/* --- asking ------------------------------------------------------------------------------------
+ */
+
+static void count_report(void *owner)
+{
+    struct status_query *query = owner;
+    struct control *control = query->control;
+    control->reports_out--;
+    loop_wake(control->loop, &control->task);
+    if (--query->unanswered > 0)
+        return;
+    if (query->task == NULL) {
+        free_query(query);
+        return;
+    }
+    make_page(query);
+    loop_wake(control->loop, query->task);
+}
+
+struct status_query *status_query_start(struct control *control, struct task *task)
+{
+    struct status_query *query = memory_new(sizeof(*query));
+    query->control = control;
+    query->task = task;
+    query->count = query->unanswered = control->worker_count;
+    query->reports = memory_array(query->count + 1, sizeof(*query->reports));
+    arena_init(&query->arena);
+    for (unsigned i = 0; i < query->count; i++) {
+        query->reports[i].ready = (struct post){.run = count_report, .owner = query};
+        arena_init(&query->reports[i].arena);
+        control->reports_out++;
+        worker_ask_report(control->workers[i], &query->reports[i]);
+    }
+    if (query->count == 0) {
+        make_page(query);
+        loop_wake(control->loop, task);
+    }
+    return query;
+}
+
+enum io status_query_answer(struct status_query *query, const struct status_page **page)
+{
+    *page = &query->page;
+    return query->is_ready ? IO_OK : IO_WAIT;
+}
+
+void status_query_end(struct status_query *query)
+{
+    query->task = NULL;
+    if (query->unanswered == 0)
+        free_query(query);
+}

@@ -1,0 +1,44 @@
+/* What /status says, gathered from every worker and added up. */
+#ifndef CONTROL_STATUS_PAGE_H
+#define CONTROL_STATUS_PAGE_H
+
+#include "control/control.h"
+
+struct status_server {
+    struct slice name;
+    unsigned weight;
+    bool is_backup;
+    unsigned skipped_by; /* workers that lately could not connect and pass it over for a moment */
+    unsigned idle, busy;
+    uint64_t requests, connect_failures;
+};
+
+struct status_backend {
+    struct slice name;
+    struct status_server *servers;
+    unsigned server_count;
+};
+
+struct status_page {
+    const struct control *control;
+    struct snapshot *snapshot; /* NULL: none yet */
+    uint64_t metrics[METRIC_COUNT];
+    uint64_t log_lost;
+    struct status_backend *backends; /* of the generation served, in its order */
+    unsigned backend_count;
+    unsigned worker_count;
+};
+
+struct status_query;
+
+/* Asks every worker; `task` is woken when all have answered. */
+struct status_query *status_query_start(struct control *control, struct task *task);
+/* IO_WAIT, or IO_OK with the page, which is the query's. */
+enum io status_query_answer(struct status_query *query, const struct status_page **page);
+/* Takes it, answered or not; workers still asked answer into the void. */
+void status_query_end(struct status_query *query);
+
+void status_print_json(const struct status_page *page, struct buffer *out);
+void status_print_text(const struct status_page *page, struct buffer *out);
+
+#endif
