@@ -236,7 +236,9 @@ static bool has_exited(void *arg)
 
 int gateway_wait_exit(struct gateway *gateway)
 {
-    workplace_require(monitor_wait(has_exited, gateway), "the gateway did not end");
+    /* Twice the patience: a drain may take its whole default time. */
+    workplace_require(monitor_wait(has_exited, gateway) || monitor_wait(has_exited, gateway),
+                      "the gateway did not end");
     return gateway->exit_code;
 }
 
