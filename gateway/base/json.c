@@ -1,0 +1,121 @@
+#include "base/json.h"
+
+#include "base/check.h"
+#include "base/json_scan.h"
+#include "base/json_text.h"
+
+static bool is_comment(const char *key)
+{
+    return key[0] == '/' && key[1] == '/';
+}
+
+static void drop_comments(json_t *object)
+{
+    const char *key;
+    json_t *member;
+    void *after;
+
+    json_object_foreach_safe (object, after, key, member)
+        if (is_comment(key))
+            json_object_del(object, key);
+}
+
+/* Gives every place its value: both trees have the same shape once comments are gone. */
+static void join(struct json_node *node, json_t *value)
+{
+    assert(value);
+    node->value = value;
+    if (json_is_object(value)) {
+        drop_comments(value);
+        for (struct json_node *member = node->first; member; member = member->next)
+            join(member, json_object_get(value, member->key.at));
+    } else {
+        for (struct json_node *element = node->first; element; element = element->next)
+            join(element, json_array_get(value, element->index));
+    }
+}
+
+bool json_document_read(struct json_document *document, struct slice text,
+                        struct json_mistake *mistake)
+{
+    json_error_t error;
+
+    *document = (struct json_document){0};
+    document->root = json_scan(text, &document->arena, mistake);
+    if (document->root) {
+        document->value = json_loadb(text.at, text.len, JSON_DECODE_ANY, &error);
+        /* What is left to jansson are numbers out of range. */
+        if (!document->value) {
+            mistake->line = (unsigned)error.line;
+            mistake->column = error.column > 0 ? (unsigned)error.column : 1;
+            slice_copy_text(slice_of(error.text), mistake->message, sizeof(mistake->message));
+        }
+    }
+    if (!document->value) {
+        json_document_clear(document);
+        return false;
+    }
+    join(document->root, document->value);
+    return true;
+}
+
+void json_document_clear(struct json_document *document)
+{
+    json_decref(document->value);
+    arena_clear(&document->arena);
+    *document = (struct json_document){0};
+}
+
+struct json_node *json_member(const struct json_node *object, const char *key)
+{
+    struct slice wanted = slice_of(key);
+
+    for (struct json_node *member = object->first; member; member = member->next)
+        if (member->key.at && slice_equal(member->key, wanted))
+            return member;
+    return NULL;
+}
+
+/* What can stand behind a dot. */
+static bool is_plain_word(struct slice key)
+{
+    for (size_t i = 0; i < key.len; i++) {
+        char c = key.at[i];
+        bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '$';
+        if (!is_letter && (i == 0 || c < '0' || c > '9'))
+            return false;
+    }
+    return key.len > 0;
+}
+
+void json_append_path(struct buffer *out, const struct json_node *node)
+{
+    if (!node->parent)
+        return;
+    json_append_path(out, node->parent);
+    if (!node->key.at) {
+        buffer_printf(out, "[%u]", node->index);
+    } else if (is_plain_word(node->key)) {
+        buffer_printf(out, "%s%.*s", node->parent->parent ? "." : "", (int)node->key.len,
+                      node->key.at);
+    } else {
+        buffer_append_text(out, "[");
+        json_append_string(out, node->key);
+        buffer_append_text(out, "]");
+    }
+}
+
+const char *json_kind_name(const json_t *value)
+{
+    switch (json_typeof(value)) {
+    case JSON_OBJECT: return "an object";
+    case JSON_ARRAY: return "a list";
+    case JSON_STRING: return "a string";
+    case JSON_INTEGER:
+    case JSON_REAL: return "a number";
+    case JSON_TRUE: return "true";
+    case JSON_FALSE: return "false";
+    case JSON_NULL: return "null";
+    }
+    return "nothing";
+}
