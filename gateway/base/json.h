@@ -18,6 +18,7 @@ struct json_node {
     unsigned line, column;          /* of the value, from 1; columns count characters */
     unsigned key_line, key_column;  /* of a member's key */
     unsigned repeats_line;          /* the line of an earlier member with that key; else 0 */
+    bool is_wrong;                   /* the reader's: a mistake in it was reported */
     const struct json_node *parent; /* NULL: the document's root */
     struct json_node *first, *next; /* children in the order of the text; of members with one key
                                        only the last, which is the one that jansson has */

@@ -1,0 +1,42 @@
+/* A snapshot in the making: what the readers of the route file's sections share. */
+#ifndef CONFIG_LOAD_H
+#define CONFIG_LOAD_H
+
+#include "base/table.h"
+#include "config/settings.h"
+
+/* An entry of `backends`. */
+struct backend {
+    const struct upstream_spec *upstream; /* NULL: its servers are wrong */
+    struct layer layer;
+    unsigned line;
+};
+
+struct load {
+    struct reader reader;
+    struct snapshot *snapshot;
+    const struct json_node *root;
+    struct layer defaults;
+    struct table backends; /* name -> struct backend */
+    unsigned upstream_capacity, route_count;
+    struct arena scratch; /* what the snapshot does not need */
+    bool strict_certs;
+
+    struct json_node **hosts; /* exact hosts of `routes`, for the check against the certificates */
+    struct slice *host_names;
+    unsigned host_count;
+
+    struct route_test *tests;
+    unsigned test_count;
+};
+
+/* Each reads its section, `node` NULL when the file has none. */
+void read_listen(struct load *load, const struct json_node *node);
+void read_certs(struct load *load, struct ticket_keys *keys);
+void read_backends(struct load *load, const struct json_node *node);
+void read_routes(struct load *load, const struct json_node *node);
+void read_tests(struct load *load, const struct json_node *node);
+/* Against the finished snapshot. */
+void run_tests(struct load *load);
+
+#endif

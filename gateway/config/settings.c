@@ -1,0 +1,301 @@
+#include "config/settings.h"
+
+enum { SIZE_MOST = 1 << 30, RETRIES_MOST = 100 };
+
+/* --- timeout ------------------------------------------------------------------------------------ */
+
+static void read_layer_duration(struct reader *reader, const struct json_node *node,
+                                struct settings_reader *into, enum setting setting, uint64_t *ms)
+{
+    if (read_duration(reader, node, ms))
+        into->layer.from[setting] = node;
+}
+
+static void read_body_idle(struct reader *reader, const struct json_node *node, void *into)
+{
+    struct settings_reader *s = into;
+    read_layer_duration(reader, node, s, SETTING_BODY_IDLE, &s->layer.values.body_idle_ms);
+}
+
+static void read_connect(struct reader *reader, const struct json_node *node, void *into)
+{
+    struct settings_reader *s = into;
+    read_layer_duration(reader, node, s, SETTING_CONNECT, &s->layer.values.connect_ms);
+}
+
+static void read_first_byte(struct reader *reader, const struct json_node *node, void *into)
+{
+    struct settings_reader *s = into;
+    read_layer_duration(reader, node, s, SETTING_FIRST_BYTE, &s->layer.values.first_byte_ms);
+}
+
+static void read_idle(struct reader *reader, const struct json_node *node, void *into)
+{
+    struct settings_reader *s = into;
+    read_layer_duration(reader, node, s, SETTING_IDLE, &s->layer.values.idle_ms);
+}
+
+static void read_tunnel_idle(struct reader *reader, const struct json_node *node, void *into)
+{
+    struct settings_reader *s = into;
+    read_layer_duration(reader, node, s, SETTING_TUNNEL_IDLE, &s->layer.values.tunnel_idle_ms);
+}
+
+static void read_handshake(struct reader *reader, const struct json_node *node, void *into)
+{
+    read_duration(reader, node, &((struct settings_reader *)into)->snapshot->handshake_ms);
+}
+
+static void read_header(struct reader *reader, const struct json_node *node, void *into)
+{
+    read_duration(reader, node, &((struct settings_reader *)into)->snapshot->header_ms);
+}
+
+static void read_client_keepalive(struct reader *reader, const struct json_node *node, void *into)
+{
+    read_duration(reader, node, &((struct settings_reader *)into)->snapshot->keepalive_ms);
+}
+
+static const struct rule timeout_list[] = {
+    {"handshake", IN_DEFAULTS, read_handshake},
+    {"header", IN_DEFAULTS, read_header},
+    {"keepalive", IN_DEFAULTS, read_client_keepalive},
+    {"body_idle", IN_ANY, read_body_idle},
+    {"connect", IN_ANY, read_connect},
+    {"first_byte", IN_ANY, read_first_byte},
+    {"idle", IN_ANY, read_idle},
+    {"tunnel_idle", IN_ANY, read_tunnel_idle},
+};
+static const struct rules timeout_rules = {timeout_list, 8, NULL};
+
+static void read_timeout(struct reader *reader, const struct json_node *node, void *into)
+{
+    read_object(reader, node, &timeout_rules, ((struct settings_reader *)into)->here, into);
+}
+
+/* --- limits ------------------------------------------------------------------------------------- */
+
+/* 0 is no limit: as much as a size of 32 bits holds with room for sums. */
+static uint32_t or_unlimited(uint64_t limit)
+{
+    return limit ? (uint32_t)limit : SIZE_MOST;
+}
+
+static void read_header_bytes(struct reader *reader, const struct json_node *node, void *into)
+{
+    uint64_t bytes;
+
+    if (read_size(reader, node, SIZE_MOST, &bytes))
+        ((struct settings_reader *)into)->snapshot->limits.head_bytes = or_unlimited(bytes);
+}
+
+static void read_request_line(struct reader *reader, const struct json_node *node, void *into)
+{
+    uint64_t bytes;
+
+    if (read_size(reader, node, SIZE_MOST, &bytes))
+        ((struct settings_reader *)into)->snapshot->limits.request_line = or_unlimited(bytes);
+}
+
+static void read_headers(struct reader *reader, const struct json_node *node, void *into)
+{
+    uint64_t count;
+
+    if (read_count(reader, node, 0, SIZE_MOST, &count))
+        ((struct settings_reader *)into)->snapshot->limits.fields = or_unlimited(count);
+}
+
+static const struct rule limit_list[] = {
+    {"header_bytes", IN_DEFAULTS, read_header_bytes},
+    {"headers", IN_DEFAULTS, read_headers},
+    {"request_line", IN_DEFAULTS, read_request_line},
+    {"connections", IN_DEFAULTS, NULL},
+    {"connections_per_ip", IN_DEFAULTS, NULL},
+    {"handshakes", IN_DEFAULTS, NULL},
+    {"body_rate", IN_DEFAULTS, NULL},
+    {"underscores", IN_DEFAULTS, NULL},
+};
+static const struct rules limit_rules = {limit_list, 8, NULL};
+
+static void read_limits(struct reader *reader, const struct json_node *node, void *into)
+{
+    read_object(reader, node, &limit_rules, ((struct settings_reader *)into)->here, into);
+}
+
+/* --- the rest ----------------------------------------------------------------------------------- */
+
+static void read_max_body(struct reader *reader, const struct json_node *node, void *into)
+{
+    struct settings_reader *s = into;
+
+    if (read_size(reader, node, INT64_MAX, &s->layer.values.max_body))
+        s->layer.from[SETTING_MAX_BODY] = node;
+}
+
+static void read_host(struct reader *reader, const struct json_node *node, void *into)
+{
+    struct settings_reader *s = into;
+    struct slice text, name;
+    uint16_t port;
+
+    if (!read_text(reader, node, "\"preserve\", \"backend\" or a host name", &text))
+        return;
+    if (slice_equal(text, slice_of("preserve"))) {
+        s->layer.values.host_mode = HOST_PRESERVE;
+    } else if (slice_equal(text, slice_of("backend"))) {
+        s->layer.values.host_mode = HOST_BACKEND;
+    } else if (host_normalise(reader->arena, text, &name, &port)) {
+        s->layer.values.host_mode = HOST_NAMED;
+        s->layer.values.host_name = text;
+    } else {
+        reader_error(reader, node, AT_VALUE,
+                     "\"%s\" is no host name; \"preserve\", \"backend\" or a name is expected",
+                     text.at);
+        return;
+    }
+    s->layer.from[SETTING_HOST] = node;
+}
+
+static void read_attempts(struct reader *reader, const struct json_node *node, void *into)
+{
+    struct settings_reader *s = into;
+    uint64_t attempts;
+
+    if (!read_count(reader, node, 0, RETRIES_MOST, &attempts))
+        return;
+    /* The first try is none that could be turned off. */
+    s->layer.values.retry_attempts = attempts ? (unsigned)attempts : 1;
+    s->layer.from[SETTING_RETRY_ATTEMPTS] = node;
+}
+
+static const struct rule retry_list[] = {
+    {"attempts", IN_ANY, read_attempts},
+    {"budget", IN_ANY, NULL},
+    {"on", IN_ANY, NULL},
+    {"timeout", IN_ANY, NULL},
+};
+static const struct rules retry_rules = {retry_list, 4, NULL};
+
+static void read_retry(struct reader *reader, const struct json_node *node, void *into)
+{
+    read_object(reader, node, &retry_rules, ((struct settings_reader *)into)->here, into);
+}
+
+static void keep_servers(struct reader *reader, const struct json_node *node, void *into)
+{
+    (void)reader;
+    ((struct settings_reader *)into)->servers = node;
+}
+
+static void keep_keepalive(struct reader *reader, const struct json_node *node, void *into)
+{
+    (void)reader;
+    ((struct settings_reader *)into)->keepalive = node;
+}
+
+static const struct rule setting_list[] = {
+    {"timeout", IN_ANY, read_timeout},
+    {"limits", IN_DEFAULTS, read_limits},
+    {"max_body", IN_ANY, read_max_body},
+    {"host", IN_ANY, read_host},
+    {"retry", IN_ANY, read_retry},
+    {"servers", IN_BACKEND, keep_servers},
+    {"keepalive", IN_BACKEND, keep_keepalive},
+    {"headers", IN_ANY, NULL},
+    {"rewrite", IN_ROUTE, NULL},
+    {"balance", IN_BACKEND, NULL},
+    {"hash_on", IN_BACKEND, NULL},
+    {"sticky", IN_BACKEND, NULL},
+    {"slow_start", IN_BACKEND, NULL},
+    {"split_on", IN_ROUTE, NULL},
+    {"health", IN_BACKEND, NULL},
+    {"eject", IN_BACKEND, NULL},
+    {"hold", IN_BACKEND, NULL},
+    {"max_connections", IN_BACKEND, NULL},
+    {"max_requests", IN_BACKEND, NULL},
+    {"min_idle", IN_BACKEND, NULL},
+    {"hedge", IN_BACKEND, NULL},
+    {"proxy_protocol", IN_BACKEND, NULL},
+    {"rate_limit", IN_ANY, NULL},
+    {"allow", IN_ANY, NULL},
+    {"deny", IN_ANY, NULL},
+    {"auth", IN_ANY, NULL},
+    {"cache", IN_ANY, NULL},
+    {"compress", IN_ANY, NULL},
+    {"errors", IN_ANY, NULL},
+    {"hsts", IN_ANY, NULL},
+};
+const struct rules setting_rules = {setting_list, sizeof(setting_list) / sizeof(setting_list[0]),
+                                    NULL};
+
+/* --- merging ------------------------------------------------------------------------------------ */
+
+static const struct settings built_in = {
+    .body_idle_ms = 30 * 1000,
+    .connect_ms = 3 * 1000,
+    .first_byte_ms = 60 * 1000,
+    .idle_ms = 60 * 1000,
+    .tunnel_idle_ms = 3600 * 1000,
+    .max_body = 0,
+    .host_mode = HOST_PRESERVE,
+    .retry_attempts = 2,
+};
+
+static void copy_setting(enum setting setting, const struct settings *from, struct settings *to)
+{
+    switch (setting) {
+    case SETTING_BODY_IDLE: to->body_idle_ms = from->body_idle_ms; break;
+    case SETTING_CONNECT: to->connect_ms = from->connect_ms; break;
+    case SETTING_FIRST_BYTE: to->first_byte_ms = from->first_byte_ms; break;
+    case SETTING_IDLE: to->idle_ms = from->idle_ms; break;
+    case SETTING_TUNNEL_IDLE: to->tunnel_idle_ms = from->tunnel_idle_ms; break;
+    case SETTING_MAX_BODY: to->max_body = from->max_body; break;
+    case SETTING_HOST:
+        to->host_mode = from->host_mode;
+        to->host_name = from->host_name;
+        break;
+    case SETTING_RETRY_ATTEMPTS: to->retry_attempts = from->retry_attempts; break;
+    case SETTING_COUNT: break;
+    }
+}
+
+void merge_settings(const struct layer *const *layers, size_t count, struct settings *settings)
+{
+    *settings = built_in;
+    for (size_t i = count; i-- > 0;)
+        for (enum setting setting = 0; layers[i] && setting < SETTING_COUNT; setting++)
+            if (layers[i]->from[setting])
+                copy_setting(setting, &layers[i]->values, settings);
+}
+
+void read_defaults(struct reader *reader, const struct json_node *node, struct layer *defaults,
+                   struct snapshot *snapshot)
+{
+    struct settings_reader s = {.here = IN_DEFAULTS, .snapshot = snapshot};
+    const struct layer *layers[] = {&s.layer};
+    struct settings settings;
+
+    snapshot->handshake_ms = 10 * 1000;
+    snapshot->header_ms = 10 * 1000;
+    snapshot->keepalive_ms = 75 * 1000;
+    snapshot->limits = (struct h1_limits){
+        .head_bytes = 32 * 1024,
+        .fields = 100,
+        .request_line = 16 * 1024,
+    };
+    if (node)
+        read_object(reader, node, &setting_rules, IN_DEFAULTS, &s);
+    merge_settings(layers, 1, &settings);
+    snapshot->body_idle_ms = settings.body_idle_ms;
+    *defaults = s.layer;
+}
+
+void refuse_backend_settings(struct reader *reader, const struct layer *layer, const char *what)
+{
+    for (enum setting setting = 0; setting < SETTING_COUNT; setting++)
+        /* How long a client may take to send and to take is up to the gateway alone. */
+        if (layer->from[setting] && setting != SETTING_BODY_IDLE)
+            reader_error(reader, layer->from[setting], AT_KEY,
+                         "\"%s\" has no effect here: %s asks no backend",
+                         layer->from[setting]->key.at, what);
+}

@@ -1,0 +1,48 @@
+/* Settings as written in one place of the route file, and how places are merged. */
+#ifndef CONFIG_SETTINGS_H
+#define CONFIG_SETTINGS_H
+
+#include "config/reader.h"
+#include "config/snapshot.h"
+
+enum setting {
+    SETTING_BODY_IDLE,
+    SETTING_CONNECT,
+    SETTING_FIRST_BYTE,
+    SETTING_IDLE,
+    SETTING_TUNNEL_IDLE,
+    SETTING_MAX_BODY,
+    SETTING_HOST,
+    SETTING_RETRY_ATTEMPTS,
+    SETTING_COUNT
+};
+
+/* What one place sets; the rest is for the places behind it. */
+struct layer {
+    const struct json_node *from[SETTING_COUNT]; /* NULL: not set here */
+    struct settings values;
+};
+
+/* The one that rules read into; embedded in what holds more than settings. */
+struct settings_reader {
+    unsigned here; /* enum place */
+    struct layer layer;
+    struct snapshot *snapshot;                  /* IN_DEFAULTS: limits that no route can change */
+    const struct json_node *servers, *keepalive; /* IN_BACKEND: read by its owner */
+};
+
+/* Rules for every setting there is; `into` is a struct settings_reader. */
+extern const struct rules setting_rules;
+
+/* `defaults`, or nothing when node is NULL: what is built in, into the snapshot. */
+void read_defaults(struct reader *reader, const struct json_node *node, struct layer *defaults,
+                   struct snapshot *snapshot);
+
+/* The nearest place that sets it wins: layers[0] first, NULL ones skipped, what is built in last. */
+void merge_settings(const struct layer *const *layers, size_t count, struct settings *settings);
+
+/* A setting that only a backend's requests obey, written where no backend is asked, is a mistake;
+ * `what` says what is there instead: "a redirect". */
+void refuse_backend_settings(struct reader *reader, const struct layer *layer, const char *what);
+
+#endif
