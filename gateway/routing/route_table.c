@@ -177,9 +177,6 @@ const struct route *route_table_find(const struct route_table *table, struct sli
         return NULL;
     if (host->whole)
         return host->whole;
-    /* OPTIONS * asks about the host as a whole: what its "/" leads to. */
-    if (slice_equal(path, slice_of("*")))
-        return table_get(&host->prefixes, slice_of("/"));
     const struct route *route = table_get(&host->exact, path);
     return route ? route : find_prefix(host, path);
 }

@@ -1,0 +1,226 @@
+/* `backends`, their servers, and the same written inline in a route. */
+#include "config/targets.h"
+
+#include "base/check.h"
+#include "config/suggest.h"
+
+enum { KEEPALIVE_BUILT_IN = 32, KEEPALIVE_MOST = 65536, WEIGHT_MOST = 65535 };
+
+/* --- servers ------------------------------------------------------------------------------------ */
+
+bool read_server_address(struct reader *reader, const struct json_node *node,
+                         enum mistake_place place, struct slice text, struct server_spec *server)
+{
+    struct error error = {""};
+
+    server->name = arena_copy(reader->arena, text);
+    if (endpoint_parse(text, &server->endpoint, &error))
+        return true;
+    reader_error(reader, node, place, "%s", error.message);
+    return false;
+}
+
+struct server_reader {
+    struct server_spec *server;
+    const struct json_node *to;
+    bool is_good;
+};
+
+static void read_server_to(struct reader *reader, const struct json_node *node, void *into)
+{
+    struct server_reader *s = into;
+    struct slice text;
+
+    s->to = node;
+    s->is_good = read_text(reader, node, "an address such as \"10.0.0.1:8080\"", &text) &&
+                 read_server_address(reader, node, AT_VALUE, text, s->server);
+}
+
+static void read_server_weight(struct reader *reader, const struct json_node *node, void *into)
+{
+    uint64_t weight;
+
+    if (read_count(reader, node, 0, WEIGHT_MOST, &weight))
+        ((struct server_reader *)into)->server->weight = (uint16_t)weight;
+}
+
+static void read_server_backup(struct reader *reader, const struct json_node *node, void *into)
+{
+    read_bool(reader, node, &((struct server_reader *)into)->server->is_backup);
+}
+
+static const struct rule server_list[] = {
+    {"to", 0, read_server_to},
+    {"weight", 0, read_server_weight},
+    {"backup", 0, read_server_backup},
+};
+static const struct rules server_rules = {server_list, 3, NULL};
+
+/* A text or an object. */
+static bool read_server(struct reader *reader, const struct json_node *node,
+                        struct server_spec *server)
+{
+    struct server_reader s = {.server = server};
+
+    server->weight = 1;
+    if (!json_is_object(node->value)) {
+        read_server_to(reader, node, &s);
+        return s.is_good;
+    }
+    read_object(reader, node, &server_rules, 0, &s);
+    if (!s.to)
+        reader_error(reader, node, AT_VALUE, "\"to\" is missing: the server's address");
+    return s.is_good;
+}
+
+static void check_repeated(struct reader *reader, const struct json_node *node,
+                           const struct server_spec *servers, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (slice_equal(servers[i].name, servers[count].name))
+            reader_error(reader, node, AT_VALUE,
+                         "\"%.*s\" is in this list already: \"weight\" gives it a larger share",
+                         (int)servers[i].name.len, servers[i].name.at);
+}
+
+static void check_servers(struct reader *reader, const struct json_node *node,
+                          const struct upstream_spec *upstream)
+{
+    bool any_weight = false, any_primary = false;
+
+    for (unsigned i = 0; i < upstream->server_count; i++) {
+        any_weight |= upstream->servers[i].weight > 0;
+        any_primary |= !upstream->servers[i].is_backup;
+    }
+    if (!any_weight)
+        reader_error(reader, node, AT_VALUE, "one weight at least must be above 0");
+    else if (!any_primary)
+        reader_error(reader, node, AT_VALUE,
+                     "every server is a backup: one at least must not be");
+}
+
+bool read_servers(struct reader *reader, const struct json_node *node,
+                  struct upstream_spec *upstream)
+{
+    bool is_good = true;
+    unsigned count = 0;
+
+    if (!json_is_array(node->value)) {
+        upstream->servers = arena_alloc(reader->arena, sizeof(*upstream->servers));
+        is_good = read_server(reader, node, &upstream->servers[0]);
+        upstream->server_count = is_good;
+        return is_good;
+    }
+    for (const struct json_node *element = node->first; element; element = element->next)
+        count++;
+    if (count == 0) {
+        reader_error(reader, node, AT_VALUE, "the list is empty: an address is expected");
+        return false;
+    }
+    upstream->servers = arena_alloc(reader->arena, count * sizeof(*upstream->servers));
+    for (const struct json_node *element = node->first; element; element = element->next) {
+        if (read_server(reader, element, &upstream->servers[upstream->server_count])) {
+            check_repeated(reader, element, upstream->servers, upstream->server_count);
+            upstream->server_count++;
+        } else {
+            is_good = false;
+        }
+    }
+    if (is_good)
+        check_servers(reader, node, upstream);
+    return is_good;
+}
+
+struct upstream_spec *add_upstream(struct load *load, struct slice name)
+{
+    struct snapshot *snapshot = load->snapshot;
+    struct upstream_spec *upstream = arena_alloc(&snapshot->arena, sizeof(*upstream));
+
+    if (snapshot->upstream_count == load->upstream_capacity) {
+        load->upstream_capacity = load->upstream_capacity ? 2 * load->upstream_capacity : 64;
+        snapshot->upstreams = memory_resize(
+            snapshot->upstreams, load->upstream_capacity * sizeof(*snapshot->upstreams));
+    }
+    upstream->name = name;
+    upstream->keepalive = KEEPALIVE_BUILT_IN;
+    upstream->index = snapshot->upstream_count;
+    snapshot->upstreams[snapshot->upstream_count++] = upstream;
+    return upstream;
+}
+
+/* --- backends ----------------------------------------------------------------------------------- */
+
+static bool is_backend_name(struct slice name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.at[i];
+        bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!is_letter && (c == '\0' || !strchr("._-", c)))
+            return false;
+    }
+    return name.len > 0;
+}
+
+static bool read_backend_object(struct load *load, const struct json_node *node,
+                                struct backend *backend, struct upstream_spec *upstream)
+{
+    struct settings_reader s = {.here = IN_BACKEND};
+    uint64_t keepalive;
+    bool is_good;
+
+    is_good = read_object(&load->reader, node, &setting_rules, IN_BACKEND, &s);
+    backend->layer = s.layer;
+    if (s.keepalive && read_count(&load->reader, s.keepalive, 0, KEEPALIVE_MOST, &keepalive))
+        upstream->keepalive = (unsigned)keepalive;
+    if (s.servers)
+        return is_good && read_servers(&load->reader, s.servers, upstream);
+    if (is_good)
+        reader_error(&load->reader, node, AT_VALUE, "\"servers\" is missing: a list of addresses");
+    return false;
+}
+
+static void read_backend(struct load *load, const struct json_node *node)
+{
+    struct backend *backend = arena_alloc(&load->scratch, sizeof(*backend));
+    struct slice name = arena_copy(&load->snapshot->arena, node->key);
+    struct upstream_spec *upstream = add_upstream(load, name);
+    bool is_good;
+
+    if (!is_backend_name(name))
+        reader_error(&load->reader, node, AT_KEY,
+                     "the name of a backend is made of letters, digits, \".\", \"_\" and \"-\"");
+    backend->line = node->key_line;
+    if (json_is_object(node->value))
+        is_good = read_backend_object(load, node, backend, upstream);
+    else
+        is_good = read_servers(&load->reader, node, upstream);
+    backend->upstream = is_good ? upstream : NULL;
+    table_put(&load->backends, name, backend);
+}
+
+void read_backends(struct load *load, const struct json_node *node)
+{
+    if (!node || !is_object(&load->reader, node))
+        return;
+    for (const struct json_node *member = node->first; member; member = member->next)
+        read_backend(load, member);
+}
+
+struct backend *find_backend(struct load *load, const struct json_node *node,
+                             enum mistake_place place, struct slice name)
+{
+    const struct json_node *backends = json_member(load->root, "backends");
+    struct backend *backend = table_get(&load->backends, name);
+    struct suggestion near;
+
+    if (backend)
+        return backend;
+    suggestion_init(&near, name);
+    for (const struct json_node *member = backends ? backends->first : NULL; member;
+         member = member->next)
+        suggestion_consider(&near, member->key);
+    reader_error_suggest(&load->reader, node, place, suggestion_text(&near),
+                         "there is no backend \"%.*s\"; an address has a port, such as \"%.*s:80\"",
+                         (int)name.len, name.at, (int)name.len, name.at);
+    return NULL;
+}

@@ -1,0 +1,14 @@
+/* The keys of `routes` and of `paths`, in the one form that requests are looked up by. */
+#ifndef CONFIG_HOSTS_H
+#define CONFIG_HOSTS_H
+
+#include "config/reader.h"
+
+/* Both write the normalised key into the arena. False, with a problem at the key. */
+bool read_host_key(struct reader *reader, const struct json_node *node, struct slice *key);
+bool read_path_key(struct reader *reader, const struct json_node *node, struct slice *key);
+
+/* Whether the normalised key is a name or literal, not "*" or a wildcard. */
+bool is_exact_host(struct slice key);
+
+#endif

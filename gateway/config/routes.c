@@ -1,0 +1,241 @@
+/* `routes`: hosts, their paths, and what each leads to. */
+#include "config/answers.h"
+#include "config/hosts.h"
+#include "config/targets.h"
+
+#include "base/check.h"
+
+/* A host or path entry written as an object. */
+struct route_object {
+    struct settings_reader settings;
+    const struct json_node *to, *redirect, *respond, *paths;
+};
+
+
+/* --- objects ------------------------------------------------------------------------------------ */
+
+static struct route_object *object_of(void *into)
+{
+    return container_of(into, struct route_object, settings);
+}
+
+static void keep_to(struct reader *reader, const struct json_node *node, void *into)
+{
+    (void)reader;
+    object_of(into)->to = node;
+}
+
+static void keep_redirect(struct reader *reader, const struct json_node *node, void *into)
+{
+    (void)reader;
+    object_of(into)->redirect = node;
+}
+
+static void keep_respond(struct reader *reader, const struct json_node *node, void *into)
+{
+    (void)reader;
+    object_of(into)->respond = node;
+}
+
+static void keep_paths(struct reader *reader, const struct json_node *node, void *into)
+{
+    (void)reader;
+    object_of(into)->paths = node;
+}
+
+static const struct rule route_list[] = {
+    {"to", IN_ROUTE, keep_to},     {"redirect", IN_ROUTE, keep_redirect},
+    {"respond", IN_ROUTE, keep_respond}, {"paths", IN_HOST, keep_paths},
+    {"tls", IN_HOST, NULL},
+};
+static const struct rules route_rules = {route_list, 5, &setting_rules};
+
+/* Exactly one of the four says where the route leads. */
+static bool check_one_target(struct reader *reader, const struct json_node *node,
+                             const struct route_object *object, bool has_paths)
+{
+    const struct json_node *targets[] = {object->to, object->redirect, object->respond,
+                                         object->paths};
+    const struct json_node *last = NULL;
+    unsigned count = 0;
+
+    for (size_t i = 0; i < 4; i++) {
+        if (!targets[i])
+            continue;
+        count++;
+        if (!last || targets[i]->index > last->index)
+            last = targets[i];
+    }
+    if (count == 1)
+        return true;
+    if (count == 0)
+        reader_error(reader, node, AT_VALUE, "one of \"to\", \"redirect\"%s is missing",
+                     has_paths ? ", \"respond\" and \"paths\"" : " and \"respond\"");
+    else
+        reader_error(reader, last, AT_KEY,
+                     "only one of \"to\", \"redirect\", \"respond\" and \"paths\" can stand here");
+    return false;
+}
+
+/* --- routes ------------------------------------------------------------------------------------- */
+
+static void fill_route(struct load *load, const struct route_object *object, struct route *route,
+                       const struct layer *const nearest[2])
+{
+    struct reader *reader = &load->reader;
+
+    if (object->to) {
+        read_to(load, object->to, route, nearest);
+    } else if (object->redirect) {
+        read_redirect(reader, object->redirect, route);
+        refuse_backend_settings(reader, &object->settings.layer, "a redirect");
+    } else {
+        read_respond(reader, object->respond, route);
+        refuse_backend_settings(reader, &object->settings.layer, "a response of the gateway's own");
+    }
+}
+
+static struct route *add_route(struct load *load, struct slice host, struct slice path)
+{
+    struct arena *arena = &load->snapshot->arena;
+    struct route *route = arena_alloc(arena, sizeof(*route));
+
+    route->name = slice_is_empty(path) ? host
+                                       : arena_printf(arena, "%.*s%.*s", (int)host.len, host.at,
+                                                      (int)path.len, path.at);
+    route->index = load->route_count++;
+    route_table_add(load->snapshot->routes, host, path, route);
+    return route;
+}
+
+static void merge_route_settings(struct load *load, struct route *route,
+                                 const struct layer *const nearest[2])
+{
+    const struct layer *layers[] = {nearest[0], nearest[1], &load->defaults};
+    merge_settings(layers, 3, &route->settings);
+}
+
+/* A host without paths, or one of its paths. Returns what kind of route it became. */
+static enum route_kind read_route(struct load *load, const struct json_node *node,
+                                  struct route_object *object, struct slice host,
+                                  struct slice path, const struct layer *host_layer)
+{
+    const struct layer *own = object ? &object->settings.layer : NULL;
+    const struct layer *nearest[2] = {host_layer ? own : NULL, host_layer ? host_layer : own};
+    struct route *route = add_route(load, host, path);
+
+    merge_route_settings(load, route, nearest);
+    if (object)
+        fill_route(load, object, route, nearest);
+    else
+        read_to(load, node, route, nearest);
+    return route->kind;
+}
+
+/* --- paths -------------------------------------------------------------------------------------- */
+
+static bool check_key_is_new(struct reader *reader, struct table *seen, struct slice key,
+                             struct json_node *node)
+{
+    const struct json_node *earlier = table_put(seen, key, node);
+
+    if (!earlier)
+        return true;
+    reader_error(reader, node, AT_KEY, "this means the same as \"%s\" on line %u",
+                 earlier->key.at, earlier->key_line);
+    return false;
+}
+
+/* Returns whether a backend can be asked here. */
+static bool read_path(struct load *load, const struct json_node *node, struct slice host,
+                      struct slice path, const struct layer *host_layer)
+{
+    struct route_object object = {.settings = {.here = IN_PATH}};
+
+    if (!json_is_object(node->value))
+        return read_route(load, node, NULL, host, path, host_layer) == ROUTE_TO;
+    read_object(&load->reader, node, &route_rules, IN_PATH, &object.settings);
+    if (!check_one_target(&load->reader, node, &object, false))
+        return true;
+    return read_route(load, node, &object, host, path, host_layer) == ROUTE_TO;
+}
+
+static void read_paths(struct load *load, const struct route_object *object, struct slice host)
+{
+    struct reader *reader = &load->reader;
+    bool asks_backends = false;
+    struct table seen;
+    struct slice path;
+
+    if (!is_object(reader, object->paths))
+        return;
+    if (!object->paths->first)
+        reader_error(reader, object->paths, AT_VALUE, "\"paths\" is empty: nothing would match");
+    table_init(&seen);
+    for (struct json_node *node = object->paths->first; node; node = node->next) {
+        if (!read_path_key(reader, node, &path) || !check_key_is_new(reader, &seen, path, node))
+            asks_backends = true;
+        else if (read_path(load, node, host, path, &object->settings.layer))
+            asks_backends = true;
+    }
+    table_clear(&seen);
+    if (!asks_backends && object->paths->first)
+        refuse_backend_settings(reader, &object->settings.layer, "none of these paths");
+}
+
+/* --- hosts -------------------------------------------------------------------------------------- */
+
+static void read_host(struct load *load, const struct json_node *node, struct slice host)
+{
+    struct route_object object = {.settings = {.here = IN_HOST}};
+
+    if (!json_is_object(node->value)) {
+        read_route(load, node, NULL, host, slice_make(NULL, 0), NULL);
+        return;
+    }
+    read_object(&load->reader, node, &route_rules, IN_HOST, &object.settings);
+    if (!check_one_target(&load->reader, node, &object, true))
+        return;
+    if (object.paths)
+        read_paths(load, &object, host);
+    else
+        read_route(load, node, &object, host, slice_make(NULL, 0), NULL);
+}
+
+static void keep_exact_host(struct load *load, struct json_node *node, struct slice host)
+{
+    if (!is_exact_host(host))
+        return;
+    load->hosts[load->host_count] = node;
+    load->host_names[load->host_count++] = host;
+}
+
+void read_routes(struct load *load, const struct json_node *node)
+{
+    struct reader *reader = &load->reader;
+    struct table seen;
+    struct slice host;
+    size_t count = 0;
+
+    if (!node) {
+        reader_error(reader, load->root, AT_VALUE,
+                     "\"routes\" is missing: { \"example.com\": \"localhost:8080\" }");
+        return;
+    }
+    if (!is_object(reader, node))
+        return;
+    for (struct json_node *member = node->first; member; member = member->next)
+        count++;
+    load->hosts = arena_alloc(&load->scratch, (count + 1) * sizeof(struct json_node *));
+    load->host_names = arena_alloc(&load->scratch, (count + 1) * sizeof(struct slice));
+    table_init(&seen);
+    for (struct json_node *member = node->first; member; member = member->next) {
+        if (!read_host_key(reader, member, &host) ||
+            !check_key_is_new(reader, &seen, host, member))
+            continue;
+        keep_exact_host(load, member, host);
+        read_host(load, member, host);
+    }
+    table_clear(&seen);
+    load->snapshot->route_count = load->route_count;
+}

@@ -1,0 +1,290 @@
+#include "config/snapshot.h"
+
+#include "base/check.h"
+#include "config/load.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* --- top-level keys ----------------------------------------------------------------------------- */
+
+static void read_drain_delay(struct reader *reader, const struct json_node *node, void *into)
+{
+    read_duration(reader, node, &((struct load *)into)->snapshot->drain_delay_ms);
+}
+
+static void read_drain_timeout(struct reader *reader, const struct json_node *node, void *into)
+{
+    read_duration(reader, node, &((struct load *)into)->snapshot->drain_timeout_ms);
+}
+
+static void read_network(struct reader *reader, const struct json_node *node,
+                         struct snapshot *snapshot)
+{
+    struct error error = {""};
+    struct slice text;
+
+    if (!read_text(reader, node, "an address or a block such as \"10.0.0.0/8\"", &text))
+        return;
+    if (network_parse(text, &snapshot->trusted_proxies[snapshot->trusted_proxy_count], &error))
+        snapshot->trusted_proxy_count++;
+    else
+        reader_error(reader, node, AT_VALUE, "%s", error.message);
+}
+
+static void read_trusted_proxies(struct reader *reader, const struct json_node *node, void *into)
+{
+    struct snapshot *snapshot = ((struct load *)into)->snapshot;
+    size_t count = 0;
+
+    if (!is_list(reader, node, "a list of blocks such as \"10.0.0.0/8\""))
+        return;
+    for (const struct json_node *element = node->first; element; element = element->next)
+        count++;
+    snapshot->trusted_proxies = arena_alloc(reader->arena, (count + 1) * sizeof(struct network));
+    for (const struct json_node *element = node->first; element; element = element->next)
+        read_network(reader, element, snapshot);
+}
+
+static void read_log_access(struct reader *reader, const struct json_node *node, void *into)
+{
+    struct snapshot *snapshot = ((struct load *)into)->snapshot;
+    struct slice text = node_text(node);
+
+    if (slice_equal(text, slice_of("stdout")))
+        snapshot->access_log = ACCESS_LOG_STDOUT;
+    else if (slice_equal(text, slice_of("off")))
+        snapshot->access_log = ACCESS_LOG_OFF;
+    else if (read_path(reader, node, &snapshot->access_log_path))
+        snapshot->access_log = ACCESS_LOG_FILE;
+}
+
+static void read_log_format(struct reader *reader, const struct json_node *node, void *into)
+{
+    static const char *const formats[] = {"text", "json"};
+    unsigned index;
+
+    if (read_word(reader, node, formats, 2, &index))
+        ((struct load *)into)->snapshot->log_format = index == 0 ? LOG_TEXT : LOG_JSON;
+}
+
+static void read_log_level(struct reader *reader, const struct json_node *node, void *into)
+{
+    static const char *const levels[] = {"error", "warn", "info", "debug"};
+    static const enum log_level values[] = {LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG};
+    unsigned index;
+
+    if (read_word(reader, node, levels, 4, &index))
+        ((struct load *)into)->snapshot->log_level = values[index];
+}
+
+static void read_log_query(struct reader *reader, const struct json_node *node, void *into)
+{
+    read_bool(reader, node, &((struct load *)into)->snapshot->log_query);
+}
+
+static const struct rule log_list[] = {
+    {"access", 0, read_log_access},
+    {"format", 0, read_log_format},
+    {"level", 0, read_log_level},
+    {"query", 0, read_log_query},
+};
+static const struct rules log_rules = {log_list, 4, NULL};
+
+static void read_log(struct reader *reader, const struct json_node *node, void *into)
+{
+    read_object(reader, node, &log_rules, 0, into);
+}
+
+/* Some sections need others that may stand behind them: they are read later, in their own order. */
+static const struct rule top_list[] = {
+    {"$schema", IN_TOP, read_later},
+    {"listen", IN_TOP, read_later},
+    {"certs", IN_TOP, read_later},
+    {"tls", IN_TOP, read_later},
+    {"trusted_proxies", IN_TOP, read_trusted_proxies},
+    {"backends", IN_TOP, read_later},
+    {"defaults", IN_TOP, read_later},
+    {"routes", IN_TOP, read_later},
+    {"tests", IN_TOP, read_later},
+    {"log", IN_TOP, read_log},
+    {"drain_delay", IN_TOP, read_drain_delay},
+    {"drain_timeout", IN_TOP, read_drain_timeout},
+    {"certs_strict", IN_TOP, NULL},
+    {"watch", IN_TOP, NULL},
+    {"metrics", IN_TOP, NULL},
+    {"user", IN_TOP, NULL},
+    {"group", IN_TOP, NULL},
+    {"dns", IN_TOP, NULL},
+    {"redis", IN_TOP, NULL},
+};
+static const struct rules top_rules = {top_list, sizeof(top_list) / sizeof(top_list[0]),
+                                       &setting_rules};
+
+/* --- reading ------------------------------------------------------------------------------------ */
+
+static bool read_file(struct reader *reader, struct buffer *text)
+{
+    int fd = open(reader->file, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? -1 : 1;
+
+    while (got > 0) {
+        if (!buffer_reserve(text, BUFFER_LARGE)) {
+            errno = EFBIG;
+            got = -1;
+            break;
+        }
+        got = read(fd, buffer_tail(text), buffer_room(text));
+        if (got > 0)
+            buffer_added(text, (size_t)got);
+    }
+    if (got < 0)
+        problems_add(reader->problems, false, reader->file, 0, 0, NULL, NULL,
+                     "the route file cannot be read: %s", strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return got == 0;
+}
+
+/* The folder of the file as it was named; symlinks are not followed. */
+static const char *folder_of(struct arena *arena, const char *file)
+{
+    struct slice path = slice_of(file);
+    char *here;
+
+    if (path.len == 0 || path.at[0] != '/') {
+        here = getcwd(NULL, 0);
+        path = arena_printf(arena, "%s/%s", here && strcmp(here, "/") != 0 ? here : "", file);
+        free(here);
+    }
+    ptrdiff_t slash = slice_find_last(path, '/');
+    return slash <= 0 ? "/" : arena_text(arena, slice_make(path.at, (size_t)slash));
+}
+
+static void read_sections(struct load *load, struct ticket_keys *keys)
+{
+    struct snapshot *snapshot = load->snapshot;
+    const struct json_node *root = load->root;
+
+    snapshot->drain_timeout_ms = 30 * 1000;
+    snapshot->log_level = LOG_INFO;
+    if (!read_object(&load->reader, root, &top_rules, IN_TOP, load))
+        return;
+    read_listen(load, json_member(root, "listen"));
+    read_defaults(&load->reader, json_member(root, "defaults"), &load->defaults, snapshot);
+    read_backends(load, json_member(root, "backends"));
+    read_routes(load, json_member(root, "routes"));
+    read_certs(load, keys);
+    read_tests(load, json_member(root, "tests"));
+    if (load->reader.problems->errors == 0)
+        run_tests(load);
+}
+
+/* Of the route file's meaning: the order of its keys and its comments make no difference. */
+static uint64_t fingerprint(const struct load *load, const json_t *value)
+{
+    const struct cert_store *store = tls_server_certs(load->snapshot->tls);
+    char *text = json_dumps(value, JSON_SORT_KEYS | JSON_COMPACT | JSON_ENCODE_ANY);
+    uint64_t hash = hash_bytes(slice_of(text)) ^ hash_bytes(slice_of(load->reader.folder));
+
+    for (size_t i = 0; i < cert_store_count(store); i++) {
+        uint64_t pair[2] = {hash, certificate_fingerprint(cert_store_at(store, i))};
+        hash = hash_bytes(slice_make((const char *)pair, sizeof(pair)));
+    }
+    free(text);
+    return hash;
+}
+
+/* Moves what grew on the heap to the arena. */
+static void settle(struct snapshot *snapshot)
+{
+    size_t bytes = snapshot->upstream_count * sizeof(*snapshot->upstreams);
+    struct upstream_spec **grown = snapshot->upstreams;
+
+    snapshot->upstreams = arena_alloc(&snapshot->arena, bytes + 1);
+    if (bytes)
+        memcpy(snapshot->upstreams, grown, bytes);
+    free(grown);
+}
+
+static void load_text(struct load *load, struct slice text, struct ticket_keys *keys)
+{
+    struct problems *problems = load->reader.problems;
+    struct json_document document;
+    struct json_mistake mistake;
+
+    if (!json_document_read(&document, text, &mistake)) {
+        problems_add(problems, false, load->reader.file, mistake.line, mistake.column, NULL, NULL,
+                     "%s", mistake.message);
+        return;
+    }
+    load->root = document.root;
+    prepare_document(&load->reader, &document);
+    read_sections(load, keys);
+    if (problems->errors == 0)
+        load->snapshot->fingerprint = fingerprint(load, document.value);
+    json_document_clear(&document);
+}
+
+/* --- the snapshot ------------------------------------------------------------------------------- */
+
+struct snapshot *snapshot_load(const char *file, bool strict_certs, struct ticket_keys *keys,
+                               struct problems *problems)
+{
+    struct snapshot *snapshot = memory_new(sizeof(*snapshot));
+    struct load load = {.snapshot = snapshot, .strict_certs = strict_certs};
+    struct buffer text = {0};
+    size_t errors = problems->errors;
+
+    refcount_init(&snapshot->references);
+    snapshot->routes = route_table_new(&snapshot->arena);
+    load.reader = (struct reader){
+        .file = file,
+        .folder = folder_of(&load.scratch, file),
+        .problems = problems,
+        .arena = &snapshot->arena,
+    };
+    if (read_file(&load.reader, &text))
+        load_text(&load, buffer_content(&text), keys);
+    settle(snapshot);
+    buffer_clear(&text);
+    table_clear(&load.backends);
+    arena_clear(&load.scratch);
+    problems_sort(problems);
+    if (problems->errors == errors)
+        return snapshot;
+    snapshot_unref(snapshot);
+    return NULL;
+}
+
+struct snapshot *snapshot_ref(struct snapshot *snapshot)
+{
+    refcount_take(&snapshot->references);
+    return snapshot;
+}
+
+void snapshot_unref(struct snapshot *snapshot)
+{
+    if (!snapshot || !refcount_drop(&snapshot->references))
+        return;
+    if (snapshot->tls)
+        tls_server_free(snapshot->tls);
+    route_table_free(snapshot->routes);
+    arena_clear(&snapshot->arena);
+    free(snapshot);
+}
+
+const char *snapshot_default_file(void)
+{
+    static const char *const places[] = {"./routes/routes.json", "/etc/sallyport/routes.json"};
+    const char *named = getenv("SALLYPORT_CONFIG");
+
+    if (named && named[0])
+        return named;
+    for (size_t i = 0; i < 2; i++)
+        if (access(places[i], F_OK) == 0)
+            return places[i];
+    return NULL;
+}

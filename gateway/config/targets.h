@@ -1,0 +1,28 @@
+/* Where requests go: servers, backends, and the `to` of a route. */
+#ifndef CONFIG_TARGETS_H
+#define CONFIG_TARGETS_H
+
+#include "config/load.h"
+
+/* --- backends.c --------------------------------------------------------------------------------- */
+
+/* False, with a problem at `node`, when `text` is no address of a server. */
+bool read_server_address(struct reader *reader, const struct json_node *node,
+                         enum mistake_place place, struct slice text, struct server_spec *server);
+/* One address or server object, or a list of those. */
+bool read_servers(struct reader *reader, const struct json_node *node,
+                  struct upstream_spec *upstream);
+/* A new upstream of the snapshot, without servers yet. `name` lives in its arena. */
+struct upstream_spec *add_upstream(struct load *load, struct slice name);
+/* NULL, with a problem, when there is none of that name. */
+struct backend *find_backend(struct load *load, const struct json_node *node,
+                             enum mistake_place place, struct slice name);
+
+/* --- targets.c ---------------------------------------------------------------------------------- */
+
+/* Reads a `to`, or a target written without an object, into `route`, whose name is set. `nearest` are
+ * the layers of the path and of the host, either of them NULL. */
+void read_to(struct load *load, const struct json_node *node, struct route *route,
+             const struct layer *const nearest[2]);
+
+#endif
