@@ -2,7 +2,8 @@
 
 #include "config/suggest.h"
 
-/* --- redirect ----------------------------------------------------------------------------------- */
+/* --- redirect -----------------------------------------------------------------------------------
+ */
 
 static const struct {
     const char *name;
@@ -20,8 +21,8 @@ static void add_part(struct route *route, enum redirect_part_kind kind, struct s
     route->redirect[route->redirect_count++] = (struct redirect_part){.kind = kind, .text = text};
 }
 
-static bool add_placeholder(struct reader *reader, const struct json_node *node,
-                            struct slice name, struct route *route)
+static bool add_placeholder(struct reader *reader, const struct json_node *node, struct slice name,
+                            struct route *route)
 {
     struct suggestion near;
 
@@ -33,10 +34,11 @@ static bool add_placeholder(struct reader *reader, const struct json_node *node,
         }
         suggestion_consider(&near, slice_of(placeholders[i].name));
     }
-    reader_error_suggest(reader, node, AT_VALUE, suggestion_text(&near),
-                         "\"{%.*s}\" is no placeholder: {scheme}, {host}, {path}, {query} and {uri} "
-                         "are; \"{{\" is a literal brace",
-                         (int)name.len, name.at);
+    reader_error_suggest(
+        reader, node, AT_VALUE, suggestion_text(&near),
+        "\"{%.*s}\" is no placeholder: {scheme}, {host}, {path}, {query} and {uri} "
+        "are; \"{{\" is a literal brace",
+        (int)name.len, name.at);
     return false;
 }
 
@@ -75,8 +77,8 @@ static bool cut_template(struct reader *reader, const struct json_node *node, st
 
 static bool starts_like_url(struct slice text)
 {
-    static const char *const starts[] = {"https://", "http://", "/", "{scheme}://", "{path}",
-                                         "{uri}"};
+    static const char *const starts[] = {"https://",    "http://", "/",
+                                         "{scheme}://", "{path}",  "{uri}"};
 
     for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
         if (slice_starts_with(text, slice_of(starts[i])))
@@ -88,7 +90,7 @@ static void read_redirect_url(struct reader *reader, const struct json_node *nod
 {
     struct slice text;
 
-    if (!read_text(reader, node, "a URL such as \"https://example.com{uri}\"", &text))
+    if (!reader_text(reader, node, "a URL such as \"https://example.com{uri}\"", &text))
         return;
     for (size_t i = 0; i < text.len; i++) {
         if (text.at[i] > ' ' && text.at[i] < 0x7f)
@@ -121,7 +123,7 @@ static const struct rule redirect_list[] = {
 };
 static const struct rules redirect_rules = {redirect_list, 2, NULL};
 
-void read_redirect(struct reader *reader, const struct json_node *node, struct route *route)
+void answers_read_redirect(struct reader *reader, const struct json_node *node, struct route *route)
 {
     route->kind = ROUTE_REDIRECT;
     route->status = 308;
@@ -129,12 +131,13 @@ void read_redirect(struct reader *reader, const struct json_node *node, struct r
         read_redirect_url(reader, node, route);
         return;
     }
-    read_object(reader, node, &redirect_rules, 0, route);
+    reader_object(reader, node, &redirect_rules, 0, route);
     if (!json_member(node, "to"))
         reader_error(reader, node, AT_VALUE, "\"to\" is missing: the URL to redirect to");
 }
 
-/* --- respond ------------------------------------------------------------------------------------ */
+/* --- respond ------------------------------------------------------------------------------------
+ */
 
 struct respond_reader {
     struct route *route;
@@ -145,7 +148,7 @@ static void read_respond_status(struct reader *reader, const struct json_node *n
 {
     uint64_t status;
 
-    if (read_count(reader, node, 200, 599, &status))
+    if (reader_count(reader, node, 200, 599, &status))
         ((struct respond_reader *)into)->route->status = (int)status;
 }
 
@@ -154,7 +157,7 @@ static void read_respond_body(struct reader *reader, const struct json_node *nod
     struct respond_reader *respond = into;
 
     respond->body = node;
-    read_text(reader, node, "a string", &respond->route->respond_body);
+    reader_text(reader, node, "a string", &respond->route->respond_body);
 }
 
 /* RFC 9110 section 5.6.2: what a field name is made of. */
@@ -198,7 +201,7 @@ static void read_respond_value(struct reader *reader, const struct json_node *no
 {
     struct slice value;
 
-    if (!read_text(reader, node, "a string, or a list of strings", &value))
+    if (!reader_text(reader, node, "a string, or a list of strings", &value))
         return;
     if (is_field_value(value))
         http_fields_add(&route->respond_fields, reader->arena, name, slice_trim(value));
@@ -215,8 +218,7 @@ static void read_respond_field(struct reader *reader, const struct json_node *me
     if (!is_token(name)) {
         reader_error(reader, member, AT_KEY, "\"%s\" is no name of a header", member->key.at);
     } else if (is_own_field(name)) {
-        reader_error(reader, member, AT_KEY, "\"%s\" is set by the gateway itself",
-                     member->key.at);
+        reader_error(reader, member, AT_KEY, "\"%s\" is set by the gateway itself", member->key.at);
     } else if (http_fields_find(&route->respond_fields, name)) {
         reader_error(reader, member, AT_KEY,
                      "\"%s\" is there already in another case: several values are a list",
@@ -231,7 +233,7 @@ static void read_respond_field(struct reader *reader, const struct json_node *me
 
 static void read_respond_headers(struct reader *reader, const struct json_node *node, void *into)
 {
-    if (!is_object(reader, node))
+    if (!reader_is_object(reader, node))
         return;
     for (const struct json_node *member = node->first; member; member = member->next)
         read_respond_field(reader, member, ((struct respond_reader *)into)->route);
@@ -244,14 +246,14 @@ static const struct rule respond_list[] = {
 };
 static const struct rules respond_rules = {respond_list, 3, NULL};
 
-void read_respond(struct reader *reader, const struct json_node *node, struct route *route)
+void answers_read_respond(struct reader *reader, const struct json_node *node, struct route *route)
 {
     struct respond_reader respond = {.route = route};
     bool has_no_body;
 
     route->kind = ROUTE_RESPOND;
     route->status = 200;
-    read_object(reader, node, &respond_rules, 0, &respond);
+    reader_object(reader, node, &respond_rules, 0, &respond);
     has_no_body = route->status == 204 || route->status == 304;
     if (respond.body && has_no_body && route->respond_body.len > 0)
         reader_error(reader, respond.body, AT_KEY,

@@ -6,7 +6,8 @@
 #include "routing/route.h"
 
 /* Both fill `route`, which stays usable when there was a problem. */
-void read_redirect(struct reader *reader, const struct json_node *node, struct route *route);
-void read_respond(struct reader *reader, const struct json_node *node, struct route *route);
+void answers_read_redirect(struct reader *reader, const struct json_node *node,
+                           struct route *route);
+void answers_read_respond(struct reader *reader, const struct json_node *node, struct route *route);
 
 #endif

@@ -6,10 +6,11 @@
 
 enum { KEEPALIVE_BUILT_IN = 32, KEEPALIVE_MOST = 65536, WEIGHT_MOST = 65535 };
 
-/* --- servers ------------------------------------------------------------------------------------ */
+/* --- servers ------------------------------------------------------------------------------------
+ */
 
-bool read_server_address(struct reader *reader, const struct json_node *node,
-                         enum mistake_place place, struct slice text, struct server_spec *server)
+bool targets_read_address(struct reader *reader, const struct json_node *node,
+                          enum mistake_place place, struct slice text, struct server_spec *server)
 {
     struct error error = {""};
 
@@ -32,21 +33,21 @@ static void read_server_to(struct reader *reader, const struct json_node *node, 
     struct slice text;
 
     s->to = node;
-    s->is_good = read_text(reader, node, "an address such as \"10.0.0.1:8080\"", &text) &&
-                 read_server_address(reader, node, AT_VALUE, text, s->server);
+    s->is_good = reader_text(reader, node, "an address such as \"10.0.0.1:8080\"", &text) &&
+                 targets_read_address(reader, node, AT_VALUE, text, s->server);
 }
 
 static void read_server_weight(struct reader *reader, const struct json_node *node, void *into)
 {
     uint64_t weight;
 
-    if (read_count(reader, node, 0, WEIGHT_MOST, &weight))
+    if (reader_count(reader, node, 0, WEIGHT_MOST, &weight))
         ((struct server_reader *)into)->server->weight = (uint16_t)weight;
 }
 
 static void read_server_backup(struct reader *reader, const struct json_node *node, void *into)
 {
-    read_bool(reader, node, &((struct server_reader *)into)->server->is_backup);
+    reader_bool(reader, node, &((struct server_reader *)into)->server->is_backup);
 }
 
 static const struct rule server_list[] = {
@@ -67,7 +68,7 @@ static bool read_server(struct reader *reader, const struct json_node *node,
         read_server_to(reader, node, &s);
         return s.is_good;
     }
-    read_object(reader, node, &server_rules, 0, &s);
+    reader_object(reader, node, &server_rules, 0, &s);
     if (!s.to)
         reader_error(reader, node, AT_VALUE, "\"to\" is missing: the server's address");
     return s.is_good;
@@ -95,12 +96,11 @@ static void check_servers(struct reader *reader, const struct json_node *node,
     if (!any_weight)
         reader_error(reader, node, AT_VALUE, "one weight at least must be above 0");
     else if (!any_primary)
-        reader_error(reader, node, AT_VALUE,
-                     "every server is a backup: one at least must not be");
+        reader_error(reader, node, AT_VALUE, "every server is a backup: one at least must not be");
 }
 
-bool read_servers(struct reader *reader, const struct json_node *node,
-                  struct upstream_spec *upstream)
+bool targets_read_servers(struct reader *reader, const struct json_node *node,
+                          struct upstream_spec *upstream)
 {
     bool is_good = true;
     unsigned count = 0;
@@ -131,15 +131,15 @@ bool read_servers(struct reader *reader, const struct json_node *node,
     return is_good;
 }
 
-struct upstream_spec *add_upstream(struct load *load, struct slice name)
+struct upstream_spec *targets_add_upstream(struct load *load, struct slice name)
 {
     struct snapshot *snapshot = load->snapshot;
     struct upstream_spec *upstream = arena_alloc(&snapshot->arena, sizeof(*upstream));
 
     if (snapshot->upstream_count == load->upstream_capacity) {
         load->upstream_capacity = load->upstream_capacity ? 2 * load->upstream_capacity : 64;
-        snapshot->upstreams = memory_resize(
-            snapshot->upstreams, load->upstream_capacity * sizeof(*snapshot->upstreams));
+        snapshot->upstreams = memory_resize(snapshot->upstreams,
+                                            load->upstream_capacity * sizeof(*snapshot->upstreams));
     }
     upstream->name = name;
     upstream->keepalive = KEEPALIVE_BUILT_IN;
@@ -148,7 +148,8 @@ struct upstream_spec *add_upstream(struct load *load, struct slice name)
     return upstream;
 }
 
-/* --- backends ----------------------------------------------------------------------------------- */
+/* --- backends -----------------------------------------------------------------------------------
+ */
 
 static bool is_backend_name(struct slice name)
 {
@@ -168,12 +169,12 @@ static bool read_backend_object(struct load *load, const struct json_node *node,
     uint64_t keepalive;
     bool is_good;
 
-    is_good = read_object(&load->reader, node, &setting_rules, IN_BACKEND, &s);
+    is_good = reader_object(&load->reader, node, &setting_rules, IN_BACKEND, &s);
     backend->layer = s.layer;
-    if (s.keepalive && read_count(&load->reader, s.keepalive, 0, KEEPALIVE_MOST, &keepalive))
+    if (s.keepalive && reader_count(&load->reader, s.keepalive, 0, KEEPALIVE_MOST, &keepalive))
         upstream->keepalive = (unsigned)keepalive;
     if (s.servers)
-        return is_good && read_servers(&load->reader, s.servers, upstream);
+        return is_good && targets_read_servers(&load->reader, s.servers, upstream);
     if (is_good)
         reader_error(&load->reader, node, AT_VALUE, "\"servers\" is missing: a list of addresses");
     return false;
@@ -183,7 +184,7 @@ static void read_backend(struct load *load, const struct json_node *node)
 {
     struct backend *backend = arena_alloc(&load->scratch, sizeof(*backend));
     struct slice name = arena_copy(&load->snapshot->arena, node->key);
-    struct upstream_spec *upstream = add_upstream(load, name);
+    struct upstream_spec *upstream = targets_add_upstream(load, name);
     bool is_good;
 
     if (!is_backend_name(name))
@@ -193,21 +194,21 @@ static void read_backend(struct load *load, const struct json_node *node)
     if (json_is_object(node->value))
         is_good = read_backend_object(load, node, backend, upstream);
     else
-        is_good = read_servers(&load->reader, node, upstream);
+        is_good = targets_read_servers(&load->reader, node, upstream);
     backend->upstream = is_good ? upstream : NULL;
     table_put(&load->backends, name, backend);
 }
 
-void read_backends(struct load *load, const struct json_node *node)
+void load_backends(struct load *load, const struct json_node *node)
 {
-    if (!node || !is_object(&load->reader, node))
+    if (!node || !reader_is_object(&load->reader, node))
         return;
     for (const struct json_node *member = node->first; member; member = member->next)
         read_backend(load, member);
 }
 
-struct backend *find_backend(struct load *load, const struct json_node *node,
-                             enum mistake_place place, struct slice name)
+struct backend *targets_find_backend(struct load *load, const struct json_node *node,
+                                     enum mistake_place place, struct slice name)
 {
     const struct json_node *backends = json_member(load->root, "backends");
     struct backend *backend = table_get(&load->backends, name);

@@ -2,6 +2,7 @@
 #include "config/load.h"
 
 #include "base/clock.h"
+#include "http/target.h"
 
 #include <time.h>
 
@@ -14,14 +15,15 @@ struct tls_reader {
     const struct json_node *unknown_sni, *default_cert;
 };
 
-/* --- tls ---------------------------------------------------------------------------------------- */
+/* --- tls ----------------------------------------------------------------------------------------
+ */
 
 static void read_min_version(struct reader *reader, const struct json_node *node, void *into)
 {
     static const char *const versions[] = {"1.2", "1.3"};
     unsigned index;
 
-    if (read_word(reader, node, versions, 2, &index))
+    if (reader_word(reader, node, versions, 2, &index))
         ((struct tls_reader *)into)->settings.min_version = index == 0 ? TLS_1_2 : TLS_1_3;
 }
 
@@ -30,7 +32,7 @@ static void read_protocol(struct reader *reader, const struct json_node *node,
 {
     struct slice text;
 
-    if (!read_text(reader, node, "a protocol such as \"http/1.1\"", &text))
+    if (!reader_text(reader, node, "a protocol such as \"http/1.1\"", &text))
         return;
     if (slice_equal(text, slice_of("h2")))
         reader_error(reader, node, AT_VALUE, "\"h2\" is not supported yet");
@@ -47,7 +49,7 @@ static void read_alpn(struct reader *reader, const struct json_node *node, void 
     struct tls_settings *settings = &((struct tls_reader *)into)->settings;
     const char **names = arena_alloc(reader->arena, sizeof(*names));
 
-    if (!is_list(reader, node, "a list of protocols"))
+    if (!reader_is_list(reader, node, "a list of protocols"))
         return;
     if (!node->first)
         reader_error(reader, node, AT_VALUE, "the list is empty: \"http/1.1\" is expected");
@@ -59,7 +61,7 @@ static void read_alpn(struct reader *reader, const struct json_node *node, void 
 
 static void read_tickets(struct reader *reader, const struct json_node *node, void *into)
 {
-    read_bool(reader, node, &((struct tls_reader *)into)->settings.tickets);
+    reader_bool(reader, node, &((struct tls_reader *)into)->settings.tickets);
 }
 
 static void read_unknown_sni(struct reader *reader, const struct json_node *node, void *into)
@@ -69,7 +71,7 @@ static void read_unknown_sni(struct reader *reader, const struct json_node *node
     unsigned index = 0;
 
     tls->unknown_sni = node;
-    if (read_word(reader, node, ways, 2, &index))
+    if (reader_word(reader, node, ways, 2, &index))
         tls->settings.reject_unknown_sni = index == 0;
 }
 
@@ -80,7 +82,7 @@ static void read_default_cert(struct reader *reader, const struct json_node *nod
     uint16_t port = 0;
 
     tls->default_cert = node;
-    if (!read_text(reader, node, "a name that a certificate covers", &text))
+    if (!reader_text(reader, node, "a name that a certificate covers", &text))
         return;
     if (host_normalise(reader->arena, text, &name, &port) && port == 0)
         tls->settings.default_name = arena_text(reader->arena, name);
@@ -89,9 +91,12 @@ static void read_default_cert(struct reader *reader, const struct json_node *nod
 }
 
 static const struct rule tls_list[] = {
-    {"min_version", 0, read_min_version}, {"alpn", 0, read_alpn},
-    {"tickets", 0, read_tickets},         {"unknown_sni", 0, read_unknown_sni},
-    {"default_cert", 0, read_default_cert}, {"client_ca", 0, NULL},
+    {"min_version", 0, read_min_version},
+    {"alpn", 0, read_alpn},
+    {"tickets", 0, read_tickets},
+    {"unknown_sni", 0, read_unknown_sni},
+    {"default_cert", 0, read_default_cert},
+    {"client_ca", 0, NULL},
     {"client_auth", 0, NULL},
 };
 static const struct rules tls_rules = {tls_list, 7, NULL};
@@ -108,19 +113,20 @@ static void read_tls(struct load *load, struct tls_reader *tls)
         .alpn_count = 1,
     };
     if (node)
-        read_object(&load->reader, node, &tls_rules, 0, tls);
+        reader_object(&load->reader, node, &tls_rules, 0, tls);
     if (!tls->settings.reject_unknown_sni && !tls->default_cert)
         reader_error(&load->reader, tls->unknown_sni, AT_VALUE,
                      "\"default\" needs tls.default_cert: the name whose certificate answers");
 }
 
-/* --- certs -------------------------------------------------------------------------------------- */
+/* --- certs --------------------------------------------------------------------------------------
+ */
 
 static void read_pair_chain(struct reader *reader, const struct json_node *node, void *into)
 {
     const char *path;
 
-    if (read_path(reader, node, &path))
+    if (reader_path(reader, node, &path))
         ((struct cert_source *)into)->path = (char *)path;
 }
 
@@ -128,7 +134,7 @@ static void read_pair_key(struct reader *reader, const struct json_node *node, v
 {
     const char *path;
 
-    if (read_path(reader, node, &path))
+    if (reader_path(reader, node, &path))
         ((struct cert_source *)into)->key = (char *)path;
 }
 
@@ -151,13 +157,13 @@ static bool read_source(struct reader *reader, const struct json_node *node,
                          json_kind_name(node->value));
             return false;
         }
-        if (!read_path(reader, node, &path))
+        if (!reader_path(reader, node, &path))
             return false;
         source->path = (char *)path;
         return true;
     }
     source->kind = CERT_SOURCE_PAIR;
-    read_object(reader, node, &pair_rules, 0, source);
+    reader_object(reader, node, &pair_rules, 0, source);
     if (!json_member(node, "chain"))
         reader_error(reader, node, AT_VALUE, "\"chain\" is missing: the certificate's PEM file");
     if (!json_member(node, "key"))
@@ -198,7 +204,8 @@ static void read_sources(struct load *load, const struct json_node *node, struct
         add_source(load, element, sources);
 }
 
-/* --- what the certificates are like ------------------------------------------------------------- */
+/* --- what the certificates are like -------------------------------------------------------------
+ */
 
 static bool listens_on_https(const struct load *load)
 {
@@ -279,8 +286,8 @@ static void check_store(struct load *load, const struct json_node *node,
     if (sources->count > 0)
         warn_of_expiry(load, sources, store);
     if (cert_store_count(store) > 0 && name && !cert_store_covers(store, slice_of(name)))
-        reader_error(&load->reader, tls->default_cert, AT_VALUE,
-                     "no certificate covers \"%s\"", name);
+        reader_error(&load->reader, tls->default_cert, AT_VALUE, "no certificate covers \"%s\"",
+                     name);
     if (!listens_on_https(load))
         return;
     if (!node)
@@ -293,7 +300,7 @@ static void check_store(struct load *load, const struct json_node *node,
         warn_of_uncovered_hosts(load, store);
 }
 
-void read_certs(struct load *load, struct ticket_keys *keys)
+void load_certs(struct load *load, struct ticket_keys *keys)
 {
     const struct json_node *node = json_member(load->root, "certs");
     struct problems *problems = load->reader.problems;

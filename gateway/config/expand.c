@@ -22,8 +22,8 @@ static struct slice variable_name(struct slice text)
 }
 
 /* Appends the value of the variable at the front of `text` and returns what lies behind it. */
-static bool expand_variable(struct reader *reader, const struct json_node *node,
-                            struct slice *text, struct buffer *out)
+static bool expand_variable(struct reader *reader, const struct json_node *node, struct slice *text,
+                            struct buffer *out)
 {
     struct slice name = variable_name(*text);
     char *terminated;
@@ -48,7 +48,7 @@ static bool expand_variable(struct reader *reader, const struct json_node *node,
 
 static void expand_text(struct reader *reader, struct json_node *node)
 {
-    struct slice text = node_text(node);
+    struct slice text = reader_node_text(node);
     struct buffer out = {0};
     bool is_good = true;
 
@@ -78,13 +78,13 @@ static void prepare(struct reader *reader, struct json_node *node)
     if (node->repeats_line)
         reader_error(reader, node, AT_KEY, "duplicate key: \"%s\" is on line %u already",
                      node->key.at, node->repeats_line);
-    if (slice_find(node_text(node), '$') >= 0)
+    if (slice_find(reader_node_text(node), '$') >= 0)
         expand_text(reader, node);
     for (struct json_node *child = node->first; child; child = child->next)
         prepare(reader, child);
 }
 
-void prepare_document(struct reader *reader, struct json_document *document)
+void reader_prepare(struct reader *reader, struct json_document *document)
 {
     prepare(reader, document->root);
 }

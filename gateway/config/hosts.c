@@ -3,7 +3,7 @@
 #include "http/target.h"
 #include "net/address.h"
 
-bool is_exact_host(struct slice key)
+bool hosts_is_exact(struct slice key)
 {
     return slice_find(key, '*') < 0;
 }
@@ -51,8 +51,7 @@ static bool read_exact_host(struct reader *reader, const struct json_node *node,
         return true;
     }
     if (slice_find(text, '*') >= 0)
-        return fail(reader, node,
-                    "\"*\" stands alone, or for the first labels: \"*.example.com\"");
+        return fail(reader, node, "\"*\" stands alone, or for the first labels: \"*.example.com\"");
     if (!host_normalise(reader->arena, text, key, &port))
         return fail(reader, node, "this is no host name or IP address");
     if (port != 0 || text.at[text.len - 1] == ':')
@@ -62,7 +61,7 @@ static bool read_exact_host(struct reader *reader, const struct json_node *node,
     return true;
 }
 
-bool read_host_key(struct reader *reader, const struct json_node *node, struct slice *key)
+bool hosts_read_host(struct reader *reader, const struct json_node *node, struct slice *key)
 {
     struct slice text = node->key, name;
     const char *mistake = usual_mistake(text);
@@ -85,7 +84,7 @@ bool read_host_key(struct reader *reader, const struct json_node *node, struct s
     return true;
 }
 
-bool read_path_key(struct reader *reader, const struct json_node *node, struct slice *key)
+bool hosts_read_path(struct reader *reader, const struct json_node *node, struct slice *key)
 {
     bool is_exact = slice_starts_with(node->key, slice_of("="));
     struct slice text = is_exact ? slice_skip(node->key, 1) : node->key, path, query;

@@ -5,10 +5,10 @@
 #include "config/reader.h"
 
 /* Both write the normalised key into the arena. False, with a problem at the key. */
-bool read_host_key(struct reader *reader, const struct json_node *node, struct slice *key);
-bool read_path_key(struct reader *reader, const struct json_node *node, struct slice *key);
+bool hosts_read_host(struct reader *reader, const struct json_node *node, struct slice *key);
+bool hosts_read_path(struct reader *reader, const struct json_node *node, struct slice *key);
 
 /* Whether the normalised key is a name or literal, not "*" or a wildcard. */
-bool is_exact_host(struct slice key);
+bool hosts_is_exact(struct slice key);
 
 #endif

@@ -37,8 +37,8 @@ static const struct listen_spec *find_same(const struct load *load, const struct
 }
 
 /* Whether this kind of listener can be where `text` says. */
-static bool check_family(struct reader *reader, const struct json_node *node,
-                         enum listen_kind kind, struct slice text)
+static bool check_family(struct reader *reader, const struct json_node *node, enum listen_kind kind,
+                         struct slice text)
 {
     bool is_local = slice_starts_with(text, slice_of("unix:"));
 
@@ -57,15 +57,14 @@ static bool check_family(struct reader *reader, const struct json_node *node,
     return true;
 }
 
-static void read_address(struct load *load, const struct json_node *node,
-                         struct listen_spec *spec)
+static void read_address(struct load *load, const struct json_node *node, struct listen_spec *spec)
 {
     struct reader *reader = &load->reader;
     struct error error = {""};
     struct slice text;
     const struct listen_spec *same;
 
-    if (!read_text(reader, node, "an address such as \":8443\"", &text))
+    if (!reader_text(reader, node, "an address such as \":8443\"", &text))
         return;
     spec->text = text.at;
     if (!check_family(reader, node, spec->kind, text))
@@ -81,7 +80,8 @@ static void read_address(struct load *load, const struct json_node *node,
                      same->text);
 }
 
-/* --- { "bind": … } ------------------------------------------------------------------------------ */
+/* --- { "bind": … } ------------------------------------------------------------------------------
+ */
 
 struct listen_object {
     const struct json_node *bind, *serve, *https_port;
@@ -106,9 +106,8 @@ static void keep_https_port(struct reader *reader, const struct json_node *node,
 }
 
 static const struct rule listener_list[] = {
-    {"bind", 0, keep_bind},           {"serve", 0, keep_serve},
-    {"https_port", 0, keep_https_port}, {"acme_webroot", 0, NULL},
-    {"proxy_protocol", 0, NULL},
+    {"bind", 0, keep_bind},    {"serve", 0, keep_serve},    {"https_port", 0, keep_https_port},
+    {"acme_webroot", 0, NULL}, {"proxy_protocol", 0, NULL},
 };
 static const struct rules http_rules = {listener_list, 5, NULL};
 static const struct rule bind_list[] = {
@@ -120,7 +119,9 @@ static const struct rules endpoint_rules = {bind_list, 1, NULL};
 
 static const struct rules *rules_for(enum listen_kind kind)
 {
-    return kind == LISTEN_HTTP ? &http_rules : kind == LISTEN_HTTPS ? &https_rules : &endpoint_rules;
+    return kind == LISTEN_HTTP    ? &http_rules
+           : kind == LISTEN_HTTPS ? &https_rules
+                                  : &endpoint_rules;
 }
 
 static void read_http_mode(struct reader *reader, const struct listen_object *object,
@@ -130,11 +131,11 @@ static void read_http_mode(struct reader *reader, const struct listen_object *ob
     unsigned mode = 0;
     uint64_t port = 0;
 
-    if (object->serve && read_word(reader, object->serve, modes, 2, &mode))
+    if (object->serve && reader_word(reader, object->serve, modes, 2, &mode))
         spec->serves_routes = mode == 1;
     if (!object->https_port)
         return;
-    if (read_count(reader, object->https_port, 1, 65535, &port))
+    if (reader_count(reader, object->https_port, 1, 65535, &port))
         spec->https_port = (uint16_t)port;
     if (spec->serves_routes)
         reader_error(reader, object->https_port, AT_KEY,
@@ -152,7 +153,7 @@ static void read_listener(struct listen_reader *listen, const struct json_node *
         read_address(listen->load, node, add_spec(listen->load, listen->kind));
         return;
     }
-    read_object(reader, node, rules_for(listen->kind), 0, &object);
+    reader_object(reader, node, rules_for(listen->kind), 0, &object);
     if (!object.bind) {
         reader_error(reader, node, AT_VALUE, "\"bind\" is missing: the address to listen on");
         return;
@@ -164,7 +165,7 @@ static void read_listener(struct listen_reader *listen, const struct json_node *
 
 static bool says_off(const struct json_node *node)
 {
-    return slice_equal(node_text(node), slice_of("off"));
+    return slice_equal(reader_node_text(node), slice_of("off"));
 }
 
 /* One of the four keys. */
@@ -191,10 +192,10 @@ static void read_kind(struct listen_reader *listen, const struct json_node *node
 }
 
 static const struct rule listen_list[] = {
-    {"https", 0, read_later},
-    {"http", 0, read_later},
-    {"status", 0, read_later},
-    {"admin", 0, read_later},
+    {"https", 0, reader_later},
+    {"http", 0, reader_later},
+    {"status", 0, reader_later},
+    {"admin", 0, reader_later},
 };
 static const struct rules listen_rules = {listen_list, 4, NULL};
 
@@ -211,7 +212,7 @@ static void check_http(struct load *load, const struct json_node *http, bool has
     }
 }
 
-void read_listen(struct load *load, const struct json_node *node)
+void load_listen(struct load *load, const struct json_node *node)
 {
     struct listen_reader kinds[] = {
         {.load = load, .kind = LISTEN_HTTPS},
@@ -219,7 +220,7 @@ void read_listen(struct load *load, const struct json_node *node)
         {.load = load, .kind = LISTEN_STATUS},
         {.load = load, .kind = LISTEN_ADMIN},
     };
-    bool is_readable = !node || read_object(&load->reader, node, &listen_rules, 0, NULL);
+    bool is_readable = !node || reader_object(&load->reader, node, &listen_rules, 0, NULL);
 
     for (size_t i = 0; node && is_readable && i < 4; i++) {
         const struct json_node *member = json_member(node, listen_list[i].key);

@@ -31,12 +31,12 @@ struct load {
 };
 
 /* Each reads its section, `node` NULL when the file has none. */
-void read_listen(struct load *load, const struct json_node *node);
-void read_certs(struct load *load, struct ticket_keys *keys);
-void read_backends(struct load *load, const struct json_node *node);
-void read_routes(struct load *load, const struct json_node *node);
-void read_tests(struct load *load, const struct json_node *node);
+void load_listen(struct load *load, const struct json_node *node);
+void load_certs(struct load *load, struct ticket_keys *keys);
+void load_backends(struct load *load, const struct json_node *node);
+void load_routes(struct load *load, const struct json_node *node);
+void load_tests(struct load *load, const struct json_node *node);
 /* Against the finished snapshot. */
-void run_tests(struct load *load);
+void load_run_tests(struct load *load);
 
 #endif

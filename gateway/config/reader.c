@@ -18,9 +18,9 @@ static void report(struct reader *reader, const struct json_node *node, enum mis
     vsnprintf(message, sizeof(message), format, arguments);
     json_append_path(&path, node);
     buffer_append(&path, slice_make("", 1));
-    problems_add(reader->problems, is_warning, reader->file,
-                 at_key ? node->key_line : node->line, at_key ? node->key_column : node->column,
-                 buffer_content(&path).at, suggestion, "%s", message);
+    problems_add(reader->problems, is_warning, reader->file, at_key ? node->key_line : node->line,
+                 at_key ? node->key_column : node->column, buffer_content(&path).at, suggestion,
+                 "%s", message);
     buffer_clear(&path);
 }
 
@@ -35,8 +35,7 @@ void reader_error(struct reader *reader, const struct json_node *node, enum mist
 }
 
 void reader_error_suggest(struct reader *reader, const struct json_node *node,
-                          enum mistake_place place, const char *suggestion, const char *format,
-                          ...)
+                          enum mistake_place place, const char *suggestion, const char *format, ...)
 {
     va_list arguments;
 
@@ -55,7 +54,7 @@ void reader_warning(struct reader *reader, const struct json_node *node, enum mi
     va_end(arguments);
 }
 
-struct slice node_text(const struct json_node *node)
+struct slice reader_node_text(const struct json_node *node)
 {
     if (!json_is_string(node->value))
         return slice_make("", 0);
@@ -69,7 +68,8 @@ static bool fail_kind(struct reader *reader, const struct json_node *node, const
     return false;
 }
 
-/* --- numbers with units ------------------------------------------------------------------------- */
+/* --- numbers with units -------------------------------------------------------------------------
+ */
 
 struct unit {
     const char *name;
@@ -80,7 +80,10 @@ static const struct unit time_units[] = {
     {"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 3600 * 1000}, {"d", 24 * 3600 * 1000},
 };
 static const struct unit size_units[] = {
-    {"B", 1}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30},
+    {"B", 1},
+    {"KiB", 1 << 10},
+    {"MiB", 1 << 20},
+    {"GiB", 1 << 30},
 };
 
 /* Long enough for every purpose, short enough to be added to any clock. */
@@ -107,10 +110,10 @@ static enum quantity parse_quantity(struct slice text, const struct unit *units,
     return QUANTITY_BAD;
 }
 
-bool read_duration(struct reader *reader, const struct json_node *node, uint64_t *ms)
+bool reader_duration(struct reader *reader, const struct json_node *node, uint64_t *ms)
 {
     static const char *const expected = "a duration such as \"10s\", \"500ms\" or 0";
-    struct slice text = node_text(node);
+    struct slice text = reader_node_text(node);
     enum quantity quantity;
 
     if (json_is_integer(node->value) && json_integer_value(node->value) == 0) {
@@ -139,10 +142,11 @@ bool read_duration(struct reader *reader, const struct json_node *node, uint64_t
     return true;
 }
 
-bool read_size(struct reader *reader, const struct json_node *node, uint64_t most, uint64_t *bytes)
+bool reader_size(struct reader *reader, const struct json_node *node, uint64_t most,
+                 uint64_t *bytes)
 {
     static const char *const expected = "a size such as \"64KiB\", a number of bytes, or 0";
-    struct slice text = node_text(node);
+    struct slice text = reader_node_text(node);
     enum quantity quantity = QUANTITY_GOOD;
 
     if (json_is_integer(node->value)) {
@@ -169,8 +173,8 @@ bool read_size(struct reader *reader, const struct json_node *node, uint64_t mos
     return true;
 }
 
-bool read_count(struct reader *reader, const struct json_node *node, uint64_t least, uint64_t most,
-                uint64_t *count)
+bool reader_count(struct reader *reader, const struct json_node *node, uint64_t least,
+                  uint64_t most, uint64_t *count)
 {
     json_int_t value = json_integer_value(node->value);
 
@@ -186,9 +190,10 @@ bool read_count(struct reader *reader, const struct json_node *node, uint64_t le
     return true;
 }
 
-/* --- the other types ---------------------------------------------------------------------------- */
+/* --- the other types ----------------------------------------------------------------------------
+ */
 
-bool read_bool(struct reader *reader, const struct json_node *node, bool *value)
+bool reader_bool(struct reader *reader, const struct json_node *node, bool *value)
 {
     if (!json_is_boolean(node->value))
         return fail_kind(reader, node, "true or false");
@@ -196,19 +201,19 @@ bool read_bool(struct reader *reader, const struct json_node *node, bool *value)
     return true;
 }
 
-bool read_text(struct reader *reader, const struct json_node *node, const char *what,
-               struct slice *text)
+bool reader_text(struct reader *reader, const struct json_node *node, const char *what,
+                 struct slice *text)
 {
     if (!json_is_string(node->value))
         return fail_kind(reader, node, what);
-    text->len = node_text(node).len;
-    text->at = arena_text(reader->arena, node_text(node));
+    text->len = reader_node_text(node).len;
+    text->at = arena_text(reader->arena, reader_node_text(node));
     return true;
 }
 
-bool read_path(struct reader *reader, const struct json_node *node, const char **path)
+bool reader_path(struct reader *reader, const struct json_node *node, const char **path)
 {
-    struct slice text = node_text(node);
+    struct slice text = reader_node_text(node);
 
     if (!json_is_string(node->value))
         return fail_kind(reader, node, "a path");
@@ -225,10 +230,10 @@ bool read_path(struct reader *reader, const struct json_node *node, const char *
     return true;
 }
 
-bool read_word(struct reader *reader, const struct json_node *node, const char *const *words,
-               size_t count, unsigned *index)
+bool reader_word(struct reader *reader, const struct json_node *node, const char *const *words,
+                 size_t count, unsigned *index)
 {
-    struct slice text = node_text(node);
+    struct slice text = reader_node_text(node);
     struct suggestion near;
     struct buffer expected = {0};
 
@@ -241,8 +246,7 @@ bool read_word(struct reader *reader, const struct json_node *node, const char *
     suggestion_init(&near, text);
     for (size_t i = 0; i < count; i++) {
         suggestion_consider(&near, slice_of(words[i]));
-        buffer_printf(&expected, "%s\"%s\"", i == 0 ? "" : i + 1 < count ? ", " : " or ",
-                      words[i]);
+        buffer_printf(&expected, "%s\"%s\"", i == 0 ? "" : i + 1 < count ? ", " : " or ", words[i]);
     }
     buffer_append(&expected, slice_make("", 1));
     if (json_is_string(node->value))
@@ -254,17 +258,18 @@ bool read_word(struct reader *reader, const struct json_node *node, const char *
     return false;
 }
 
-bool is_list(struct reader *reader, const struct json_node *node, const char *what)
+bool reader_is_list(struct reader *reader, const struct json_node *node, const char *what)
 {
     return json_is_array(node->value) || fail_kind(reader, node, what);
 }
 
-bool is_object(struct reader *reader, const struct json_node *node)
+bool reader_is_object(struct reader *reader, const struct json_node *node)
 {
     return json_is_object(node->value) || fail_kind(reader, node, "an object");
 }
 
-/* --- objects ------------------------------------------------------------------------------------ */
+/* --- objects ------------------------------------------------------------------------------------
+ */
 
 static const struct rule *find_rule(const struct rules *rules, struct slice key)
 {
@@ -317,10 +322,10 @@ static void fail_misplaced(struct reader *reader, const struct json_node *member
                  member->key.at, where);
 }
 
-bool read_object(struct reader *reader, const struct json_node *node, const struct rules *rules,
-                 unsigned here, void *into)
+bool reader_object(struct reader *reader, const struct json_node *node, const struct rules *rules,
+                   unsigned here, void *into)
 {
-    if (!is_object(reader, node))
+    if (!reader_is_object(reader, node))
         return false;
     for (const struct json_node *member = node->first; member; member = member->next) {
         const struct rule *rule = find_rule(rules, member->key);
@@ -337,7 +342,7 @@ bool read_object(struct reader *reader, const struct json_node *node, const stru
     return true;
 }
 
-void read_later(struct reader *reader, const struct json_node *node, void *into)
+void reader_later(struct reader *reader, const struct json_node *node, void *into)
 {
     (void)reader;
     (void)node;

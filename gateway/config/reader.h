@@ -12,7 +12,8 @@ struct reader {
     struct arena *arena; /* what is read lives there */
 };
 
-/* --- problems ----------------------------------------------------------------------------------- */
+/* --- problems -----------------------------------------------------------------------------------
+ */
 
 enum mistake_place { AT_VALUE, AT_KEY };
 
@@ -20,35 +21,37 @@ void reader_error(struct reader *reader, const struct json_node *node, enum mist
                   const char *format, ...) __attribute__((format(printf, 4, 5)));
 /* `suggestion` may be NULL. */
 void reader_error_suggest(struct reader *reader, const struct json_node *node,
-                          enum mistake_place place, const char *suggestion, const char *format,
-                          ...) __attribute__((format(printf, 5, 6)));
+                          enum mistake_place place, const char *suggestion, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
 void reader_warning(struct reader *reader, const struct json_node *node, enum mistake_place place,
                     const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* --- values: false when there is a problem, which has been added -------------------------------- */
+/* --- values: false when there is a problem, which has been added --------------------------------
+ */
 
 /* "10s", "500ms", 5m, 1h, 7d, or 0. */
-bool read_duration(struct reader *reader, const struct json_node *node, uint64_t *ms);
+bool reader_duration(struct reader *reader, const struct json_node *node, uint64_t *ms);
 /* "64KiB", "2GiB", 1024, or 0; at most `most` bytes. */
-bool read_size(struct reader *reader, const struct json_node *node, uint64_t most,
-               uint64_t *bytes);
-bool read_count(struct reader *reader, const struct json_node *node, uint64_t least, uint64_t most,
-                uint64_t *count);
-bool read_bool(struct reader *reader, const struct json_node *node, bool *value);
+bool reader_size(struct reader *reader, const struct json_node *node, uint64_t most,
+                 uint64_t *bytes);
+bool reader_count(struct reader *reader, const struct json_node *node, uint64_t least,
+                  uint64_t most, uint64_t *count);
+bool reader_bool(struct reader *reader, const struct json_node *node, bool *value);
 /* A copy in the arena, terminated. `what` names what is expected: "an address". */
-bool read_text(struct reader *reader, const struct json_node *node, const char *what,
-               struct slice *text);
+bool reader_text(struct reader *reader, const struct json_node *node, const char *what,
+                 struct slice *text);
 /* A file or folder's path, made absolute. */
-bool read_path(struct reader *reader, const struct json_node *node, const char **path);
+bool reader_path(struct reader *reader, const struct json_node *node, const char **path);
 /* One of `words`; *index says which. */
-bool read_word(struct reader *reader, const struct json_node *node, const char *const *words,
-               size_t count, unsigned *index);
-bool is_list(struct reader *reader, const struct json_node *node, const char *what);
-bool is_object(struct reader *reader, const struct json_node *node);
+bool reader_word(struct reader *reader, const struct json_node *node, const char *const *words,
+                 size_t count, unsigned *index);
+bool reader_is_list(struct reader *reader, const struct json_node *node, const char *what);
+bool reader_is_object(struct reader *reader, const struct json_node *node);
 /* The node's text when it is a string, expanded; empty otherwise. Borrowed from the document. */
-struct slice node_text(const struct json_node *node);
+struct slice reader_node_text(const struct json_node *node);
 
-/* --- objects with known keys -------------------------------------------------------------------- */
+/* --- objects with known keys --------------------------------------------------------------------
+ */
 
 /* Where a setting may be written, as bits. */
 enum place {
@@ -74,17 +77,18 @@ struct rules {
     const struct rules *also; /* or NULL */
 };
 
-/* Reads every member by its rule, in the order of the file; unknown, misplaced and not yet supported
- * keys are problems. False, with a problem, if the node is no object. */
-bool read_object(struct reader *reader, const struct json_node *node, const struct rules *rules,
-                 unsigned here, void *into);
+/* Reads every member by its rule, in the order of the file; unknown, misplaced and not yet
+ * supported keys are problems. False, with a problem, if the node is no object. */
+bool reader_object(struct reader *reader, const struct json_node *node, const struct rules *rules,
+                   unsigned here, void *into);
 
 /* A rule for what is read later, out of order, by json_member. */
-void read_later(struct reader *reader, const struct json_node *node, void *into);
+void reader_later(struct reader *reader, const struct json_node *node, void *into);
 
-/* --- before anything is read -------------------------------------------------------------------- */
+/* --- before anything is read --------------------------------------------------------------------
+ */
 
 /* Expands ${NAME} in every string value, in place, and reports duplicate keys. */
-void prepare_document(struct reader *reader, struct json_document *document);
+void reader_prepare(struct reader *reader, struct json_document *document);
 
 #endif

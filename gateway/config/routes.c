@@ -11,8 +11,8 @@ struct route_object {
     const struct json_node *to, *redirect, *respond, *paths;
 };
 
-
-/* --- objects ------------------------------------------------------------------------------------ */
+/* --- objects ------------------------------------------------------------------------------------
+ */
 
 static struct route_object *object_of(void *into)
 {
@@ -44,8 +44,10 @@ static void keep_paths(struct reader *reader, const struct json_node *node, void
 }
 
 static const struct rule route_list[] = {
-    {"to", IN_ROUTE, keep_to},     {"redirect", IN_ROUTE, keep_redirect},
-    {"respond", IN_ROUTE, keep_respond}, {"paths", IN_HOST, keep_paths},
+    {"to", IN_ROUTE, keep_to},
+    {"redirect", IN_ROUTE, keep_redirect},
+    {"respond", IN_ROUTE, keep_respond},
+    {"paths", IN_HOST, keep_paths},
     {"tls", IN_HOST, NULL},
 };
 static const struct rules route_rules = {route_list, 5, &setting_rules};
@@ -77,7 +79,8 @@ static bool check_one_target(struct reader *reader, const struct json_node *node
     return false;
 }
 
-/* --- routes ------------------------------------------------------------------------------------- */
+/* --- routes -------------------------------------------------------------------------------------
+ */
 
 static void fill_route(struct load *load, const struct route_object *object, struct route *route,
                        const struct layer *const nearest[2])
@@ -85,13 +88,14 @@ static void fill_route(struct load *load, const struct route_object *object, str
     struct reader *reader = &load->reader;
 
     if (object->to) {
-        read_to(load, object->to, route, nearest);
+        targets_read_to(load, object->to, route, nearest);
     } else if (object->redirect) {
-        read_redirect(reader, object->redirect, route);
-        refuse_backend_settings(reader, &object->settings.layer, "a redirect");
+        answers_read_redirect(reader, object->redirect, route);
+        settings_refuse_for_backends(reader, &object->settings.layer, "a redirect");
     } else {
-        read_respond(reader, object->respond, route);
-        refuse_backend_settings(reader, &object->settings.layer, "a response of the gateway's own");
+        answers_read_respond(reader, object->respond, route);
+        settings_refuse_for_backends(reader, &object->settings.layer,
+                                     "a response of the gateway's own");
     }
 }
 
@@ -112,13 +116,13 @@ static void merge_route_settings(struct load *load, struct route *route,
                                  const struct layer *const nearest[2])
 {
     const struct layer *layers[] = {nearest[0], nearest[1], &load->defaults};
-    merge_settings(layers, 3, &route->settings);
+    settings_merge(layers, 3, &route->settings);
 }
 
 /* A host without paths, or one of its paths. Returns what kind of route it became. */
 static enum route_kind read_route(struct load *load, const struct json_node *node,
-                                  struct route_object *object, struct slice host,
-                                  struct slice path, const struct layer *host_layer)
+                                  struct route_object *object, struct slice host, struct slice path,
+                                  const struct layer *host_layer)
 {
     const struct layer *own = object ? &object->settings.layer : NULL;
     const struct layer *nearest[2] = {host_layer ? own : NULL, host_layer ? host_layer : own};
@@ -128,11 +132,12 @@ static enum route_kind read_route(struct load *load, const struct json_node *nod
     if (object)
         fill_route(load, object, route, nearest);
     else
-        read_to(load, node, route, nearest);
+        targets_read_to(load, node, route, nearest);
     return route->kind;
 }
 
-/* --- paths -------------------------------------------------------------------------------------- */
+/* --- paths --------------------------------------------------------------------------------------
+ */
 
 static bool check_key_is_new(struct reader *reader, struct table *seen, struct slice key,
                              struct json_node *node)
@@ -141,20 +146,20 @@ static bool check_key_is_new(struct reader *reader, struct table *seen, struct s
 
     if (!earlier)
         return true;
-    reader_error(reader, node, AT_KEY, "this means the same as \"%s\" on line %u",
-                 earlier->key.at, earlier->key_line);
+    reader_error(reader, node, AT_KEY, "this means the same as \"%s\" on line %u", earlier->key.at,
+                 earlier->key_line);
     return false;
 }
 
 /* Returns whether a backend can be asked here. */
-static bool read_path(struct load *load, const struct json_node *node, struct slice host,
-                      struct slice path, const struct layer *host_layer)
+static bool read_path_entry(struct load *load, const struct json_node *node, struct slice host,
+                            struct slice path, const struct layer *host_layer)
 {
     struct route_object object = {.settings = {.here = IN_PATH}};
 
     if (!json_is_object(node->value))
         return read_route(load, node, NULL, host, path, host_layer) == ROUTE_TO;
-    read_object(&load->reader, node, &route_rules, IN_PATH, &object.settings);
+    reader_object(&load->reader, node, &route_rules, IN_PATH, &object.settings);
     if (!check_one_target(&load->reader, node, &object, false))
         return true;
     return read_route(load, node, &object, host, path, host_layer) == ROUTE_TO;
@@ -167,23 +172,24 @@ static void read_paths(struct load *load, const struct route_object *object, str
     struct table seen;
     struct slice path;
 
-    if (!is_object(reader, object->paths))
+    if (!reader_is_object(reader, object->paths))
         return;
     if (!object->paths->first)
         reader_error(reader, object->paths, AT_VALUE, "\"paths\" is empty: nothing would match");
     table_init(&seen);
     for (struct json_node *node = object->paths->first; node; node = node->next) {
-        if (!read_path_key(reader, node, &path) || !check_key_is_new(reader, &seen, path, node))
+        if (!hosts_read_path(reader, node, &path) || !check_key_is_new(reader, &seen, path, node))
             asks_backends = true;
-        else if (read_path(load, node, host, path, &object->settings.layer))
+        else if (read_path_entry(load, node, host, path, &object->settings.layer))
             asks_backends = true;
     }
     table_clear(&seen);
     if (!asks_backends && object->paths->first)
-        refuse_backend_settings(reader, &object->settings.layer, "none of these paths");
+        settings_refuse_for_backends(reader, &object->settings.layer, "none of these paths");
 }
 
-/* --- hosts -------------------------------------------------------------------------------------- */
+/* --- hosts --------------------------------------------------------------------------------------
+ */
 
 static void read_host(struct load *load, const struct json_node *node, struct slice host)
 {
@@ -193,7 +199,7 @@ static void read_host(struct load *load, const struct json_node *node, struct sl
         read_route(load, node, NULL, host, slice_make(NULL, 0), NULL);
         return;
     }
-    read_object(&load->reader, node, &route_rules, IN_HOST, &object.settings);
+    reader_object(&load->reader, node, &route_rules, IN_HOST, &object.settings);
     if (!check_one_target(&load->reader, node, &object, true))
         return;
     if (object.paths)
@@ -204,13 +210,13 @@ static void read_host(struct load *load, const struct json_node *node, struct sl
 
 static void keep_exact_host(struct load *load, struct json_node *node, struct slice host)
 {
-    if (!is_exact_host(host))
+    if (!hosts_is_exact(host))
         return;
     load->hosts[load->host_count] = node;
     load->host_names[load->host_count++] = host;
 }
 
-void read_routes(struct load *load, const struct json_node *node)
+void load_routes(struct load *load, const struct json_node *node)
 {
     struct reader *reader = &load->reader;
     struct table seen;
@@ -222,7 +228,7 @@ void read_routes(struct load *load, const struct json_node *node)
                      "\"routes\" is missing: { \"example.com\": \"localhost:8080\" }");
         return;
     }
-    if (!is_object(reader, node))
+    if (!reader_is_object(reader, node))
         return;
     for (struct json_node *member = node->first; member; member = member->next)
         count++;
@@ -230,7 +236,7 @@ void read_routes(struct load *load, const struct json_node *node)
     load->host_names = arena_alloc(&load->scratch, (count + 1) * sizeof(struct slice));
     table_init(&seen);
     for (struct json_node *member = node->first; member; member = member->next) {
-        if (!read_host_key(reader, member, &host) ||
+        if (!hosts_read_host(reader, member, &host) ||
             !check_key_is_new(reader, &seen, host, member))
             continue;
         keep_exact_host(load, member, host);

@@ -1,13 +1,16 @@
 #include "config/settings.h"
 
+#include "http/target.h"
+
 enum { SIZE_MOST = 1 << 30, RETRIES_MOST = 100 };
 
-/* --- timeout ------------------------------------------------------------------------------------ */
+/* --- timeout ------------------------------------------------------------------------------------
+ */
 
 static void read_layer_duration(struct reader *reader, const struct json_node *node,
                                 struct settings_reader *into, enum setting setting, uint64_t *ms)
 {
-    if (read_duration(reader, node, ms))
+    if (reader_duration(reader, node, ms))
         into->layer.from[setting] = node;
 }
 
@@ -43,17 +46,17 @@ static void read_tunnel_idle(struct reader *reader, const struct json_node *node
 
 static void read_handshake(struct reader *reader, const struct json_node *node, void *into)
 {
-    read_duration(reader, node, &((struct settings_reader *)into)->snapshot->handshake_ms);
+    reader_duration(reader, node, &((struct settings_reader *)into)->snapshot->handshake_ms);
 }
 
 static void read_header(struct reader *reader, const struct json_node *node, void *into)
 {
-    read_duration(reader, node, &((struct settings_reader *)into)->snapshot->header_ms);
+    reader_duration(reader, node, &((struct settings_reader *)into)->snapshot->header_ms);
 }
 
 static void read_client_keepalive(struct reader *reader, const struct json_node *node, void *into)
 {
-    read_duration(reader, node, &((struct settings_reader *)into)->snapshot->keepalive_ms);
+    reader_duration(reader, node, &((struct settings_reader *)into)->snapshot->keepalive_ms);
 }
 
 static const struct rule timeout_list[] = {
@@ -70,10 +73,11 @@ static const struct rules timeout_rules = {timeout_list, 8, NULL};
 
 static void read_timeout(struct reader *reader, const struct json_node *node, void *into)
 {
-    read_object(reader, node, &timeout_rules, ((struct settings_reader *)into)->here, into);
+    reader_object(reader, node, &timeout_rules, ((struct settings_reader *)into)->here, into);
 }
 
-/* --- limits ------------------------------------------------------------------------------------- */
+/* --- limits -------------------------------------------------------------------------------------
+ */
 
 /* 0 is no limit: as much as a size of 32 bits holds with room for sums. */
 static uint32_t or_unlimited(uint64_t limit)
@@ -85,7 +89,7 @@ static void read_header_bytes(struct reader *reader, const struct json_node *nod
 {
     uint64_t bytes;
 
-    if (read_size(reader, node, SIZE_MOST, &bytes))
+    if (reader_size(reader, node, SIZE_MOST, &bytes))
         ((struct settings_reader *)into)->snapshot->limits.head_bytes = or_unlimited(bytes);
 }
 
@@ -93,7 +97,7 @@ static void read_request_line(struct reader *reader, const struct json_node *nod
 {
     uint64_t bytes;
 
-    if (read_size(reader, node, SIZE_MOST, &bytes))
+    if (reader_size(reader, node, SIZE_MOST, &bytes))
         ((struct settings_reader *)into)->snapshot->limits.request_line = or_unlimited(bytes);
 }
 
@@ -101,7 +105,7 @@ static void read_headers(struct reader *reader, const struct json_node *node, vo
 {
     uint64_t count;
 
-    if (read_count(reader, node, 0, SIZE_MOST, &count))
+    if (reader_count(reader, node, 0, SIZE_MOST, &count))
         ((struct settings_reader *)into)->snapshot->limits.fields = or_unlimited(count);
 }
 
@@ -119,16 +123,17 @@ static const struct rules limit_rules = {limit_list, 8, NULL};
 
 static void read_limits(struct reader *reader, const struct json_node *node, void *into)
 {
-    read_object(reader, node, &limit_rules, ((struct settings_reader *)into)->here, into);
+    reader_object(reader, node, &limit_rules, ((struct settings_reader *)into)->here, into);
 }
 
-/* --- the rest ----------------------------------------------------------------------------------- */
+/* --- the rest -----------------------------------------------------------------------------------
+ */
 
 static void read_max_body(struct reader *reader, const struct json_node *node, void *into)
 {
     struct settings_reader *s = into;
 
-    if (read_size(reader, node, INT64_MAX, &s->layer.values.max_body))
+    if (reader_size(reader, node, INT64_MAX, &s->layer.values.max_body))
         s->layer.from[SETTING_MAX_BODY] = node;
 }
 
@@ -138,7 +143,7 @@ static void read_host(struct reader *reader, const struct json_node *node, void 
     struct slice text, name;
     uint16_t port;
 
-    if (!read_text(reader, node, "\"preserve\", \"backend\" or a host name", &text))
+    if (!reader_text(reader, node, "\"preserve\", \"backend\" or a host name", &text))
         return;
     if (slice_equal(text, slice_of("preserve"))) {
         s->layer.values.host_mode = HOST_PRESERVE;
@@ -161,7 +166,7 @@ static void read_attempts(struct reader *reader, const struct json_node *node, v
     struct settings_reader *s = into;
     uint64_t attempts;
 
-    if (!read_count(reader, node, 0, RETRIES_MOST, &attempts))
+    if (!reader_count(reader, node, 0, RETRIES_MOST, &attempts))
         return;
     /* The first try is none that could be turned off. */
     s->layer.values.retry_attempts = attempts ? (unsigned)attempts : 1;
@@ -178,7 +183,7 @@ static const struct rules retry_rules = {retry_list, 4, NULL};
 
 static void read_retry(struct reader *reader, const struct json_node *node, void *into)
 {
-    read_object(reader, node, &retry_rules, ((struct settings_reader *)into)->here, into);
+    reader_object(reader, node, &retry_rules, ((struct settings_reader *)into)->here, into);
 }
 
 static void keep_servers(struct reader *reader, const struct json_node *node, void *into)
@@ -228,7 +233,8 @@ static const struct rule setting_list[] = {
 const struct rules setting_rules = {setting_list, sizeof(setting_list) / sizeof(setting_list[0]),
                                     NULL};
 
-/* --- merging ------------------------------------------------------------------------------------ */
+/* --- merging ------------------------------------------------------------------------------------
+ */
 
 static const struct settings built_in = {
     .body_idle_ms = 30 * 1000,
@@ -259,7 +265,7 @@ static void copy_setting(enum setting setting, const struct settings *from, stru
     }
 }
 
-void merge_settings(const struct layer *const *layers, size_t count, struct settings *settings)
+void settings_merge(const struct layer *const *layers, size_t count, struct settings *settings)
 {
     *settings = built_in;
     for (size_t i = count; i-- > 0;)
@@ -268,8 +274,8 @@ void merge_settings(const struct layer *const *layers, size_t count, struct sett
                 copy_setting(setting, &layers[i]->values, settings);
 }
 
-void read_defaults(struct reader *reader, const struct json_node *node, struct layer *defaults,
-                   struct snapshot *snapshot)
+void settings_read_defaults(struct reader *reader, const struct json_node *node,
+                            struct layer *defaults, struct snapshot *snapshot)
 {
     struct settings_reader s = {.here = IN_DEFAULTS, .snapshot = snapshot};
     const struct layer *layers[] = {&s.layer};
@@ -284,13 +290,14 @@ void read_defaults(struct reader *reader, const struct json_node *node, struct l
         .request_line = 16 * 1024,
     };
     if (node)
-        read_object(reader, node, &setting_rules, IN_DEFAULTS, &s);
-    merge_settings(layers, 1, &settings);
+        reader_object(reader, node, &setting_rules, IN_DEFAULTS, &s);
+    settings_merge(layers, 1, &settings);
     snapshot->body_idle_ms = settings.body_idle_ms;
     *defaults = s.layer;
 }
 
-void refuse_backend_settings(struct reader *reader, const struct layer *layer, const char *what)
+void settings_refuse_for_backends(struct reader *reader, const struct layer *layer,
+                                  const char *what)
 {
     for (enum setting setting = 0; setting < SETTING_COUNT; setting++)
         /* How long a client may take to send and to take is up to the gateway alone. */

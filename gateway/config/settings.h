@@ -27,7 +27,7 @@ struct layer {
 struct settings_reader {
     unsigned here; /* enum place */
     struct layer layer;
-    struct snapshot *snapshot;                  /* IN_DEFAULTS: limits that no route can change */
+    struct snapshot *snapshot;                   /* IN_DEFAULTS: limits that no route can change */
     const struct json_node *servers, *keepalive; /* IN_BACKEND: read by its owner */
 };
 
@@ -35,14 +35,16 @@ struct settings_reader {
 extern const struct rules setting_rules;
 
 /* `defaults`, or nothing when node is NULL: what is built in, into the snapshot. */
-void read_defaults(struct reader *reader, const struct json_node *node, struct layer *defaults,
-                   struct snapshot *snapshot);
+void settings_read_defaults(struct reader *reader, const struct json_node *node,
+                            struct layer *defaults, struct snapshot *snapshot);
 
-/* The nearest place that sets it wins: layers[0] first, NULL ones skipped, what is built in last. */
-void merge_settings(const struct layer *const *layers, size_t count, struct settings *settings);
+/* The nearest place that sets it wins: layers[0] first, NULL ones skipped, what is built in last.
+ */
+void settings_merge(const struct layer *const *layers, size_t count, struct settings *settings);
 
 /* A setting that only a backend's requests obey, written where no backend is asked, is a mistake;
  * `what` says what is there instead: "a redirect". */
-void refuse_backend_settings(struct reader *reader, const struct layer *layer, const char *what);
+void settings_refuse_for_backends(struct reader *reader, const struct layer *layer,
+                                  const char *what);
 
 #endif

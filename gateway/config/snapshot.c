@@ -8,16 +8,17 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* --- top-level keys ----------------------------------------------------------------------------- */
+/* --- top-level keys -----------------------------------------------------------------------------
+ */
 
 static void read_drain_delay(struct reader *reader, const struct json_node *node, void *into)
 {
-    read_duration(reader, node, &((struct load *)into)->snapshot->drain_delay_ms);
+    reader_duration(reader, node, &((struct load *)into)->snapshot->drain_delay_ms);
 }
 
 static void read_drain_timeout(struct reader *reader, const struct json_node *node, void *into)
 {
-    read_duration(reader, node, &((struct load *)into)->snapshot->drain_timeout_ms);
+    reader_duration(reader, node, &((struct load *)into)->snapshot->drain_timeout_ms);
 }
 
 static void read_network(struct reader *reader, const struct json_node *node,
@@ -26,7 +27,7 @@ static void read_network(struct reader *reader, const struct json_node *node,
     struct error error = {""};
     struct slice text;
 
-    if (!read_text(reader, node, "an address or a block such as \"10.0.0.0/8\"", &text))
+    if (!reader_text(reader, node, "an address or a block such as \"10.0.0.0/8\"", &text))
         return;
     if (network_parse(text, &snapshot->trusted_proxies[snapshot->trusted_proxy_count], &error))
         snapshot->trusted_proxy_count++;
@@ -39,7 +40,7 @@ static void read_trusted_proxies(struct reader *reader, const struct json_node *
     struct snapshot *snapshot = ((struct load *)into)->snapshot;
     size_t count = 0;
 
-    if (!is_list(reader, node, "a list of blocks such as \"10.0.0.0/8\""))
+    if (!reader_is_list(reader, node, "a list of blocks such as \"10.0.0.0/8\""))
         return;
     for (const struct json_node *element = node->first; element; element = element->next)
         count++;
@@ -51,13 +52,13 @@ static void read_trusted_proxies(struct reader *reader, const struct json_node *
 static void read_log_access(struct reader *reader, const struct json_node *node, void *into)
 {
     struct snapshot *snapshot = ((struct load *)into)->snapshot;
-    struct slice text = node_text(node);
+    struct slice text = reader_node_text(node);
 
     if (slice_equal(text, slice_of("stdout")))
         snapshot->access_log = ACCESS_LOG_STDOUT;
     else if (slice_equal(text, slice_of("off")))
         snapshot->access_log = ACCESS_LOG_OFF;
-    else if (read_path(reader, node, &snapshot->access_log_path))
+    else if (reader_path(reader, node, &snapshot->access_log_path))
         snapshot->access_log = ACCESS_LOG_FILE;
 }
 
@@ -66,7 +67,7 @@ static void read_log_format(struct reader *reader, const struct json_node *node,
     static const char *const formats[] = {"text", "json"};
     unsigned index;
 
-    if (read_word(reader, node, formats, 2, &index))
+    if (reader_word(reader, node, formats, 2, &index))
         ((struct load *)into)->snapshot->log_format = index == 0 ? LOG_TEXT : LOG_JSON;
 }
 
@@ -76,13 +77,13 @@ static void read_log_level(struct reader *reader, const struct json_node *node, 
     static const enum log_level values[] = {LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG};
     unsigned index;
 
-    if (read_word(reader, node, levels, 4, &index))
+    if (reader_word(reader, node, levels, 4, &index))
         ((struct load *)into)->snapshot->log_level = values[index];
 }
 
 static void read_log_query(struct reader *reader, const struct json_node *node, void *into)
 {
-    read_bool(reader, node, &((struct load *)into)->snapshot->log_query);
+    reader_bool(reader, node, &((struct load *)into)->snapshot->log_query);
 }
 
 static const struct rule log_list[] = {
@@ -95,20 +96,20 @@ static const struct rules log_rules = {log_list, 4, NULL};
 
 static void read_log(struct reader *reader, const struct json_node *node, void *into)
 {
-    read_object(reader, node, &log_rules, 0, into);
+    reader_object(reader, node, &log_rules, 0, into);
 }
 
 /* Some sections need others that may stand behind them: they are read later, in their own order. */
 static const struct rule top_list[] = {
-    {"$schema", IN_TOP, read_later},
-    {"listen", IN_TOP, read_later},
-    {"certs", IN_TOP, read_later},
-    {"tls", IN_TOP, read_later},
+    {"$schema", IN_TOP, reader_later},
+    {"listen", IN_TOP, reader_later},
+    {"certs", IN_TOP, reader_later},
+    {"tls", IN_TOP, reader_later},
     {"trusted_proxies", IN_TOP, read_trusted_proxies},
-    {"backends", IN_TOP, read_later},
-    {"defaults", IN_TOP, read_later},
-    {"routes", IN_TOP, read_later},
-    {"tests", IN_TOP, read_later},
+    {"backends", IN_TOP, reader_later},
+    {"defaults", IN_TOP, reader_later},
+    {"routes", IN_TOP, reader_later},
+    {"tests", IN_TOP, reader_later},
     {"log", IN_TOP, read_log},
     {"drain_delay", IN_TOP, read_drain_delay},
     {"drain_timeout", IN_TOP, read_drain_timeout},
@@ -123,7 +124,8 @@ static const struct rule top_list[] = {
 static const struct rules top_rules = {top_list, sizeof(top_list) / sizeof(top_list[0]),
                                        &setting_rules};
 
-/* --- reading ------------------------------------------------------------------------------------ */
+/* --- reading ------------------------------------------------------------------------------------
+ */
 
 static bool read_file(struct reader *reader, struct buffer *text)
 {
@@ -170,16 +172,16 @@ static void read_sections(struct load *load, struct ticket_keys *keys)
 
     snapshot->drain_timeout_ms = 30 * 1000;
     snapshot->log_level = LOG_INFO;
-    if (!read_object(&load->reader, root, &top_rules, IN_TOP, load))
+    if (!reader_object(&load->reader, root, &top_rules, IN_TOP, load))
         return;
-    read_listen(load, json_member(root, "listen"));
-    read_defaults(&load->reader, json_member(root, "defaults"), &load->defaults, snapshot);
-    read_backends(load, json_member(root, "backends"));
-    read_routes(load, json_member(root, "routes"));
-    read_certs(load, keys);
-    read_tests(load, json_member(root, "tests"));
+    load_listen(load, json_member(root, "listen"));
+    settings_read_defaults(&load->reader, json_member(root, "defaults"), &load->defaults, snapshot);
+    load_backends(load, json_member(root, "backends"));
+    load_routes(load, json_member(root, "routes"));
+    load_certs(load, keys);
+    load_tests(load, json_member(root, "tests"));
     if (load->reader.problems->errors == 0)
-        run_tests(load);
+        load_run_tests(load);
 }
 
 /* Of the route file's meaning: the order of its keys and its comments make no difference. */
@@ -221,14 +223,15 @@ static void load_text(struct load *load, struct slice text, struct ticket_keys *
         return;
     }
     load->root = document.root;
-    prepare_document(&load->reader, &document);
+    reader_prepare(&load->reader, &document);
     read_sections(load, keys);
     if (problems->errors == 0)
         load->snapshot->fingerprint = fingerprint(load, document.value);
     json_document_clear(&document);
 }
 
-/* --- the snapshot ------------------------------------------------------------------------------- */
+/* --- the snapshot -------------------------------------------------------------------------------
+ */
 
 struct snapshot *snapshot_load(const char *file, bool strict_certs, struct ticket_keys *keys,
                                struct problems *problems)

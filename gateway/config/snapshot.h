@@ -26,8 +26,8 @@ enum access_log { ACCESS_LOG_STDOUT, ACCESS_LOG_OFF, ACCESS_LOG_FILE };
 struct snapshot {
     struct refcount references;
     uint64_t generation;  /* set when published, before any worker sees it */
-    uint64_t fingerprint; /* of the route file's meaning and the certificates' bytes: equal ones change
-                             nothing */
+    uint64_t fingerprint; /* of the route file's meaning and the certificates' bytes: equal ones
+                             change nothing */
     struct arena arena;   /* everything below lives here unless said otherwise */
 
     struct listen_spec *listens;
@@ -44,7 +44,7 @@ struct snapshot {
     unsigned trusted_proxy_count;
 
     uint64_t handshake_ms, header_ms, keepalive_ms;
-    uint64_t body_idle_ms;      /* of `defaults`: for answers that have no route */
+    uint64_t body_idle_ms; /* of `defaults`: for answers that have no route */
     struct h1_limits limits;
     uint64_t drain_delay_ms, drain_timeout_ms;
 
@@ -57,15 +57,21 @@ struct snapshot {
     bool certs_strict;
 };
 
-/* Reads, checks and builds. NULL when `problems` has errors (a broken certificate is a warning unless
- * `strict_certs`, or certs_strict is set; no usable certificate at all is an error when https is on).
- * Runs the file's `tests`. The caller owns one reference. Any thread; does not touch what is served. */
+/* Reads, checks and builds. NULL when `problems` has errors (a broken certificate is a warning
+ * unless `strict_certs`, or certs_strict is set; no usable certificate at all is an error when
+ * https is on). Runs the file's `tests`. The caller owns one reference. Any thread; does not touch
+ * what is served. */
 struct snapshot *snapshot_load(const char *file, bool strict_certs, struct ticket_keys *keys,
                                struct problems *problems);
 
 struct snapshot *snapshot_ref(struct snapshot *snapshot);
 /* The last one frees it: 100,000 routes go with it, so never on a worker (see worker/). */
 void snapshot_unref(struct snapshot *snapshot);
+
+/* Looks up the names of all servers, one by one (it may take a while: for `check`, not for a load);
+ * a warning for each that does not resolve. `file` is how the warnings name the route file. */
+void snapshot_check_names(const struct snapshot *snapshot, const char *file,
+                          struct problems *problems);
 
 /* The route file to use when none was named: $SALLYPORT_CONFIG, ./routes/routes.json,
  * /etc/sallyport/routes.json; NULL when there is none. Static or from the environment. */

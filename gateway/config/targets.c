@@ -20,7 +20,7 @@ static struct route_target *add_target(struct to_reader *to, const struct upstre
 
     target->upstream = upstream;
     target->weight = 1;
-    merge_settings(layers, 4, &target->settings);
+    settings_merge(layers, 4, &target->settings);
     return target;
 }
 
@@ -37,7 +37,7 @@ static struct upstream_spec *own_upstream(struct to_reader *to, const struct jso
                      "addresses here are called like their route, \"%.*s\", and so is the backend "
                      "on line %u: rename it, or lead the route to it",
                      (int)to->route->name.len, to->route->name.at, namesake->line);
-    to->own = add_upstream(to->load, to->route->name);
+    to->own = targets_add_upstream(to->load, to->route->name);
     to->own_target = add_target(to, to->own, NULL);
     return to->own;
 }
@@ -49,14 +49,14 @@ static bool is_address(struct slice text)
 
 static void read_to_text(struct to_reader *to, const struct json_node *node)
 {
-    struct slice text = node_text(node);
+    struct slice text = reader_node_text(node);
     const struct backend *backend;
 
     if (is_address(text)) {
-        read_servers(&to->load->reader, node, own_upstream(to, node));
+        targets_read_servers(&to->load->reader, node, own_upstream(to, node));
         return;
     }
-    backend = find_backend(to->load, node, AT_VALUE, text);
+    backend = targets_find_backend(to->load, node, AT_VALUE, text);
     if (backend)
         add_target(to, backend->upstream, &backend->layer);
 }
@@ -64,7 +64,7 @@ static void read_to_text(struct to_reader *to, const struct json_node *node)
 static void read_to_list(struct to_reader *to, const struct json_node *node)
 {
     for (const struct json_node *element = node->first; element; element = element->next) {
-        struct slice text = node_text(element);
+        struct slice text = reader_node_text(element);
         if (text.len > 0 && !is_address(text) && table_get(&to->load->backends, text)) {
             reader_error(&to->load->reader, element, AT_VALUE,
                          "a list holds addresses; several backends are a map to their weights, "
@@ -73,7 +73,7 @@ static void read_to_list(struct to_reader *to, const struct json_node *node)
             return;
         }
     }
-    read_servers(&to->load->reader, node, own_upstream(to, node));
+    targets_read_servers(&to->load->reader, node, own_upstream(to, node));
 }
 
 /* One share of { "api": 95, "10.0.0.1:80": 5 }. Addresses gather in one upstream, whose servers and
@@ -84,16 +84,17 @@ static void read_share(struct to_reader *to, const struct json_node *member)
     struct upstream_spec *own;
     const struct backend *backend;
     uint64_t weight;
-    bool is_good = read_count(reader, member, 0, WEIGHT_MOST, &weight);
+    bool is_good = reader_count(reader, member, 0, WEIGHT_MOST, &weight);
 
     if (!is_address(member->key)) {
-        backend = find_backend(to->load, member, AT_KEY, member->key);
+        backend = targets_find_backend(to->load, member, AT_KEY, member->key);
         if (backend && is_good)
             add_target(to, backend->upstream, &backend->layer)->weight = (uint32_t)weight;
         return;
     }
     own = own_upstream(to, member);
-    if (!read_server_address(reader, member, AT_KEY, member->key, &own->servers[own->server_count]))
+    if (!targets_read_address(reader, member, AT_KEY, member->key,
+                              &own->servers[own->server_count]))
         return;
     if (!is_good)
         return;
@@ -127,8 +128,8 @@ static void read_split(struct to_reader *to, const struct json_node *node)
         to->own_target->weight += to->own->servers[i].weight;
 }
 
-void read_to(struct load *load, const struct json_node *node, struct route *route,
-             const struct layer *const nearest[2])
+void targets_read_to(struct load *load, const struct json_node *node, struct route *route,
+                     const struct layer *const nearest[2])
 {
     struct to_reader to = {.load = load, .route = route, .nearest = nearest};
     size_t errors = load->reader.problems->errors;

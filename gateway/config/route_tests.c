@@ -1,0 +1,232 @@
+/* Reading `tests`; run_tests.c runs them. */
+#include "config/route_tests.h"
+
+#include "http/target.h"
+
+#include <string.h>
+
+struct test_reader {
+    struct route_test *test;
+    const struct json_node *request, *expect;
+    bool has_sni, has_host;
+    struct slice url_host; /* normalised */
+};
+
+/* --- request ------------------------------------------------------------------------------------
+ */
+
+/* Cuts "http://" or "https://" off. */
+static bool take_scheme(struct slice *url, bool *is_tls)
+{
+    static const char *const schemes[] = {"http://", "https://"};
+
+    for (size_t i = 0; i < 2; i++) {
+        size_t length = strlen(schemes[i]);
+        if (url->len >= length &&
+            slice_equal_nocase(slice_make(url->at, length), slice_of(schemes[i]))) {
+            *url = slice_skip(*url, length);
+            *is_tls = i == 1;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool read_url(struct reader *reader, const struct json_node *node, struct slice url,
+                     struct test_reader *t)
+{
+    struct route_test *test = t->test;
+    size_t end = 0;
+
+    if (!take_scheme(&url, &test->is_tls)) {
+        reader_error(reader, node, AT_VALUE,
+                     "a URL with http:// or https:// is expected behind the method");
+        return false;
+    }
+    while (end < url.len && url.at[end] != '/' && url.at[end] != '?')
+        end++;
+    test->authority = slice_make(url.at, end);
+    test->target = slice_skip(url, end);
+    if (test->target.len == 0 || test->target.at[0] == '?')
+        test->target = arena_printf(reader->arena, "/%.*s", (int)test->target.len, test->target.at);
+    if (host_normalise(reader->arena, test->authority, &t->url_host, &test->port))
+        return true;
+    reader_error(reader, node, AT_VALUE, "\"%.*s\" is no host", (int)end, url.at);
+    return false;
+}
+
+static void read_request(struct reader *reader, const struct json_node *node, void *into)
+{
+    static const char *const expected = "\"METHOD URL\", such as \"GET https://example.com/x\",";
+    struct test_reader *t = into;
+    struct slice text;
+    ptrdiff_t space;
+
+    t->request = node;
+    if (!reader_text(reader, node, expected, &text))
+        return;
+    space = slice_find(text, ' ');
+    if (space <= 0 || slice_find(slice_skip(text, (size_t)space + 1), ' ') >= 0) {
+        reader_error(reader, node, AT_VALUE, "%s is expected", expected);
+        return;
+    }
+    t->test->method = slice_make(text.at, (size_t)space);
+    t->test->is_valid = read_url(reader, node, slice_skip(text, (size_t)space + 1), t);
+}
+
+/* --- what else the client sends -----------------------------------------------------------------
+ */
+
+static void read_headers(struct reader *reader, const struct json_node *node, void *into)
+{
+    struct test_reader *t = into;
+    struct slice value;
+
+    if (!reader_is_object(reader, node))
+        return;
+    for (const struct json_node *member = node->first; member; member = member->next) {
+        if (!reader_text(reader, member, "a string", &value) ||
+            field_id_from(member->key) != FIELD_HOST)
+            continue;
+        t->has_host = true;
+        t->test->authority = value;
+    }
+}
+
+static void read_sni(struct reader *reader, const struct json_node *node, void *into)
+{
+    struct test_reader *t = into;
+    struct slice text;
+    uint16_t port = 0;
+
+    t->has_sni = true;
+    if (!reader_text(reader, node, "a name, or \"\" for a client without SNI,", &text))
+        return;
+    if (text.len > 0 && (!host_normalise(reader->arena, text, &t->test->sni, &port) || port != 0))
+        reader_error(reader, node, AT_VALUE, "\"%s\" is no host name", text.at);
+}
+
+/* Nothing that is built yet depends on who asks, but what is written here must make sense. */
+static void read_ip(struct reader *reader, const struct json_node *node, void *into)
+{
+    struct address address;
+    struct slice text;
+
+    (void)into;
+    if (reader_text(reader, node, "an IP address", &text) && !address_parse_ip(text, 0, &address))
+        reader_error(reader, node, AT_VALUE, "\"%s\" is no IP address", text.at);
+}
+
+/* --- expect -------------------------------------------------------------------------------------
+ */
+
+static void read_expected_text(struct reader *reader, const struct json_node *node,
+                               const char **expected)
+{
+    struct slice text;
+
+    if (reader_text(reader, node, "a string", &text))
+        *expected = text.at;
+}
+
+static void read_route(struct reader *reader, const struct json_node *node, void *into)
+{
+    read_expected_text(reader, node, &((struct route_test *)into)->route);
+}
+
+static void read_backend(struct reader *reader, const struct json_node *node, void *into)
+{
+    read_expected_text(reader, node, &((struct route_test *)into)->backend);
+}
+
+static void read_server(struct reader *reader, const struct json_node *node, void *into)
+{
+    read_expected_text(reader, node, &((struct route_test *)into)->server);
+}
+
+static void read_cert(struct reader *reader, const struct json_node *node, void *into)
+{
+    read_expected_text(reader, node, &((struct route_test *)into)->cert);
+}
+
+static void read_location(struct reader *reader, const struct json_node *node, void *into)
+{
+    read_expected_text(reader, node, &((struct route_test *)into)->location);
+}
+
+static void read_alert(struct reader *reader, const struct json_node *node, void *into)
+{
+    static const char *const alerts[] = {"unrecognized_name", "handshake_failure"};
+    unsigned index;
+
+    if (reader_word(reader, node, alerts, 2, &index))
+        ((struct route_test *)into)->alert = alerts[index];
+}
+
+static void read_status(struct reader *reader, const struct json_node *node, void *into)
+{
+    uint64_t status;
+
+    if (reader_count(reader, node, 100, 599, &status))
+        ((struct route_test *)into)->status = (int)status;
+}
+
+static const struct rule expect_list[] = {
+    {"route", 0, read_route}, {"backend", 0, read_backend}, {"server", 0, read_server},
+    {"cert", 0, read_cert},   {"status", 0, read_status},   {"location", 0, read_location},
+    {"alert", 0, read_alert},
+};
+static const struct rules expect_rules = {expect_list, 7, NULL};
+
+static void read_expect(struct reader *reader, const struct json_node *node, void *into)
+{
+    struct test_reader *t = into;
+
+    t->expect = node;
+    if (reader_object(reader, node, &expect_rules, 0, t->test) && !node->first)
+        reader_error(reader, node, AT_VALUE, "nothing is expected: \"route\", for example");
+}
+
+static const struct rule test_list[] = {
+    {"request", 0, read_request}, {"headers", 0, read_headers}, {"sni", 0, read_sni},
+    {"ip", 0, read_ip},           {"expect", 0, read_expect},
+};
+static const struct rules test_rules = {test_list, 5, NULL};
+
+static void read_test(struct load *load, const struct json_node *node, struct route_test *test)
+{
+    struct test_reader t = {.test = test};
+    struct reader *reader = &load->reader;
+    struct address literal;
+    struct slice written;
+
+    test->node = node;
+    if (!reader_object(reader, node, &test_rules, 0, &t))
+        return;
+    if (!t.request)
+        reader_error(reader, node, AT_VALUE, "\"request\" is missing: \"GET https://…\"");
+    if (!t.expect)
+        reader_error(reader, node, AT_VALUE, "\"expect\" is missing: { \"route\": … }");
+    if (!test->is_valid)
+        return;
+    written = t.url_host;
+    /* A header that stands before the request in the object was overwritten by it. */
+    if (t.has_host)
+        read_headers(reader, json_member(node, "headers"), &t);
+    /* A URL with an IP address makes clients send no name (RFC 6066 section 3). */
+    if (!t.has_sni && !address_parse_ip(written, 0, &literal))
+        test->sni = written;
+}
+
+void load_tests(struct load *load, const struct json_node *node)
+{
+    unsigned count = 0;
+
+    if (!node || !reader_is_list(&load->reader, node, "a list of tests"))
+        return;
+    for (const struct json_node *element = node->first; element; element = element->next)
+        count++;
+    load->tests = arena_alloc(&load->scratch, (count + 1) * sizeof(*load->tests));
+    for (const struct json_node *element = node->first; element; element = element->next)
+        read_test(load, element, &load->tests[load->test_count++]);
+}
