@@ -20,18 +20,31 @@ static void drop_comments(json_t *object)
             json_object_del(object, key);
 }
 
+/* jansson has the last of several members with one key; the others are read once more. */
+static json_t *read_hidden(struct json_document *document, const struct json_node *member)
+{
+    json_t *value = json_loadb(member->text.at, member->text.len, JSON_DECODE_ANY, NULL);
+
+    if (!document->hidden)
+        document->hidden = json_array();
+    json_array_append_new(document->hidden, value);
+    return value;
+}
+
 /* Gives every place its value: both trees have the same shape once comments are gone. */
-static void join(struct json_node *node, json_t *value)
+static void join(struct json_document *document, struct json_node *node, json_t *value)
 {
     assert(value);
     node->value = value;
-    if (json_is_object(value)) {
+    if (json_is_object(value))
         drop_comments(value);
-        for (struct json_node *member = node->first; member; member = member->next)
-            join(member, json_object_get(value, member->key.at));
-    } else {
-        for (struct json_node *element = node->first; element; element = element->next)
-            join(element, json_array_get(value, element->index));
+    for (struct json_node *child = node->first; child; child = child->next) {
+        if (child->is_repeated)
+            join(document, child, read_hidden(document, child));
+        else if (child->key.at)
+            join(document, child, json_object_get(value, child->key.at));
+        else
+            join(document, child, json_array_get(value, child->index));
     }
 }
 
@@ -55,13 +68,14 @@ bool json_document_read(struct json_document *document, struct slice text,
         json_document_clear(document);
         return false;
     }
-    join(document->root, document->value);
+    join(document, document->root, document->value);
     return true;
 }
 
 void json_document_clear(struct json_document *document)
 {
     json_decref(document->value);
+    json_decref(document->hidden);
     arena_clear(&document->arena);
     *document = (struct json_document){0};
 }
@@ -71,7 +85,7 @@ struct json_node *json_member(const struct json_node *object, const char *key)
     struct slice wanted = slice_of(key);
 
     for (struct json_node *member = object->first; member; member = member->next)
-        if (member->key.at && slice_equal(member->key, wanted))
+        if (member->key.at && !member->is_repeated && slice_equal(member->key, wanted))
             return member;
     return NULL;
 }

@@ -18,15 +18,17 @@ struct json_node {
     unsigned line, column;          /* of the value, from 1; columns count characters */
     unsigned key_line, key_column;  /* of a member's key */
     unsigned repeats_line;          /* the line of an earlier member with that key; else 0 */
-    bool is_wrong;                   /* the reader's: a mistake in it was reported */
+    bool is_repeated;               /* a later member has that key */
+    bool is_wrong;                  /* the reader's: a mistake in it was reported */
+    struct slice text;              /* of the value, in the text that was read */
     const struct json_node *parent; /* NULL: the document's root */
-    struct json_node *first, *next; /* children in the order of the text; of members with one key
-                                       only the last, which is the one that jansson has */
+    struct json_node *first, *next; /* children in the order of the text */
 };
 
 struct json_document {
     struct arena arena;
-    json_t *value; /* owned */
+    json_t *value;  /* owned */
+    json_t *hidden; /* owned: a list of what repeated members would hide */
     struct json_node *root;
 };
 
@@ -45,7 +47,7 @@ bool json_document_read(struct json_document *document, struct slice text,
                         struct json_mistake *mistake);
 void json_document_clear(struct json_document *document);
 
-/* The member with that key, or NULL. */
+/* The (last) member with that key, or NULL. */
 struct json_node *json_member(const struct json_node *object, const char *key);
 
 /* Appends routes["api.example.com"].paths["/v1/"].to, servers[0]; nothing for the root. */

@@ -401,8 +401,7 @@ static bool scan_member(struct scan *s, struct json_node *member)
     return scan_value(s, member);
 }
 
-/* Takes earlier members of the same key out of the list and notes their line in the later one. */
-static void drop_repeated(struct json_node *object, unsigned count)
+static void mark_repeated(struct json_node *object, unsigned count)
 {
     struct table seen;
 
@@ -413,16 +412,10 @@ static void drop_repeated(struct json_node *object, unsigned count)
         struct json_node *earlier = table_put(&seen, node->key, node);
         if (earlier) {
             node->repeats_line = earlier->key_line;
-            earlier->key_line = 0; /* its place counts no more */
+            earlier->is_repeated = true;
         }
     }
     table_clear(&seen);
-    for (struct json_node **link = &object->first; *link;) {
-        if ((*link)->key_line == 0)
-            *link = (*link)->next;
-        else
-            link = &(*link)->next;
-    }
 }
 
 static bool scan_object(struct scan *s, struct json_node *object)
@@ -452,15 +445,17 @@ static bool scan_object(struct scan *s, struct json_node *object)
         if (!scan_separator(s, '}', &is_last))
             return false;
     }
-    drop_repeated(object, count);
+    mark_repeated(object, count);
     return true;
 }
 
 static bool scan_value(struct scan *s, struct json_node *node)
 {
+    const char *start;
     bool is_good;
 
     skip_space(s);
+    start = s->at;
     node->line = s->line;
     node->column = s->column;
     if (s->depth == JSON_DEPTH_MAX)
@@ -477,6 +472,7 @@ static bool scan_value(struct scan *s, struct json_node *node)
     else
         is_good = scan_word(s);
     s->depth--;
+    node->text = slice_make(start, (size_t)(s->at - start));
     return is_good;
 }
 

@@ -4,7 +4,7 @@
 
 #include "base/json.h"
 
-/* Builds the tree in `arena`, comments and members that are repeated later left out. Keys hold
+/* Builds the tree in `arena`, comments left out. Keys hold
  * their escapes decoded. NULL: *mistake says where and why. */
 struct json_node *json_scan(struct slice text, struct arena *arena, struct json_mistake *mistake);
 

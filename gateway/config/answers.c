@@ -133,7 +133,7 @@ void answers_read_redirect(struct reader *reader, const struct json_node *node, 
     }
     reader_object(reader, node, &redirect_rules, 0, route);
     if (!json_member(node, "to"))
-        reader_error(reader, node, AT_VALUE, "\"to\" is missing: the URL to redirect to");
+        reader_missing(reader, node, "to", "the URL to redirect to");
 }
 
 /* --- respond ------------------------------------------------------------------------------------

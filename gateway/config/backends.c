@@ -70,7 +70,7 @@ static bool read_server(struct reader *reader, const struct json_node *node,
     }
     reader_object(reader, node, &server_rules, 0, &s);
     if (!s.to)
-        reader_error(reader, node, AT_VALUE, "\"to\" is missing: the server's address");
+        reader_missing(reader, node, "to", "the server's address");
     return s.is_good;
 }
 
@@ -167,16 +167,14 @@ static bool read_backend_object(struct load *load, const struct json_node *node,
 {
     struct settings_reader s = {.here = IN_BACKEND};
     uint64_t keepalive;
-    bool is_good;
 
-    is_good = reader_object(&load->reader, node, &setting_rules, IN_BACKEND, &s);
+    reader_object(&load->reader, node, &setting_rules, IN_BACKEND, &s);
     backend->layer = s.layer;
     if (s.keepalive && reader_count(&load->reader, s.keepalive, 0, KEEPALIVE_MOST, &keepalive))
         upstream->keepalive = (unsigned)keepalive;
     if (s.servers)
-        return is_good && targets_read_servers(&load->reader, s.servers, upstream);
-    if (is_good)
-        reader_error(&load->reader, node, AT_VALUE, "\"servers\" is missing: a list of addresses");
+        return targets_read_servers(&load->reader, s.servers, upstream);
+    reader_missing(&load->reader, node, "servers", "a list of addresses");
     return false;
 }
 

@@ -165,9 +165,9 @@ static bool read_source(struct reader *reader, const struct json_node *node,
     source->kind = CERT_SOURCE_PAIR;
     reader_object(reader, node, &pair_rules, 0, source);
     if (!json_member(node, "chain"))
-        reader_error(reader, node, AT_VALUE, "\"chain\" is missing: the certificate's PEM file");
+        reader_missing(reader, node, "chain", "the certificate's PEM file");
     if (!json_member(node, "key"))
-        reader_error(reader, node, AT_VALUE, "\"key\" is missing: the private key's PEM file");
+        reader_missing(reader, node, "key", "the private key's PEM file");
     return source->path && source->key;
 }
 
@@ -291,8 +291,8 @@ static void check_store(struct load *load, const struct json_node *node,
     if (!listens_on_https(load))
         return;
     if (!node)
-        reader_error(&load->reader, load->root, AT_VALUE,
-                     "\"certs\" is missing: the folder of the certificates that https needs");
+        reader_missing(&load->reader, load->root, "certs",
+                       "the folder of the certificates that https needs");
     else if (cert_store_count(store) == 0)
         reader_error(&load->reader, node, AT_VALUE,
                      "there is no usable certificate, and https needs one");

@@ -155,7 +155,7 @@ static void read_listener(struct listen_reader *listen, const struct json_node *
     }
     reader_object(reader, node, rules_for(listen->kind), 0, &object);
     if (!object.bind) {
-        reader_error(reader, node, AT_VALUE, "\"bind\" is missing: the address to listen on");
+        reader_missing(reader, node, "bind", "the address to listen on");
         return;
     }
     spec = add_spec(listen->load, listen->kind);
@@ -220,9 +220,10 @@ void load_listen(struct load *load, const struct json_node *node)
         {.load = load, .kind = LISTEN_STATUS},
         {.load = load, .kind = LISTEN_ADMIN},
     };
-    bool is_readable = !node || reader_object(&load->reader, node, &listen_rules, 0, NULL);
 
-    for (size_t i = 0; node && is_readable && i < 4; i++) {
+    if (node && !reader_object(&load->reader, node, &listen_rules, 0, NULL))
+        return;
+    for (size_t i = 0; node && i < 4; i++) {
         const struct json_node *member = json_member(node, listen_list[i].key);
         if (member)
             read_kind(&kinds[i], member);

@@ -7,10 +7,10 @@
 struct problem {
     bool is_warning;
     char *file;
-    unsigned line, column; /* from 1; 0: the file as a whole */
-    char *path;            /* routes["api.example.com"].paths["/v1/"].to */
-    char *message;         /* what is wrong and what to do, one sentence */
-    char *suggestion;      /* nearest known key or name, or NULL */
+    unsigned line, column;    /* from 1; 0: the file as a whole */
+    char *path;               /* routes["api.example.com"].paths["/v1/"].to */
+    char *message;            /* what is wrong and what to do, one sentence */
+    char *suggestion;         /* nearest known key or name, or NULL */
     char *broken_certificate; /* the file that is left out because of this, else NULL */
 };
 

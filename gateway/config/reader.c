@@ -342,6 +342,26 @@ bool reader_object(struct reader *reader, const struct json_node *node, const st
     return true;
 }
 
+bool reader_is_mistyped(const struct json_node *object, const char *key)
+{
+    struct suggestion near;
+
+    for (const struct json_node *member = object->first; member; member = member->next) {
+        suggestion_init(&near, member->key);
+        suggestion_consider(&near, slice_of(key));
+        if (suggestion_text(&near))
+            return true;
+    }
+    return false;
+}
+
+void reader_missing(struct reader *reader, const struct json_node *object, const char *key,
+                    const char *what)
+{
+    if (!reader_is_mistyped(object, key))
+        reader_error(reader, object, AT_VALUE, "\"%s\" is missing: %s", key, what);
+}
+
 void reader_later(struct reader *reader, const struct json_node *node, void *into)
 {
     (void)reader;

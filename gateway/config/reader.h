@@ -82,6 +82,13 @@ struct rules {
 bool reader_object(struct reader *reader, const struct json_node *node, const struct rules *rules,
                    unsigned here, void *into);
 
+/* Reports that `key` is missing, unless a member looks like it: that one was reported already.
+ * `what` says what belongs there. */
+void reader_missing(struct reader *reader, const struct json_node *object, const char *key,
+                    const char *what);
+/* Whether some member's key looks like `key` mistyped. */
+bool reader_is_mistyped(const struct json_node *object, const char *key);
+
 /* A rule for what is read later, out of order, by json_member. */
 void reader_later(struct reader *reader, const struct json_node *node, void *into);
 

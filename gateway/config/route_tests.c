@@ -204,9 +204,9 @@ static void read_test(struct load *load, const struct json_node *node, struct ro
     if (!reader_object(reader, node, &test_rules, 0, &t))
         return;
     if (!t.request)
-        reader_error(reader, node, AT_VALUE, "\"request\" is missing: \"GET https://…\"");
+        reader_missing(reader, node, "request", "\"GET https://example.com/\", for example");
     if (!t.expect)
-        reader_error(reader, node, AT_VALUE, "\"expect\" is missing: { \"route\": … }");
+        reader_missing(reader, node, "expect", "{ \"route\": \"example.com\" }, for example");
     if (!test->is_valid)
         return;
     written = t.url_host;

@@ -52,6 +52,13 @@ static const struct rule route_list[] = {
 };
 static const struct rules route_rules = {route_list, 5, &setting_rules};
 
+/* Then the mistyped key has been reported already. */
+static bool looks_mistyped(const struct json_node *node, bool has_paths)
+{
+    return reader_is_mistyped(node, "to") || reader_is_mistyped(node, "redirect") ||
+           reader_is_mistyped(node, "respond") || (has_paths && reader_is_mistyped(node, "paths"));
+}
+
 /* Exactly one of the four says where the route leads. */
 static bool check_one_target(struct reader *reader, const struct json_node *node,
                              const struct route_object *object, bool has_paths)
@@ -70,6 +77,8 @@ static bool check_one_target(struct reader *reader, const struct json_node *node
     }
     if (count == 1)
         return true;
+    if (count == 0 && looks_mistyped(node, has_paths))
+        return false;
     if (count == 0)
         reader_error(reader, node, AT_VALUE, "one of \"to\", \"redirect\"%s is missing",
                      has_paths ? ", \"respond\" and \"paths\"" : " and \"respond\"");
@@ -146,8 +155,9 @@ static bool check_key_is_new(struct reader *reader, struct table *seen, struct s
 
     if (!earlier)
         return true;
-    reader_error(reader, node, AT_KEY, "this means the same as \"%s\" on line %u", earlier->key.at,
-                 earlier->key_line);
+    if (!node->repeats_line)
+        reader_error(reader, node, AT_KEY, "this means the same as \"%s\" on line %u",
+                     earlier->key.at, earlier->key_line);
     return false;
 }
 
@@ -224,8 +234,8 @@ void load_routes(struct load *load, const struct json_node *node)
     size_t count = 0;
 
     if (!node) {
-        reader_error(reader, load->root, AT_VALUE,
-                     "\"routes\" is missing: { \"example.com\": \"localhost:8080\" }");
+        reader_missing(reader, load->root, "routes",
+                       "{ \"example.com\": \"localhost:8080\" }, for example");
         return;
     }
     if (!reader_is_object(reader, node))

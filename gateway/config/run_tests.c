@@ -173,14 +173,14 @@ static void check_names(struct run *run)
     struct slice name = route ? route->name : slice_of("none"), seen;
 
     if (test->route && !slice_equal(name, slice_of(test->route)))
-        fail(run, false, "route", "\"%s\" was expected, \"%.*s\" it is", test->route, (int)name.len,
+        fail(run, false, "route", "expected \"%s\", got \"%.*s\"", test->route, (int)name.len,
              name.at);
     if (test->backend && !goes_to(run, test->backend, NULL, &seen))
-        fail(run, false, "backend", "\"%s\" was expected, \"%.*s\" it is", test->backend,
-             (int)seen.len, seen.at);
+        fail(run, false, "backend", "expected \"%s\", got \"%.*s\"", test->backend, (int)seen.len,
+             seen.at);
     if (test->server && !goes_to(run, NULL, test->server, &seen))
-        fail(run, false, "server", "\"%s\" was expected, \"%.*s\" it is", test->server,
-             (int)seen.len, seen.at);
+        fail(run, false, "server", "expected \"%s\", got \"%.*s\"", test->server, (int)seen.len,
+             seen.at);
 }
 
 static void check_answer(struct run *run)
@@ -190,15 +190,15 @@ static void check_answer(struct run *run)
     struct slice location = outcome->location;
 
     if (test->status && outcome->status == 0)
-        fail(run, false, "status", "%d was expected of the gateway, but a backend answers",
+        fail(run, false, "status", "expected %d of the gateway, but a backend answers",
              test->status);
     else if (test->status && test->status != outcome->status)
-        fail(run, false, "status", "%d was expected, %d it is", test->status, outcome->status);
+        fail(run, false, "status", "expected %d, got %d", test->status, outcome->status);
     if (test->location && location.len == 0)
-        fail(run, false, "location", "\"%s\" was expected, but the gateway does not redirect",
+        fail(run, false, "location", "expected \"%s\", but the gateway does not redirect",
              test->location);
     else if (test->location && !slice_equal(location, slice_of(test->location)))
-        fail(run, false, "location", "\"%s\" was expected, \"%.*s\" it is", test->location,
+        fail(run, false, "location", "expected \"%s\", got \"%.*s\"", test->location,
              (int)location.len, location.at);
 }
 
@@ -221,20 +221,19 @@ static void check_handshake(struct run *run)
     bool is_warning = !run->load->strict_certs;
 
     if (test->alert && !outcome->alert)
-        fail(run, is_warning, "alert", "\"%s\" was expected, but %s", test->alert,
+        fail(run, is_warning, "alert", "expected \"%s\", but %s", test->alert,
              test->is_tls ? "the handshake succeeds" : "there is no handshake");
     else if (test->alert && strcmp(test->alert, outcome->alert) != 0)
-        fail(run, is_warning, "alert", "\"%s\" was expected, \"%s\" it is", test->alert,
-             outcome->alert);
+        fail(run, is_warning, "alert", "expected \"%s\", got \"%s\"", test->alert, outcome->alert);
     else if (!test->alert && outcome->alert)
         fail(run, is_warning, "alert", "the handshake is refused (%s)", outcome->alert);
     if (!test->cert || outcome->alert)
         return;
     if (!outcome->certificate)
-        fail(run, is_warning, "cert", "\"%s\" was expected, but there is no handshake", test->cert);
+        fail(run, is_warning, "cert", "expected \"%s\", but there is no handshake", test->cert);
     else if (!has_name(outcome->certificate, test->cert))
-        fail(run, is_warning, "cert", "\"%s\" was expected, but %s does not have that name",
-             test->cert, certificate_file(outcome->certificate));
+        fail(run, is_warning, "cert", "expected \"%s\", but %s does not have that name", test->cert,
+             certificate_file(outcome->certificate));
 }
 
 static void run_test(struct load *load, const struct route_test *test)
