@@ -58,9 +58,10 @@ static enum io write_interim_head(struct h1_connection *c, const struct http_hea
 }
 
 /* Whether the client may use the connection for more, as far as the response's head can tell. */
-static bool may_keep_client(const struct h1_connection *c)
+static bool may_keep_client(const struct h1_connection *c, const struct http_head *head)
 {
-    if (!c->keeps_connection || c->close_after || c->out_framing == BODY_CLOSE)
+    if (!c->keeps_connection || !head->keeps_connection || c->close_after ||
+        c->out_framing == BODY_CLOSE)
         return false;
     /* A client that waits for 100 Continue may send its body after a final response, or not. */
     if (c->expects_continue && buffer_length(&c->in) == 0)
@@ -90,7 +91,7 @@ static enum io write_response_head(struct h1_connection *c, const struct http_he
         send.upgrade = head->upgrade;
     c->out_framing = send.framing;
     c->out_left = send.content_length;
-    c->keeps_connection = may_keep_client(c);
+    c->keeps_connection = may_keep_client(c, head);
     send.close = !c->keeps_connection && head->status != 101;
     send.keep_alive_http10 = c->keeps_connection && c->client_minor == 0;
     c->writing = send.framing == BODY_NONE ? WRITE_DONE : WRITE_BODY;

@@ -18,26 +18,31 @@ enum http_end {
 };
 
 struct http_stream_ops {
-    /* IO_OK: *head is complete, living in `arena`. IO_EOF: the peer ended before the first byte.
-     * IO_ERROR: broken or refused, see `reason`. Towards a backend 1xx heads come one by one. */
+    /* IO_OK: *head is complete, living in `arena`. IO_EOF: the peer ended before the first byte, in
+     * order or by a reset. IO_ERROR: broken or refused, see `reason`. Towards a backend 1xx heads
+     * come one by one. */
     enum io (*read_head)(struct http_stream *, struct arena *, struct http_head *head);
-    /* Peeks: IO_OK with a piece (not empty) that stays until consumed; IO_EOF at the proper end, with
-     * `trailers` filled; IO_ERROR when cut or malformed. The first ask, towards a client that expects
-     * it and if nothing of the response was written, sends 100 Continue. */
+    /* Peeks: IO_OK with a piece (not empty) that stays until consumed; IO_EOF at the proper end,
+     * with `trailers` filled; IO_ERROR when cut or malformed. The first ask, towards a client that
+     * expects it and if nothing of the response was written, sends 100 Continue. */
     enum io (*read_body)(struct http_stream *, struct slice *piece);
     void (*consume_body)(struct http_stream *, size_t bytes);
     /* Takes the head (copied out before it returns). To a backend head->authority is what Host says
-     * (fields hold none). head->framing and content_length say what body
-     * follows, BODY_CHUNKED standing for "unknown length": the codec picks what its peer understands.
-     * BODY_NONE ends the message. May hold bytes back until write_body or flush. */
+     * (fields hold none). head->framing and content_length say what body follows, BODY_CHUNKED
+     * standing for "unknown length": the codec picks what its peer understands. BODY_NONE ends the
+     * message. To a client head->keeps_connection false has the connection end after this response.
+     * 1xx heads but 101 may come before the one that counts. May hold bytes back until write_body
+     * or flush. */
     enum io (*write_head)(struct http_stream *, const struct http_head *head);
-    /* Takes some of `piece`; `last` ends the message once all of it is taken (the piece may be empty),
-     * with `trailers_out` if set and the framing allows. */
+    /* Takes some of `piece`: IO_OK with a part taken means ask again. `last` ends the message once
+     * all of it is taken (the piece may be empty), with `trailers_out` if set and the framing
+     * allows. Where the response may have no body (HEAD, 204, 304) all is taken and goes nowhere.
+     */
     enum io (*write_body)(struct http_stream *, struct slice piece, bool last, size_t *taken);
     /* IO_OK: everything written has left for the kernel. */
     enum io (*flush)(struct http_stream *);
-    /* Reads ahead, bounded, while nothing else is asked for. IO_WAIT: still there. IO_EOF or IO_ERROR:
-     * the peer has gone. Towards a client only. */
+    /* Reads ahead, bounded, while nothing else is asked for. IO_WAIT: still there. IO_EOF or
+     * IO_ERROR: the peer has gone. Towards a client only. */
     enum io (*watch)(struct http_stream *);
     /* Takes the stream (not the connection). */
     void (*end)(struct http_stream *, enum http_end);
@@ -46,9 +51,9 @@ struct http_stream_ops {
 struct http_stream {
     const struct http_stream_ops *ops;
     struct task *task;
-    struct arena *arena;            /* of the exchange, set by read_head */
-    enum http_reason reason;        /* after IO_ERROR on reading */
-    struct http_fields trailers;    /* after IO_EOF of read_body */
+    struct arena *arena;                    /* of the exchange, set by read_head */
+    enum http_reason reason;                /* after IO_ERROR on reading */
+    struct http_fields trailers;            /* after IO_EOF of read_body */
     const struct http_fields *trailers_out; /* to be sent with the last piece; NULL: none */
     uint64_t bytes_read, bytes_written;     /* of body */
 };

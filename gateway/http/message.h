@@ -1,4 +1,5 @@
-/* HTTP semantics as values: methods, field names, heads (RFC 9110), whatever version carried them. */
+/* HTTP semantics as values: methods, field names, heads (RFC 9110), whatever version carried them.
+ */
 #ifndef HTTP_MESSAGE_H
 #define HTTP_MESSAGE_H
 
@@ -21,7 +22,7 @@ enum http_method {
 
 enum http_method http_method_from(struct slice text);
 bool http_is_token(struct slice text); /* RFC 9110 section 5.6.2: methods, field names; not empty */
-bool http_is_field_value(struct slice text); /* no controls but HTAB; obs-text passes */
+bool http_is_field_value(struct slice text);             /* no controls but HTAB; obs-text passes */
 bool http_method_is_idempotent(enum http_method method); /* RFC 9110 section 9.2.2 */
 
 /* Field names the gateway itself acts on, recognised once at parse. */
@@ -75,14 +76,14 @@ void http_fields_add_id(struct http_fields *fields, struct arena *arena, enum fi
 const struct http_field *http_fields_get(const struct http_fields *fields, enum field_id id);
 const struct http_field *http_fields_find(const struct http_fields *fields, struct slice name);
 /* Whether the comma-separated values of all fields with `id` hold `token`, without case. */
-bool http_fields_have_token(const struct http_fields *fields, enum field_id id,
-                            struct slice token);
+bool http_fields_have_token(const struct http_fields *fields, enum field_id id, struct slice token);
 
 /* Drops hop-by-hop fields in place (RFC 9110 section 7.6.1): Connection and those it names,
  * Keep-Alive, Proxy-Connection, TE, Trailer, Transfer-Encoding, Upgrade, HTTP2-Settings,
- * Proxy-Authenticate/-Authorization stay (they are end to end for a gateway's backend). Content-Length
- * is dropped too: the codec writes the one framing there is. Fields named by Connection that routing or
- * framing rely on (Host, Content-Length …) are never dropped through it. */
+ * Proxy-Authenticate/-Authorization stay (they are end to end for a gateway's backend).
+ * Content-Length is dropped too: the codec writes the one framing there is. Fields named by
+ * Connection that routing or framing rely on (Host, Content-Length …) are never dropped through it.
+ */
 void http_fields_drop_hop_by_hop(struct http_fields *fields);
 
 /* How long the body is and how it ends (RFC 9112 section 6). */
@@ -115,8 +116,8 @@ struct http_head {
     enum body_framing framing;
     uint64_t content_length; /* BODY_LENGTH; for a response to HEAD or a 304 the length announced */
     bool has_content_length;
-    bool keeps_connection; /* read: the sender would go on using the connection. Written to a client:
-                              false makes this the connection's last response */
+    bool keeps_connection; /* read: the sender would go on using the connection. Written to a
+                              client: false makes this the connection's last response */
     struct slice upgrade;  /* Upgrade's value if Connection names it, else empty; h2c never */
 };
 
