@@ -253,7 +253,7 @@ static enum step read_request_head(struct exchange *x)
         exchange_await(x, WAIT_CLIENT_HEAD, x->pin->snapshot->header_ms);
         return STEP_WAIT;
     default:
-        if (client->reason != REASON_NONE && client->reason != REASON_CLIENT_CLOSED) {
+        if (client->reason != REASON_CLIENT_CLOSED) {
             metric_add(x->env->metrics, METRIC_BAD_REQUESTS, 1);
             forwarded_facts(x->env, x->pin->snapshot, x->client, &x->arena,
                             &(struct http_fields){0}, &x->facts);

@@ -106,14 +106,13 @@ static void make_outgoing(struct exchange *x)
  * (interface.md, Requests), else trouble. */
 static enum step lose_backend(struct exchange *x, bool said_nothing)
 {
-    enum http_reason reason = x->backend_stream->reason;
     bool may_repeat = said_nothing && upstream_connection_is_reused(x->connection) &&
                       x->up.moved == 0 && x->interims == 0 &&
                       http_method_is_idempotent(x->request.method) &&
                       x->attempts < x->settings->retry_attempts;
 
     if (!may_repeat)
-        return exchange_fail(x, reason != REASON_NONE ? reason : REASON_BACKEND_RESET);
+        return exchange_fail(x, x->backend_stream->reason);
     exchange_release_backend(x, HTTP_END_ABORT);
     x->wants_fresh = true;
     exchange_enter(x, TAKE_UPSTREAM);
@@ -134,7 +133,7 @@ enum step exchange_send_head(struct exchange *x)
         exchange_await(x, WAIT_BACKEND_TAKES, x->settings->idle_ms);
         return wait_or_leave(x);
     default:
-        return lose_backend(x, true);
+        return exchange_fail(x, REASON_BACKEND_RESET);
     }
     if (x->request.framing == BODY_NONE)
         x->up.state = PUMP_DONE;
@@ -160,9 +159,8 @@ static enum step pump_request(struct exchange *x)
     x->moved_on |= body_pump_run(&x->up, x->client_stream, x->backend_stream);
     switch (x->up.state) {
     case PUMP_READ_FAILED:
-        if (x->client_stream->reason == REASON_NONE)
-            return exchange_fail(x, REASON_CLIENT_CLOSED);
-        metric_add(x->env->metrics, METRIC_BAD_REQUESTS, 1);
+        if (x->client_stream->reason != REASON_CLIENT_CLOSED)
+            metric_add(x->env->metrics, METRIC_BAD_REQUESTS, 1);
         return exchange_fail(x, x->client_stream->reason);
     case PUMP_OVER_LIMIT:
         return exchange_fail(x, REASON_BODY_TOO_LARGE);
@@ -177,15 +175,12 @@ static enum step pump_request(struct exchange *x)
 
 static enum step pump_response(struct exchange *x)
 {
-    enum http_reason reason;
-
     if (!is_moving(&x->down))
         return STEP_AGAIN;
     x->moved_on |= body_pump_run(&x->down, x->backend_stream, x->client_stream);
     switch (x->down.state) {
     case PUMP_READ_FAILED:
-        reason = x->backend_stream->reason;
-        return exchange_fail(x, reason != REASON_NONE ? reason : REASON_BACKEND_RESET);
+        return exchange_fail(x, x->backend_stream->reason);
     case PUMP_WRITE_FAILED:
         return exchange_fail(x, REASON_CLIENT_CLOSED);
     default:
@@ -237,14 +232,8 @@ static enum step begin_response(struct exchange *x)
 {
     http_fields_drop_hop_by_hop(&x->response.fields);
     x->response.keeps_connection = !x->env->is_draining;
-    switch (x->client_stream->ops->write_head(x->client_stream, &x->response)) {
-    case IO_OK:
-        break;
-    case IO_WAIT: /* the bound on what is held for a client that takes nothing: start over */
+    if (x->client_stream->ops->write_head(x->client_stream, &x->response) != IO_OK)
         return exchange_fail(x, REASON_CLIENT_CLOSED);
-    default:
-        return exchange_fail(x, REASON_CLIENT_CLOSED);
-    }
     x->has_begun = true;
     x->awaits_continue = false;
     x->status = x->response.status;
