@@ -73,7 +73,7 @@ static enum h1_result take_request_line(struct h1_parser *p, struct slice line)
     if (!is_method_so_far(line, &method) || method == line.len)
         return malformed(p, "a request line without a method");
     if (line.len > p->limits->request_line)
-        return refuse(p, REASON_URI_TOO_LONG, "a request line over the limit");
+        return refuse(p, REASON_URI_TOO_LONG, "a start line over the limit");
 
     struct slice rest = slice_skip(line, method + 1);
     ptrdiff_t space = slice_find(rest, ' ');
@@ -103,7 +103,7 @@ static enum h1_result take_status_line(struct h1_parser *p, struct slice line)
         (line.at[PHRASE_AT - 1] != ' ' || !http_is_field_value(slice_skip(line, PHRASE_AT))))
         return malformed(p, "a reason phrase with controls");
     if (line.len > p->limits->request_line)
-        return malformed(p, "a status line over the limit");
+        return malformed(p, "a start line over the limit");
     p->status = (uint16_t)status;
     return H1_DONE;
 }
@@ -142,7 +142,10 @@ static enum h1_result judge_unfinished(struct h1_parser *p, struct slice bytes)
     if (p->stage == H1_STAGE_HEAD && p->start_bytes == 0) {
         size_t method;
 
-        if (p->kind == H1_REQUEST && bytes.len > 0 && !is_method_so_far(bytes, &method))
+        bool may_be_empty_line = bytes.len == 1 && bytes.at[0] == '\r';
+
+        if (p->kind == H1_REQUEST && bytes.len > 0 && !may_be_empty_line &&
+            !is_method_so_far(bytes, &method))
             return malformed(p, "a request line without a method");
         if (bytes.len > (size_t)p->limits->request_line + 1)
             return refuse(p, REASON_URI_TOO_LONG, "a start line over the limit");
@@ -248,8 +251,7 @@ static llhttp_errno_t run(struct h1_parser *p, struct slice bytes, struct findin
     return result;
 }
 
-static const char *check_field(const struct h1_parser *p, const struct http_field *field,
-                               size_t *connection_bytes)
+static const char *check_field(const struct h1_parser *p, const struct http_field *field)
 {
     if (!http_is_token(field->name))
         return "a field name that is no token";
@@ -257,11 +259,25 @@ static const char *check_field(const struct h1_parser *p, const struct http_fiel
         return "an underscore in a field name";
     if (!http_is_field_value(field->value))
         return "controls in a field value";
-    if (field->id == FIELD_CONNECTION)
-        *connection_bytes += field->value.len;
-    if (*connection_bytes > CONNECTION_BYTES_MAX)
-        return "too much in Connection";
     return NULL;
+}
+
+static enum h1_result check_fields(struct h1_parser *p, const struct http_fields *fields)
+{
+    size_t connection_bytes = 0;
+
+    for (uint32_t i = 0; i < fields->count; i++) {
+        const struct http_field *field = &fields->list[i];
+        const char *problem = check_field(p, field);
+
+        if (problem)
+            return malformed(p, problem);
+        if (field->id == FIELD_CONNECTION)
+            connection_bytes += field->value.len;
+    }
+    if (connection_bytes > CONNECTION_BYTES_MAX)
+        return refuse(p, REASON_HEADER_TOO_LARGE, "too much in Connection");
+    return H1_DONE;
 }
 
 /* Takes `lines`, the last of which is empty, apart. They live on as what the fields point to. */
@@ -271,7 +287,6 @@ static enum h1_result parse_fields(struct h1_parser *p, struct slice lines, stru
     /* A start line that has llhttp take any framing there is, whatever the message is. */
     static const struct slice start_line = {"POST / HTTP/1.1\r\n", 17};
     struct findings found = {.arena = arena, .fields = fields};
-    size_t connection_bytes = 0;
 
     fields->capacity = p->field_lines + FIELDS_TO_SPARE;
     fields->list = arena_alloc(arena, fields->capacity * sizeof(*fields->list));
@@ -281,13 +296,7 @@ static enum h1_result parse_fields(struct h1_parser *p, struct slice lines, stru
     /* Two readers that saw different lines: one of them could be made to see another message. */
     if (llhttp_get_error_pos(&p->llhttp) != lines.at + lines.len || fields->count != p->field_lines)
         return malformed(p, "fields that can be read two ways");
-    for (uint32_t i = 0; i < fields->count; i++) {
-        const char *problem = check_field(p, &fields->list[i], &connection_bytes);
-
-        if (problem)
-            return malformed(p, problem);
-    }
-    return H1_DONE;
+    return check_fields(p, fields);
 }
 
 /* --- heads ---------------------------------------------------------------------------------- */
