@@ -96,7 +96,6 @@ struct http_stream *h1_connection_begin(struct h1_connection *c, struct task *ta
 {
     assert(c->state == H1_IDLE);
     c->state = H1_BUSY;
-    c->stream->task = task;
     c->http = (struct http_stream){.ops = &h1_ops, .task = task};
     c->reading = READ_HEAD;
     c->writing = WRITE_HEAD;
@@ -116,7 +115,7 @@ enum io h1_connection_poll(struct h1_connection *c, struct task *task)
     enum io io = IO_OK;
 
     assert(c->state == H1_IDLE);
-    c->stream->task = task;
+    c->http.task = task;
     while (io == IO_OK) {
         h1_skip_empty_lines(&c->parser, &c->in);
         if (buffer_length(&c->in) > 0)
@@ -131,15 +130,15 @@ static enum io drain_output(struct h1_connection *c)
     enum io io = h1_send_out(c);
 
     if (io == IO_OK)
-        io = stream_flush(c->stream);
-    return io == IO_OK ? stream_shut(c->stream) : io;
+        io = stream_flush(h1_below(c));
+    return io == IO_OK ? stream_shut(h1_below(c)) : io;
 }
 
 enum io h1_connection_linger(struct h1_connection *c, struct task *task)
 {
     enum io written, io = IO_OK;
 
-    c->stream->task = task;
+    c->http.task = task;
     written = drain_output(c);
     if (written == IO_ERROR)
         return IO_ERROR;

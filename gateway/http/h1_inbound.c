@@ -6,7 +6,7 @@ enum io h1_fill(struct h1_connection *c, size_t target)
     enum io io = IO_ERROR;
 
     if (buffer_reserve(&c->in, length < target ? target - length : target))
-        io = stream_read(c->stream, &c->in);
+        io = stream_read(h1_below(c), &c->in);
     if (io != IO_OK)
         buffer_rest(&c->in);
     return io;

@@ -45,6 +45,13 @@ static inline struct h1_connection *h1_connection_of(struct http_stream *http)
     return container_of(http, struct h1_connection, http);
 }
 
+/* The stream below, which wakes whoever asks now. */
+static inline struct stream *h1_below(struct h1_connection *connection)
+{
+    connection->stream->task = connection->http.task;
+    return connection->stream;
+}
+
 /* Reads more behind what is in `in`, into a block of `target` bytes if the content leaves room
  * there. Gives an empty block back unless something came. */
 enum io h1_fill(struct h1_connection *connection, size_t target);

@@ -14,7 +14,7 @@ enum io h1_send_out(struct h1_connection *c)
 {
     while (buffer_length(&c->out) > 0) {
         size_t taken = 0;
-        enum io io = stream_write(c->stream, buffer_content(&c->out), &taken);
+        enum io io = stream_write(h1_below(c), buffer_content(&c->out), &taken);
 
         buffer_consume(&c->out, taken);
         if (io == IO_WAIT)
@@ -134,7 +134,7 @@ static enum io write_raw(struct h1_connection *c, struct slice piece, size_t *ta
     }
     while (*taken < piece.len) {
         size_t more = 0;
-        enum io io = stream_write(c->stream, slice_skip(piece, *taken), &more);
+        enum io io = stream_write(h1_below(c), slice_skip(piece, *taken), &more);
 
         *taken += more;
         if (io == IO_WAIT)
@@ -216,9 +216,9 @@ enum io h1_flush(struct http_stream *http)
         return IO_ERROR;
     io = h1_send_out(c);
     if (io == IO_OK)
-        io = stream_flush(c->stream);
+        io = stream_flush(h1_below(c));
     if (io == IO_OK && c->writing == WRITE_SHUT) {
-        io = stream_shut(c->stream);
+        io = stream_shut(h1_below(c));
         if (io == IO_OK)
             c->writing = WRITE_DONE;
     }

@@ -135,9 +135,10 @@ static void put_request(struct buffer *line, const struct access_record *record)
             put_escaped(line, request->query);
         buffer_append(line, slice_make("\"", 1));
     }
-    put_text(line, "proto", request->method_text.len == 0 ? slice_make(NULL, 0)
-                            : request->version_minor == 0 ? slice_of("HTTP/1.0")
-                                                          : slice_of("HTTP/1.1"));
+    put_text(line, "proto",
+             request->method_text.len == 0 ? slice_make(NULL, 0)
+             : request->version_minor == 0 ? slice_of("HTTP/1.0")
+                                           : slice_of("HTTP/1.1"));
 }
 
 void access_log_write(struct proxy_env *env, const struct access_record *record)
@@ -156,9 +157,9 @@ void access_log_write(struct proxy_env *env, const struct access_record *record)
     put_text(line, "peer_ip", slice_of(record->client->peer_ip));
     put_request(line, record);
     put_number(line, "status", (uint64_t)record->status);
-    put_text(line, "reason", record->reason == REASON_NONE
-                                 ? slice_make(NULL, 0)
-                                 : slice_of(http_reason_word(record->reason)));
+    put_text(line, "reason",
+             record->reason == REASON_NONE ? slice_make(NULL, 0)
+                                           : slice_of(http_reason_word(record->reason)));
     put_number(line, "bytes_in", record->bytes_in);
     put_number(line, "bytes_out", record->bytes_out);
     put_ms(line, "duration_ms", record->duration_us);

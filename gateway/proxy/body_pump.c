@@ -15,12 +15,9 @@ static enum pump_state end_body(struct http_stream *from, struct http_stream *to
 
     to->trailers_out = &from->trailers;
     switch (to->ops->write_body(to, slice_make(NULL, 0), true, &taken)) {
-    case IO_OK:
-        return PUMP_DONE;
-    case IO_WAIT:
-        return PUMP_WAITS_WRITE;
-    default:
-        return PUMP_WRITE_FAILED;
+    case IO_OK: return PUMP_DONE;
+    case IO_WAIT: return PUMP_WAITS_WRITE;
+    default: return PUMP_WRITE_FAILED;
     }
 }
 
@@ -32,14 +29,10 @@ static enum pump_state move_piece(struct body_pump *pump, struct http_stream *fr
     size_t taken = 0;
 
     switch (from->ops->read_body(from, &piece)) {
-    case IO_OK:
-        break;
-    case IO_WAIT:
-        return PUMP_WAITS_READ;
-    case IO_EOF:
-        return end_body(from, to);
-    default:
-        return PUMP_READ_FAILED;
+    case IO_OK: break;
+    case IO_WAIT: return PUMP_WAITS_READ;
+    case IO_EOF: return end_body(from, to);
+    default: return PUMP_READ_FAILED;
     }
     if (pump->limit != 0 && pump->moved + piece.len > pump->limit)
         return PUMP_OVER_LIMIT;
@@ -48,10 +41,8 @@ static enum pump_state move_piece(struct body_pump *pump, struct http_stream *fr
         from->ops->consume_body(from, taken);
         pump->moved += taken;
         return PUMP_BUSY;
-    case IO_WAIT:
-        return PUMP_WAITS_WRITE;
-    default:
-        return PUMP_WRITE_FAILED;
+    case IO_WAIT: return PUMP_WAITS_WRITE;
+    default: return PUMP_WRITE_FAILED;
     }
 }
 

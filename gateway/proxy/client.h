@@ -15,8 +15,8 @@ struct client {
     char peer_ip[46];
     uint16_t local_port;
     bool is_tls;
-    bool serves_routes;  /* else a plaintext listener that redirects to https */
-    uint16_t https_port; /* for that redirect; 0: none */
+    bool serves_routes;              /* else a plaintext listener that redirects to https */
+    uint16_t https_port;             /* for that redirect; 0: none */
     const struct stream *tls_stream; /* is_tls */
 };
 

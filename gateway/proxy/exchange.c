@@ -62,12 +62,16 @@ enum step exchange_fail(struct exchange *x, enum http_reason reason)
         x->status = http_reason_status(reason);
     if (reason == REASON_CLIENT_CLOSED)
         metric_add(x->env->metrics, METRIC_CLIENT_GONE, 1);
+    /* What came before the cut is the client's; that it was cut shows in how the connection ends. */
+    if (x->has_begun)
+        x->client_stream->ops->flush(x->client_stream);
     x->ending = HTTP_END_ABORT;
     exchange_enter(x, FINISH);
     return STEP_AGAIN;
 }
 
-/* --- the gateway's own answers ------------------------------------------------------------------- */
+/* --- the gateway's own answers -------------------------------------------------------------------
+ */
 
 /* Reads a small body that nobody wants, if it is here already, so that the connection may be kept.
  * True when the request is complete. */
@@ -141,19 +145,14 @@ static enum step write_answer(struct exchange *x)
 static enum step deliver(struct exchange *x)
 {
     switch (x->client_stream->ops->flush(x->client_stream)) {
-    case IO_OK:
-        exchange_enter(x, FINISH);
-        return STEP_AGAIN;
-    case IO_WAIT:
-        exchange_await(x, WAIT_CLIENT_TAKES, body_idle_ms(x));
-        return STEP_WAIT;
-    default:
-        x->has_begun = true;
-        return exchange_fail(x, REASON_CLIENT_CLOSED);
+    case IO_OK: exchange_enter(x, FINISH); return STEP_AGAIN;
+    case IO_WAIT: exchange_await(x, WAIT_CLIENT_TAKES, body_idle_ms(x)); return STEP_WAIT;
+    default: x->has_begun = true; return exchange_fail(x, REASON_CLIENT_CLOSED);
     }
 }
 
-/* --- beginning and end --------------------------------------------------------------------------- */
+/* --- beginning and end ---------------------------------------------------------------------------
+ */
 
 static void count_response(struct exchange *x)
 {
@@ -265,7 +264,8 @@ static enum step read_request_head(struct exchange *x)
     }
 }
 
-/* --- the runner ---------------------------------------------------------------------------------- */
+/* --- the runner ----------------------------------------------------------------------------------
+ */
 
 static enum step run_out_of_time(struct exchange *x)
 {
@@ -281,20 +281,13 @@ static enum step run_out_of_time(struct exchange *x)
     case WAIT_CLIENT_TAKES:
         x->has_begun = true; /* nothing that we could write would be taken either */
         return exchange_fail(x, REASON_BODY_TIMEOUT);
-    case WAIT_CLIENT_SENDS:
-        return exchange_fail(x, REASON_BODY_TIMEOUT);
-    case WAIT_CONTINUE:
-        x->awaits_continue = false;
-        return STEP_AGAIN;
-    case WAIT_FIRST_BYTE:
-        return exchange_fail(x, REASON_BACKEND_TIMEOUT);
+    case WAIT_CLIENT_SENDS: return exchange_fail(x, REASON_BODY_TIMEOUT);
+    case WAIT_CONTINUE: x->awaits_continue = false; return STEP_AGAIN;
+    case WAIT_FIRST_BYTE: return exchange_fail(x, REASON_BACKEND_TIMEOUT);
     case WAIT_BACKEND_TAKES:
-    case WAIT_BACKEND_SENDS:
-        return exchange_fail(x, REASON_BACKEND_IDLE);
-    case WAIT_TUNNEL:
-        return exchange_fail(x, REASON_TUNNEL_IDLE);
-    case WAIT_NOTHING:
-        break;
+    case WAIT_BACKEND_SENDS: return exchange_fail(x, REASON_BACKEND_IDLE);
+    case WAIT_TUNNEL: return exchange_fail(x, REASON_TUNNEL_IDLE);
+    case WAIT_NOTHING: break;
     }
     return STEP_AGAIN;
 }
@@ -302,24 +295,15 @@ static enum step run_out_of_time(struct exchange *x)
 static enum step take_step(struct exchange *x)
 {
     switch (x->state) {
-    case READ_HEAD:
-        return read_request_head(x);
-    case CHOOSE_ROUTE:
-        return exchange_choose_route(x);
-    case TAKE_UPSTREAM:
-        return exchange_take_upstream(x);
-    case SEND_HEAD:
-        return exchange_send_head(x);
-    case AWAIT_REPLY:
-        return exchange_await_reply(x);
-    case RELAY:
-        return exchange_relay(x);
-    case ANSWER:
-        return write_answer(x);
-    case DELIVER:
-        return deliver(x);
-    case FINISH:
-        return finish(x);
+    case READ_HEAD: return read_request_head(x);
+    case CHOOSE_ROUTE: return exchange_choose_route(x);
+    case TAKE_UPSTREAM: return exchange_take_upstream(x);
+    case SEND_HEAD: return exchange_send_head(x);
+    case AWAIT_REPLY: return exchange_await_reply(x);
+    case RELAY: return exchange_relay(x);
+    case ANSWER: return write_answer(x);
+    case DELIVER: return deliver(x);
+    case FINISH: return finish(x);
     }
     assert(!"a state without a step");
     return STEP_GONE;
@@ -352,8 +336,8 @@ static struct exchange *take_spare(struct proxy_env *env)
     return x;
 }
 
-void exchange_start(struct proxy_env *env, const struct client *client,
-                    struct http_stream *stream, struct task *done, struct exchange **slot)
+void exchange_start(struct proxy_env *env, const struct client *client, struct http_stream *stream,
+                    struct task *done, struct exchange **slot)
 {
     struct exchange *x = take_spare(env);
 

@@ -10,8 +10,8 @@ struct exchange;
 
 /* Starts on a client's stream, which it takes. When it is over it clears *slot and wakes `done`.
  * `client` is borrowed and outlives it. */
-void exchange_start(struct proxy_env *env, const struct client *client,
-                    struct http_stream *stream, struct task *done, struct exchange **slot);
+void exchange_start(struct proxy_env *env, const struct client *client, struct http_stream *stream,
+                    struct task *done, struct exchange **slot);
 
 /* Cuts it now, whatever it is doing: the worker ends. */
 void exchange_cut(struct exchange *exchange);

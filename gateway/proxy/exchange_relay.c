@@ -5,7 +5,8 @@ enum {
     INTERIMS_MAX = 32,       /* 1xx heads before the final one */
 };
 
-/* --- the connection and the request's head ------------------------------------------------------- */
+/* --- the connection and the request's head -------------------------------------------------------
+ */
 
 /* While nothing else is read from the client, its going away must still be seen. */
 static bool client_has_gone(struct exchange *x)
@@ -27,12 +28,9 @@ static enum step wait_or_leave(struct exchange *x)
 static enum http_reason pool_reason(enum pool_failure failure)
 {
     switch (failure) {
-    case POOL_NO_SERVER:
-        return REASON_NO_BACKEND;
-    case POOL_CONNECT_TIMEOUT:
-        return REASON_BACKEND_CONNECT_TIMEOUT;
-    case POOL_CONNECT_FAILED:
-        break;
+    case POOL_NO_SERVER: return REASON_NO_BACKEND;
+    case POOL_CONNECT_TIMEOUT: return REASON_BACKEND_CONNECT_TIMEOUT;
+    case POOL_CONNECT_FAILED: break;
     }
     return REASON_BACKEND_CONNECT;
 }
@@ -76,14 +74,12 @@ enum step exchange_take_upstream(struct exchange *x)
 static struct slice backend_host(const struct exchange *x)
 {
     switch (x->settings->host_mode) {
-    case HOST_NAMED:
-        return x->settings->host_name;
+    case HOST_NAMED: return x->settings->host_name;
     case HOST_PRESERVE:
         if (x->request.authority.len > 0)
             return x->request.authority;
         break;
-    case HOST_BACKEND:
-        break;
+    case HOST_BACKEND: break;
     }
     return upstream_connection_host(x->connection);
 }
@@ -127,13 +123,11 @@ enum step exchange_send_head(struct exchange *x)
         make_outgoing(x);
     x->outgoing.authority = backend_host(x);
     switch (backend->ops->write_head(backend, &x->outgoing)) {
-    case IO_OK:
-        break;
+    case IO_OK: break;
     case IO_WAIT:
         exchange_await(x, WAIT_BACKEND_TAKES, x->settings->idle_ms);
         return wait_or_leave(x);
-    default:
-        return exchange_fail(x, REASON_BACKEND_RESET);
+    default: return exchange_fail(x, REASON_BACKEND_RESET);
     }
     if (x->request.framing == BODY_NONE)
         x->up.state = PUMP_DONE;
@@ -143,7 +137,8 @@ enum step exchange_send_head(struct exchange *x)
     return STEP_AGAIN;
 }
 
-/* --- bodies --------------------------------------------------------------------------------------- */
+/* --- bodies
+ * --------------------------------------------------------------------------------------- */
 
 static bool is_moving(const struct body_pump *pump)
 {
@@ -162,13 +157,11 @@ static enum step pump_request(struct exchange *x)
         if (x->client_stream->reason != REASON_CLIENT_CLOSED)
             metric_add(x->env->metrics, METRIC_BAD_REQUESTS, 1);
         return exchange_fail(x, x->client_stream->reason);
-    case PUMP_OVER_LIMIT:
-        return exchange_fail(x, REASON_BODY_TOO_LARGE);
+    case PUMP_OVER_LIMIT: return exchange_fail(x, REASON_BODY_TOO_LARGE);
     case PUMP_WRITE_FAILED:
         x->up.state = PUMP_OFF; /* it may have answered before it stopped listening */
         break;
-    default:
-        break;
+    default: break;
     }
     return STEP_AGAIN;
 }
@@ -179,16 +172,14 @@ static enum step pump_response(struct exchange *x)
         return STEP_AGAIN;
     x->moved_on |= body_pump_run(&x->down, x->backend_stream, x->client_stream);
     switch (x->down.state) {
-    case PUMP_READ_FAILED:
-        return exchange_fail(x, x->backend_stream->reason);
-    case PUMP_WRITE_FAILED:
-        return exchange_fail(x, REASON_CLIENT_CLOSED);
-    default:
-        return STEP_AGAIN;
+    case PUMP_READ_FAILED: return exchange_fail(x, x->backend_stream->reason);
+    case PUMP_WRITE_FAILED: return exchange_fail(x, REASON_CLIENT_CLOSED);
+    default: return STEP_AGAIN;
     }
 }
 
-/* --- the reply ------------------------------------------------------------------------------------ */
+/* --- the reply
+ * ------------------------------------------------------------------------------------ */
 
 static enum step pass_interim(struct exchange *x)
 {
@@ -277,14 +268,10 @@ enum step exchange_await_reply(struct exchange *x)
     enum step step;
 
     switch (backend->ops->read_head(backend, &x->arena, &x->response)) {
-    case IO_OK:
-        return take_reply_head(x);
-    case IO_WAIT:
-        break;
-    case IO_EOF:
-        return lose_backend(x, true);
-    default:
-        return lose_backend(x, false);
+    case IO_OK: return take_reply_head(x);
+    case IO_WAIT: break;
+    case IO_EOF: return lose_backend(x, true);
+    default: return lose_backend(x, false);
     }
     step = pump_request(x);
     if (step != STEP_AGAIN || x->state != AWAIT_REPLY)
@@ -298,7 +285,8 @@ enum step exchange_await_reply(struct exchange *x)
     return wait_or_leave(x);
 }
 
-/* --- both ways ------------------------------------------------------------------------------------ */
+/* --- both ways
+ * ------------------------------------------------------------------------------------ */
 
 static void await_relay(struct exchange *x)
 {

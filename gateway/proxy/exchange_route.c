@@ -23,7 +23,8 @@ static enum step redirect_to_https(struct exchange *x)
     return exchange_answer(x);
 }
 
-/* RFC 9110 section 15.5.20: another certificate here covers the host, this connection's does not. */
+/* RFC 9110 section 15.5.20: another certificate here covers the host, this connection's does not.
+ */
 static bool is_misdirected(const struct exchange *x)
 {
     struct slice host = x->request.host;
@@ -55,9 +56,8 @@ static enum step go_to_backend(struct exchange *x)
 
 static enum step answer_redirect(struct exchange *x)
 {
-    struct slice location =
-        route_location(x->route, &x->arena, x->client->is_tls, x->request.host, x->request.path,
-                       x->request.query);
+    struct slice location = route_location(x->route, &x->arena, x->client->is_tls, x->request.host,
+                                           x->request.path, x->request.query);
 
     own_answer_redirect(x->env, &x->arena, x->route->status, location, x->facts.request_id,
                         &x->answer);
@@ -84,10 +84,8 @@ enum step exchange_choose_route(struct exchange *x)
         return exchange_fail(x, REASON_NO_ROUTE);
     x->settings = &x->route->settings;
     switch (x->route->kind) {
-    case ROUTE_TO:
-        return go_to_backend(x);
-    case ROUTE_REDIRECT:
-        return answer_redirect(x);
+    case ROUTE_TO: return go_to_backend(x);
+    case ROUTE_REDIRECT: return answer_redirect(x);
     case ROUTE_RESPOND:
         own_answer_respond(x->env, &x->arena, x->route, x->facts.request_id, &x->answer);
         return exchange_answer(x);

@@ -1,5 +1,5 @@
-/* The exchange's inside, shared by its files alone: exchange.c (runner, ends), exchange_route.c (what
- * shall answer), exchange_relay.c (the backend's side and the bodies). */
+/* The exchange's inside, shared by its files alone: exchange.c (runner, ends), exchange_route.c
+ * (what shall answer), exchange_relay.c (the backend's side and the bodies). */
 #ifndef PROXY_EXCHANGE_STATE_H
 #define PROXY_EXCHANGE_STATE_H
 
@@ -23,14 +23,14 @@ enum exchange_state {
 /* What the one deadline is about. */
 enum exchange_wait {
     WAIT_NOTHING,
-    WAIT_CLIENT_HEAD,  /* 408 header_timeout */
-    WAIT_CLIENT_SENDS, /* 408 body_timeout */
-    WAIT_CLIENT_TAKES, /* cut, body_timeout */
-    WAIT_CONTINUE,     /* the backend's 100: then the body goes without it */
+    WAIT_CLIENT_HEAD,   /* 408 header_timeout */
+    WAIT_CLIENT_SENDS,  /* 408 body_timeout */
+    WAIT_CLIENT_TAKES,  /* cut, body_timeout */
+    WAIT_CONTINUE,      /* the backend's 100: then the body goes without it */
     WAIT_BACKEND_TAKES, /* 504 backend_idle */
-    WAIT_FIRST_BYTE,   /* 504 backend_timeout */
+    WAIT_FIRST_BYTE,    /* 504 backend_timeout */
     WAIT_BACKEND_SENDS, /* cut, backend_idle */
-    WAIT_TUNNEL,       /* ended, tunnel_idle */
+    WAIT_TUNNEL,        /* ended, tunnel_idle */
 };
 
 enum step {
@@ -53,11 +53,11 @@ struct exchange {
 
     enum exchange_state state; /* written by exchange_enter alone */
     enum exchange_wait wait;
-    bool moved_on;      /* bytes moved since the deadline was set */
-    bool has_request;   /* `request` was read whole */
-    bool has_begun;     /* a final response head was written to the client */
+    bool moved_on;    /* bytes moved since the deadline was set */
+    bool has_request; /* `request` was read whole */
+    bool has_begun;   /* a final response head was written to the client */
     bool is_tunnel;
-    bool wants_fresh;   /* the next connection must not be a reused one */
+    bool wants_fresh; /* the next connection must not be a reused one */
     bool awaits_continue;
     bool has_upstream_time;
     enum http_end ending; /* of the client's stream */

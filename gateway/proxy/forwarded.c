@@ -18,7 +18,8 @@ static bool peer_is_trusted(const struct snapshot *snapshot, const struct client
     return is_trusted(snapshot, &peer);
 }
 
-/* --- the request id ------------------------------------------------------------------------------ */
+/* --- the request id ------------------------------------------------------------------------------
+ */
 
 static uint64_t next_random(struct proxy_env *env)
 {
@@ -57,7 +58,8 @@ static bool is_sane_id(struct slice id)
     return true;
 }
 
-/* --- the client's address ------------------------------------------------------------------------ */
+/* --- the client's address ------------------------------------------------------------------------
+ */
 
 /* An element of X-Forwarded-For: an address, maybe with brackets or a port, as proxies write it. */
 static bool parse_hop(struct slice text, struct address *address)
@@ -85,8 +87,8 @@ static bool take_last_in_list(struct slice *list, struct slice *element)
     return false;
 }
 
-/* Walks X-Forwarded-For from the right past trusted addresses. What cannot be read ends the walk: the
- * last address that was understood is the client. */
+/* Walks X-Forwarded-For from the right past trusted addresses. What cannot be read ends the walk:
+ * the last address that was understood is the client. */
 static struct slice rightmost_untrusted(const struct snapshot *snapshot, struct slice peer_ip,
                                         struct arena *arena, const struct http_fields *fields)
 {
@@ -120,11 +122,12 @@ void forwarded_facts(struct proxy_env *env, const struct snapshot *snapshot,
     facts->client_ip = slice_of(client->peer_ip);
     if (trusted)
         facts->client_ip = rightmost_untrusted(snapshot, facts->client_ip, arena, fields);
-    facts->request_id = id != NULL && is_sane_id(id->value) ? id->value
-                                                            : make_request_id(env, arena);
+    facts->request_id =
+        id != NULL && is_sane_id(id->value) ? id->value : make_request_id(env, arena);
 }
 
-/* --- the fields that backends see ---------------------------------------------------------------- */
+/* --- the fields that backends see ----------------------------------------------------------------
+ */
 
 static bool is_forwarding_field(enum field_id id)
 {
@@ -135,10 +138,8 @@ static bool is_forwarding_field(enum field_id id)
     case FIELD_X_FORWARDED_OTHER:
     case FIELD_X_FORWARDED_PORT:
     case FIELD_X_FORWARDED_PROTO:
-    case FIELD_X_REAL_IP:
-        return true;
-    default:
-        return false;
+    case FIELD_X_REAL_IP: return true;
+    default: return false;
     }
 }
 

@@ -69,9 +69,8 @@ static bool wants_json(const struct http_head *request)
     return json;
 }
 
-void own_answer_verdict(struct proxy_env *env, struct arena *arena,
-                        const struct http_head *request, enum http_reason reason,
-                        struct slice request_id, struct own_answer *answer)
+void own_answer_verdict(struct proxy_env *env, struct arena *arena, const struct http_head *request,
+                        enum http_reason reason, struct slice request_id, struct own_answer *answer)
 {
     int status = http_reason_status(reason);
     const char *word = http_reason_word(reason);
@@ -95,8 +94,7 @@ void own_answer_verdict(struct proxy_env *env, struct arena *arena,
 }
 
 void own_answer_redirect(struct proxy_env *env, struct arena *arena, int status,
-                         struct slice location, struct slice request_id,
-                         struct own_answer *answer)
+                         struct slice location, struct slice request_id, struct own_answer *answer)
 {
     begin_answer(env, arena, status, request_id, answer);
     http_fields_add(&answer->head.fields, arena, slice_of("Location"), location);

@@ -9,14 +9,13 @@ struct own_answer {
     struct slice body;
 };
 
-/* A verdict: short text, or JSON when Accept has application/json and no text type. `request` may be
- * NULL (no head was read). */
-void own_answer_verdict(struct proxy_env *env, struct arena *arena,
-                        const struct http_head *request, enum http_reason reason,
-                        struct slice request_id, struct own_answer *answer);
+/* A verdict: short text, or JSON when Accept has application/json and no text type. `request` may
+ * be NULL (no head was read). */
+void own_answer_verdict(struct proxy_env *env, struct arena *arena, const struct http_head *request,
+                        enum http_reason reason, struct slice request_id,
+                        struct own_answer *answer);
 void own_answer_redirect(struct proxy_env *env, struct arena *arena, int status,
-                         struct slice location, struct slice request_id,
-                         struct own_answer *answer);
+                         struct slice location, struct slice request_id, struct own_answer *answer);
 void own_answer_respond(struct proxy_env *env, struct arena *arena, const struct route *route,
                         struct slice request_id, struct own_answer *answer);
 

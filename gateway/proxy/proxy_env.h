@@ -22,8 +22,8 @@ struct proxy_env {
     struct loop *loop;
     struct metrics *metrics;
     struct line_ring *access_log;
-    struct buffer log_line; /* scratch of the access log */
-    struct pin *pin;        /* the newest generation; NULL before the first */
+    struct buffer log_line;  /* scratch of the access log */
+    struct pin *pin;         /* the newest generation; NULL before the first */
     struct h1_limits limits; /* of the newest generation; connections borrow them */
     bool is_draining;
     struct list sessions; /* all of them, by session's own node */

@@ -14,8 +14,8 @@ enum {
 
 enum session_state {
     SESSION_HANDSHAKE,
-    SESSION_IDLE, /* for the next request */
-    SESSION_BUSY, /* an exchange is on it */
+    SESSION_IDLE,    /* for the next request */
+    SESSION_BUSY,    /* an exchange is on it */
     SESSION_EXPLAIN, /* plain HTTP came to a TLS port: say so in plaintext */
     SESSION_LINGER,
     SESSION_CLOSED,
@@ -38,12 +38,9 @@ struct session {
 static enum metric gauge_of(enum session_state state)
 {
     switch (state) {
-    case SESSION_HANDSHAKE:
-        return METRIC_CONNECTIONS_HANDSHAKING;
-    case SESSION_IDLE:
-        return METRIC_CONNECTIONS_IDLE;
-    default:
-        return METRIC_COUNT;
+    case SESSION_HANDSHAKE: return METRIC_CONNECTIONS_HANDSHAKING;
+    case SESSION_IDLE: return METRIC_CONNECTIONS_IDLE;
+    default: return METRIC_COUNT;
     }
 }
 
@@ -87,13 +84,14 @@ static void close_session(struct session *s)
         env->sessions_gone(env->worker);
 }
 
-/* --- handshake ------------------------------------------------------------------------------------ */
+/* --- handshake
+ * ------------------------------------------------------------------------------------ */
 
 static void begin_http(struct session *s)
 {
     const struct snapshot *snapshot = s->env->pin->snapshot;
-    uint64_t wait_ms = s->env->is_draining ? FIRST_REQUEST_WHILE_DRAINING_MS
-                                           : snapshot->keepalive_ms;
+    uint64_t wait_ms =
+        s->env->is_draining ? FIRST_REQUEST_WHILE_DRAINING_MS : snapshot->keepalive_ms;
 
     s->connection = h1_connection_new(s->stream, H1_TO_CLIENT, &s->env->limits);
     enter(s, SESSION_IDLE, wait_ms);
@@ -135,14 +133,9 @@ static bool shake_hands(struct session *s)
         count_handshake(s);
         begin_http(s);
         return true;
-    case IO_WAIT:
-        return false;
-    case IO_EOF: /* a port scan, a health check: it never spoke */
-        close_session(s);
-        return false;
-    default:
-        refuse_handshake(s);
-        return s->state == SESSION_EXPLAIN;
+    case IO_WAIT: return false;
+    case IO_EOF: /* a port scan, a health check: it never spoke */ close_session(s); return false;
+    default: refuse_handshake(s); return s->state == SESSION_EXPLAIN;
     }
 }
 
@@ -167,7 +160,8 @@ static bool explain_https(struct session *s)
     return true;
 }
 
-/* --- one request after the other ------------------------------------------------------------------ */
+/* --- one request after the other
+ * ------------------------------------------------------------------ */
 
 static bool may_stay_idle(const struct session *s)
 {
@@ -189,9 +183,7 @@ static bool await_request(struct session *s)
         if (!may_stay_idle(s))
             enter(s, SESSION_LINGER, LINGER_MS);
         return s->state == SESSION_LINGER;
-    default:
-        close_session(s);
-        return false;
+    default: close_session(s); return false;
     }
 }
 
@@ -200,15 +192,9 @@ static bool end_request(struct session *s)
     if (s->exchange != NULL)
         return false;
     switch (h1_connection_state(s->connection)) {
-    case H1_IDLE:
-        enter(s, SESSION_IDLE, s->env->pin->snapshot->keepalive_ms);
-        return true;
-    case H1_CLOSING:
-        enter(s, SESSION_LINGER, LINGER_MS);
-        return true;
-    default:
-        close_session(s);
-        return false;
+    case H1_IDLE: enter(s, SESSION_IDLE, s->env->pin->snapshot->keepalive_ms); return true;
+    case H1_CLOSING: enter(s, SESSION_LINGER, LINGER_MS); return true;
+    default: close_session(s); return false;
     }
 }
 
@@ -223,18 +209,12 @@ static bool linger(struct session *s)
 static bool take_step(struct session *s)
 {
     switch (s->state) {
-    case SESSION_HANDSHAKE:
-        return shake_hands(s);
-    case SESSION_IDLE:
-        return await_request(s);
-    case SESSION_BUSY:
-        return end_request(s);
-    case SESSION_EXPLAIN:
-        return explain_https(s);
-    case SESSION_LINGER:
-        return linger(s);
-    case SESSION_CLOSED:
-        return false;
+    case SESSION_HANDSHAKE: return shake_hands(s);
+    case SESSION_IDLE: return await_request(s);
+    case SESSION_BUSY: return end_request(s);
+    case SESSION_EXPLAIN: return explain_https(s);
+    case SESSION_LINGER: return linger(s);
+    case SESSION_CLOSED: return false;
     }
     return false;
 }
@@ -243,19 +223,15 @@ static bool take_step(struct session *s)
 static bool run_out_of_time(struct session *s)
 {
     switch (s->state) {
-    case SESSION_BUSY:
-        return true;
+    case SESSION_BUSY: return true;
     case SESSION_IDLE:
         while (take_step(s))
             ;
         if (s->state == SESSION_IDLE) /* an orderly end, close_notify included */
             enter(s, SESSION_LINGER, LINGER_MS);
         return s->state == SESSION_LINGER;
-    case SESSION_HANDSHAKE:
-        metric_add(s->env->metrics, METRIC_HANDSHAKES_FAILED, 1);
-        break;
-    default:
-        break;
+    case SESSION_HANDSHAKE: metric_add(s->env->metrics, METRIC_HANDSHAKES_FAILED, 1); break;
+    default: break;
     }
     close_session(s);
     return false;
@@ -271,7 +247,8 @@ static void run_session(void *owner)
         ;
 }
 
-/* --- accept, drain, cut --------------------------------------------------------------------------- */
+/* --- accept, drain, cut
+ * --------------------------------------------------------------------------- */
 
 static void describe_client(struct client *client, const struct listen_spec *listen,
                             const struct accepted *accepted)
@@ -324,8 +301,7 @@ void session_start(struct proxy_env *env, const struct listen_spec *listen,
 
 void sessions_drain(struct proxy_env *env)
 {
-    list_each(&env->sessions, node)
-    {
+    list_each (&env->sessions, node) {
         struct session *s = container_of(node, struct session, node);
         if (s->state == SESSION_IDLE && !s->has_served)
             deadline_set(env->loop, &s->deadline, FIRST_REQUEST_WHILE_DRAINING_MS);
@@ -337,8 +313,7 @@ void sessions_drain(struct proxy_env *env)
 
 void sessions_cut(struct proxy_env *env)
 {
-    list_each(&env->sessions, node)
-    {
+    list_each (&env->sessions, node) {
         struct session *s = container_of(node, struct session, node);
         if (s->exchange != NULL)
             exchange_cut(s->exchange);

@@ -1,4 +1,5 @@
-/* A worker's pools by name: made when first needed, kept across generations, gone with their last pin. */
+/* A worker's pools by name: made when first needed, kept across generations, gone with their last
+ * pin. */
 #ifndef WORKER_POOLS_H
 #define WORKER_POOLS_H
 

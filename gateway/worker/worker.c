@@ -36,7 +36,8 @@ struct worker {
     struct post drain, cut, stop;
 };
 
-/* --- pins ------------------------------------------------------------------------------------------ */
+/* --- pins
+ * ------------------------------------------------------------------------------------------ */
 
 /* A snapshot on its way back to the control thread, which may free it: never a worker. */
 struct farewell {
@@ -84,7 +85,8 @@ static struct pool *find_pool(void *owner, struct pin *pin, const struct upstrea
     return worker_pools_find(&worker->pools, pin, spec);
 }
 
-/* --- listeners ------------------------------------------------------------------------------------- */
+/* --- listeners
+ * ------------------------------------------------------------------------------------- */
 
 static void on_accept(void *owner, const struct accepted *accepted)
 {
@@ -95,8 +97,7 @@ static void on_accept(void *owner, const struct accepted *accepted)
 
 static struct worker_listener *find_listener(struct worker *worker, unsigned id)
 {
-    list_each(&worker->listeners, node)
-    {
+    list_each (&worker->listeners, node) {
         struct worker_listener *entry = container_of(node, struct worker_listener, node);
         if (entry->id == id)
             return entry;
@@ -125,8 +126,7 @@ static void close_listener(struct worker_listener *entry)
 
 static void close_missing_listeners(struct worker *worker, const struct worker_change *change)
 {
-    list_each(&worker->listeners, node)
-    {
+    list_each (&worker->listeners, node) {
         struct worker_listener *entry = container_of(node, struct worker_listener, node);
         bool is_there = false;
         for (unsigned i = 0; i < change->listen_count; i++)
@@ -136,7 +136,8 @@ static void close_missing_listeners(struct worker *worker, const struct worker_c
     }
 }
 
-/* --- a new generation ------------------------------------------------------------------------------ */
+/* --- a new generation
+ * ------------------------------------------------------------------------------ */
 
 static void adopt(void *owner)
 {
@@ -167,7 +168,8 @@ void worker_publish(struct worker *worker, struct worker_change *change)
     loop_post(worker->loop, &change->deliver);
 }
 
-/* --- the end --------------------------------------------------------------------------------------- */
+/* --- the end
+ * --------------------------------------------------------------------------------------- */
 
 static void check_drained(void *owner)
 {
@@ -194,7 +196,7 @@ static void begin_drain(void *owner)
 
     worker->state = WORKER_DRAINING;
     worker->env.is_draining = true;
-    list_each(&worker->listeners, node)
+    list_each (&worker->listeners, node)
         close_listener(container_of(node, struct worker_listener, node));
     sessions_drain(&worker->env);
     loop_wake(worker->loop, &worker->drain_check);
@@ -221,7 +223,8 @@ void worker_cut(struct worker *worker)
     loop_post(worker->loop, &worker->cut);
 }
 
-/* --- the thread ------------------------------------------------------------------------------------ */
+/* --- the thread
+ * ------------------------------------------------------------------------------------ */
 
 static void *run_worker(void *owner)
 {
@@ -242,7 +245,7 @@ static void stop_worker(void *owner)
 
     worker->state = WORKER_STOPPED;
     sessions_cut(&worker->env);
-    list_each(&worker->listeners, node)
+    list_each (&worker->listeners, node)
         close_listener(container_of(node, struct worker_listener, node));
     sessions_cut(&worker->env);
     if (worker->env.pin != NULL) {
@@ -295,12 +298,12 @@ struct worker *worker_start(const struct worker_options *options, struct error *
     list_init(&worker->listeners);
     task_init(&worker->drain_check, check_drained, worker);
     fill_env(worker);
-    worker_pools_init(&worker->pools, &(struct pool_env){.loop = worker->loop,
-                                                         .resolver = options->resolver,
-                                                         .metrics = &worker->metrics,
-                                                         .response_limits =
-                                                             &worker->response_limits,
-                                                         .worker = options->number});
+    worker_pools_init(&worker->pools,
+                      &(struct pool_env){.loop = worker->loop,
+                                         .resolver = options->resolver,
+                                         .metrics = &worker->metrics,
+                                         .response_limits = &worker->response_limits,
+                                         .worker = options->number});
     if (pthread_create(&worker->thread, NULL, run_worker, worker) != 0) {
         error_set(error, "cannot start worker %u: no more threads are allowed", options->number);
         loop_free(worker->loop);
@@ -317,7 +320,8 @@ const struct metrics *worker_metrics(const struct worker *worker)
     return &worker->metrics;
 }
 
-/* --- reports --------------------------------------------------------------------------------------- */
+/* --- reports
+ * --------------------------------------------------------------------------------------- */
 
 static void make_report(void *owner)
 {

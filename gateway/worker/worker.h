@@ -21,18 +21,19 @@ struct worker_options {
     struct line_ring *access_log; /* borrowed; this worker is its producer */
 };
 
-/* A listening address as the worker sees it: `id` names it for as long as it is open. Only https and
- * http listeners go to workers. */
+/* A listening address as the worker sees it: `id` names it for as long as it is open. Only https
+ * and http listeners go to workers. */
 struct worker_listen {
     unsigned id;
-    int fd; /* a socket of this worker's own, which it takes; -1: it has one under this id already */
+    int fd; /* a socket of this worker's own, which it takes; -1: it has one under this id already
+             */
     const struct listen_spec *spec; /* in the new snapshot */
 };
 
 /* A generation on its way to one worker. Kept alive by the caller until `acknowledged` has run. */
 struct worker_change {
-    struct snapshot *snapshot;      /* the worker takes a reference of its own */
-    struct worker_listen *listens;  /* all there are now; ids that are missing are closed */
+    struct snapshot *snapshot;     /* the worker takes a reference of its own */
+    struct worker_listen *listens; /* all there are now; ids that are missing are closed */
     unsigned listen_count;
     struct post deliver;      /* the worker's */
     struct post acknowledged; /* the caller's: run on the control loop once the worker runs it */
@@ -43,8 +44,8 @@ struct worker_change {
 struct worker *worker_start(const struct worker_options *options, struct error *error);
 void worker_publish(struct worker *worker, struct worker_change *change);
 
-/* Accept queues are emptied, listeners closed, idle connections closed, the rest finishes; `drained` is
- * posted to the control loop when the last connection is gone. Once. */
+/* Accept queues are emptied, listeners closed, idle connections closed, the rest finishes;
+ * `drained` is posted to the control loop when the last connection is gone. Once. */
 void worker_drain(struct worker *worker, struct post *drained);
 /* While draining: cuts what is left; `drained` follows. */
 void worker_cut(struct worker *worker);
@@ -67,8 +68,8 @@ struct worker_report {
     struct post ready;   /* the caller's */
     struct worker *worker;
 };
-/* Fills it on the worker's thread, then posts `ready` to the control loop. The caller keeps `report`
- * until then and clears its arena after. */
+/* Fills it on the worker's thread, then posts `ready` to the control loop. The caller keeps
+ * `report` until then and clears its arena after. */
 void worker_ask_report(struct worker *worker, struct worker_report *report);
 
 #endif
