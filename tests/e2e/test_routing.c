@@ -219,7 +219,7 @@ Test(routing, redirects)
         {"r302.test", "/x?q=1", 302, "https://r302.test/new?q=1"},
         {"r303.test:99", "/x", 303, "https://r303.test/x"},
         {"r307.test", "/x", 307, "https://a.test/{x}"},
-        {"path.test", "/old/x", 308, "/new"},
+        {"path.test", "/old/x", 308, "https://new.test/"},
         {"path.test", "/p//x%61?y", 308, "https://path.test/p/xa"},
     };
     struct gateway *gateway = gateway_start(
@@ -228,7 +228,7 @@ Test(routing, redirects)
         "  'r302.test': { 'redirect': { 'to': '{scheme}://{host}/new?{query}', 'status': 302 } },"
         "  'r303.test': { 'redirect': { 'to': 'https://{host}{path}', 'status': 303 } },"
         "  'r307.test': { 'redirect': { 'to': 'https://a.test/{{x}', 'status': 307 } },"
-        "  'path.test': { 'paths': { '/old': { 'redirect': '/new' },"
+        "  'path.test': { 'paths': { '/old': { 'redirect': 'https://new.test/' },"
         "    '/p': { 'redirect': 'https://{host}{path}' } } } } }");
     struct client *client = client_open(gateway, "a.test");
 

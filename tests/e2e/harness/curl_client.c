@@ -16,6 +16,7 @@ struct curl_client {
     struct curl_reply reply;
     size_t start_length;
     uint64_t to_send, sent;
+    bool is_chunked;
 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -87,6 +88,11 @@ struct curl_client *curl_client_new(const char *address, const char *host)
     return client;
 }
 
+void curl_client_send_chunked(struct curl_client *client)
+{
+    client->is_chunked = true;
+}
+
 void curl_client_read_slowly(struct curl_client *client, long bytes_a_second)
 {
     curl_easy_setopt(client->handle, CURLOPT_MAX_RECV_SPEED_LARGE, (curl_off_t)bytes_a_second);
@@ -108,7 +114,8 @@ struct curl_reply curl_client_do(struct curl_client *client, const char *method,
     curl_easy_setopt(client->handle, CURLOPT_URL, url);
     curl_easy_setopt(client->handle, CURLOPT_UPLOAD, sends ? 1L : 0L);
     if (sends)
-        curl_easy_setopt(client->handle, CURLOPT_INFILESIZE_LARGE, (curl_off_t)body_bytes);
+        curl_easy_setopt(client->handle, CURLOPT_INFILESIZE_LARGE,
+                         client->is_chunked ? (curl_off_t)-1 : (curl_off_t)body_bytes);
     else
         curl_easy_setopt(client->handle, CURLOPT_HTTPGET, 1L);
     curl_easy_setopt(client->handle, CURLOPT_CUSTOMREQUEST, method);

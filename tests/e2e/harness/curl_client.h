@@ -25,6 +25,8 @@ struct curl_client *curl_client_new(const char *address, const char *host);
 /* One request; method NULL is GET. body_bytes of the pattern are sent when it is a POST or PUT. */
 struct curl_reply curl_client_do(struct curl_client *client, const char *method, const char *path,
                                  uint64_t body_bytes);
+/* Bodies go out chunked instead of with Content-Length. */
+void curl_client_send_chunked(struct curl_client *client);
 /* Reads no faster than this many bytes a second; 0 as fast as it can. */
 void curl_client_read_slowly(struct curl_client *client, long bytes_a_second);
 

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -112,6 +113,10 @@ static void run_child(const struct gateway_options *options, int out, int err)
     int nowhere = open("/dev/null", O_RDONLY);
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (options->open_files != 0) {
+        struct rlimit limit = {options->open_files, options->open_files};
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
     signal(SIGPIPE, SIG_DFL);
     dup2(nowhere, STDIN_FILENO);
     dup2(out, STDOUT_FILENO);
@@ -381,13 +386,31 @@ int gateway_pid(struct gateway *gateway)
     return gateway->pid;
 }
 
-long gateway_rss_kib(struct gateway *gateway)
+static long status_number(struct gateway *gateway, const char *name)
 {
     const char *status = workplace_read(text("/proc/%d/status", gateway->pid));
-    const char *line = status != NULL ? strstr(status, "VmRSS:") : NULL;
+    const char *line = status != NULL ? strstr(status, name) : NULL;
 
-    workplace_require(line != NULL, "no VmRSS in /proc");
-    return atol(line + 6);
+    workplace_require(line != NULL, "no %s in /proc", name);
+    return atol(line + strlen(name));
+}
+
+long gateway_rss_kib(struct gateway *gateway)
+{
+    return status_number(gateway, "VmRSS:");
+}
+
+long gateway_peak_kib(struct gateway *gateway)
+{
+    return status_number(gateway, "VmHWM:");
+}
+
+void gateway_forget_peak(struct gateway *gateway)
+{
+    FILE *file = fopen(text("/proc/%d/clear_refs", gateway->pid), "w");
+
+    workplace_require(file != NULL && fputs("5", file) >= 0 && fclose(file) == 0,
+                      "no /proc/PID/clear_refs");
 }
 
 int gateway_open_files(struct gateway *gateway)
@@ -404,9 +427,6 @@ int gateway_open_files(struct gateway *gateway)
 
 bool gateway_is_sanitized(struct gateway *gateway)
 {
-    const char *status = workplace_read(text("/proc/%d/status", gateway->pid));
-    const char *line = status != NULL ? strstr(status, "VmSize:") : NULL;
-
     /* Address and thread sanitizers reserve terabytes of address space for their shadow. */
-    return line != NULL && atol(line + 7) > (1L << 30);
+    return status_number(gateway, "VmSize:") > (1L << 30);
 }

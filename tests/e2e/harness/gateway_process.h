@@ -12,6 +12,7 @@ struct gateway;
 struct gateway_options {
     const char *routes;             /* the route file's path */
     int workers;                    /* 1 when 0 */
+    unsigned open_files;            /* its limit of file descriptors, soft and hard; 0: as it is */
     bool leaves_stdout_unread;      /* a full pipe instead of a reader */
     const char *const *environment; /* "NAME=value", NULL-terminated; may be NULL */
     const char *const *arguments;   /* more of them after `run -c FILE --workers N`; may be NULL */
@@ -58,6 +59,9 @@ char *gateway_stdout_line(struct gateway *gateway, int n);
 int gateway_pid(struct gateway *gateway);
 /* Resident memory now, in KiB. */
 long gateway_rss_kib(struct gateway *gateway);
+/* The highest resident memory since gateway_forget_peak, in KiB. */
+long gateway_peak_kib(struct gateway *gateway);
+void gateway_forget_peak(struct gateway *gateway);
 /* Open file descriptors now. */
 int gateway_open_files(struct gateway *gateway);
 /* Whether the gateway was built with a sanitizer, so that its memory is not its own. */

@@ -4,6 +4,7 @@
 #include "workplace.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdarg.h>
@@ -126,6 +127,30 @@ struct client *client_try(const char *address, const struct client_options *opti
     client->wire.ssl = new_ssl(client, options, fd);
     shake_hands(client);
     return client;
+}
+
+struct client *client_begin(const char *address, const struct client_options *options)
+{
+    int fd = wire_dial(address, options->has_small_window);
+
+    workplace_require(fd >= 0, "cannot connect to %s: %s", address, strerror(errno));
+    struct client *client = workplace_own(calloc(1, sizeof *client), client_free);
+    wire_init(&client->wire, fd, NULL);
+    client->wire.ssl = new_ssl(client, options, fd);
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    ERR_clear_error();
+    SSL_connect(client->wire.ssl);
+    fcntl(fd, F_SETFL, 0);
+    return client;
+}
+
+void client_finish(struct client *client)
+{
+    char why[256];
+
+    shake_hands(client);
+    ERR_error_string_n(ERR_peek_error(), why, sizeof why);
+    workplace_require(client->is_connected, "the handshake does not go on: %s", why);
 }
 
 struct client *client_open_with(const char *address, const struct client_options *options)

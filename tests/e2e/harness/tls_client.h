@@ -39,6 +39,9 @@ struct client *client_open_with(const char *address, const struct client_options
 struct client *client_open_plain(const char *address);
 /* Whatever happens: look at is_connected and alert. NULL when the connection itself was refused. */
 struct client *client_try(const char *address, const struct client_options *options);
+/* Only connects and sends the ClientHello; client_finish goes on from there. */
+struct client *client_begin(const char *address, const struct client_options *options);
+void client_finish(struct client *client);
 void client_close(struct client *client);
 
 /* printf and write; the bytes in one piece; the bytes one by one, each in a record of its own. */
