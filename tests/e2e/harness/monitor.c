@@ -77,6 +77,24 @@ bool monitor_wait(bool (*fact)(void *arg), void *arg)
     return holds;
 }
 
+bool monitor_may_ask_again(long long start_ms)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += 2000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    monitor_lock();
+    if (!has_ended)
+        pthread_cond_timedwait(&the_change, &the_lock, &until);
+    bool may = !has_ended && monitor_now_ms() - start_ms < monitor_patience_ms();
+    monitor_unlock();
+    return may;
+}
+
 void monitor_end(void)
 {
     monitor_lock();

@@ -24,6 +24,10 @@ bool monitor_wait(bool (*fact)(void *arg), void *arg);
 /* The same for a caller that already holds the lock. */
 bool monitor_wait_locked(bool (*fact)(void *arg), void *arg);
 
+/* For facts outside this process that can only be asked for: false once patience since start_ms
+ * (monitor_now_ms) ran out, else true after a moment in which others run. */
+bool monitor_may_ask_again(long long start_ms);
+
 /* From here on every wait returns at once: the test is over. */
 void monitor_end(void);
 bool monitor_has_ended(void);
