@@ -1,0 +1,338 @@
+/* Connections between requests: reused newest first, thrown away once they say or hear anything. */
+#include "support/pool_fixture.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+struct backend {
+    struct pool_fixture f;
+    struct address address;
+    int listener;
+};
+
+static void set_up(struct backend *b, unsigned keepalive)
+{
+    pool_fixture_init(&b->f, 0);
+    b->listener = loopback_listen(&b->address);
+    pool_fixture_add(&b->f, &b->address, 1);
+    b->f.spec.keepalive = keepalive;
+    pool_fixture_follow(&b->f);
+}
+
+static void tear_down(struct backend *b)
+{
+    close(b->listener);
+    pool_fixture_clear(&b->f);
+}
+
+static unsigned idle_of(struct backend *b)
+{
+    return pool_fixture_status(&b->f, 0).idle;
+}
+
+static uint64_t reused_of(const struct backend *b)
+{
+    return metric_read(&b->f.metrics, METRIC_UPSTREAM_REUSED);
+}
+
+static bool has_no_idle(void *argument)
+{
+    return idle_of(argument) == 0;
+}
+
+static struct upstream_connection *take(struct backend *b)
+{
+    struct pool_result result = pool_fixture_ask(&b->f, NULL);
+    cr_assert_eq(result.answer, IO_OK);
+    return result.connection;
+}
+
+/* A new connection that has carried one request; its other end. */
+static int make_idle(struct backend *b, const char *response)
+{
+    struct pool_ask ask = {.connect_timeout_ms = 1000, .max_tries = 1, .fresh = true};
+    struct pool_result result = pool_fixture_ask(&b->f, &ask);
+    cr_assert_eq(result.answer, IO_OK);
+    int peer = accept(b->listener, NULL, NULL);
+    pool_fixture_request(&b->f, result.connection, peer, response);
+    return peer;
+}
+
+static bool is_closed(int peer)
+{
+    char byte;
+    return recv(peer, &byte, 1, 0) <= 0;
+}
+
+static bool is_open(int peer)
+{
+    char byte;
+    return recv(peer, &byte, 1, MSG_DONTWAIT) < 0;
+}
+
+Test(connection, an_idle_one_is_answered_at_once_without_a_turn_of_the_loop)
+{
+    struct backend b;
+    struct pool_result result;
+    set_up(&b, 4);
+    int peer = make_idle(&b, ok);
+    const struct pool_ask ask = {.connect_timeout_ms = 1000, .max_tries = 1};
+    struct pool_wait *wait = pool_ask(b.f.pool, &ask, &b.f.task);
+    cr_assert_eq(pool_fixture_peek(wait, &result), IO_OK);
+    pool_wait_end(wait);
+    cr_assert(upstream_connection_is_reused(result.connection));
+    cr_assert_eq(result.attempts, 1);
+    cr_assert(pool_fixture_request(&b.f, result.connection, peer, ok));
+    cr_assert_eq(reused_of(&b), 1);
+    cr_assert_eq(metric_read(&b.f.metrics, METRIC_UPSTREAM_CONNECTS), 1);
+    cr_assert_eq(pool_fixture_status(&b.f, 0).requests, 2);
+    close(peer);
+    tear_down(&b);
+}
+
+Test(connection, many_requests_share_one)
+{
+    struct backend b;
+    set_up(&b, 4);
+    int peer = make_idle(&b, ok);
+    for (int i = 0; i < 100; i++)
+        cr_assert(pool_fixture_request(&b.f, take(&b), peer, ok));
+    cr_assert_eq(reused_of(&b), 100);
+    close(peer);
+    tear_down(&b);
+}
+
+Test(connection, the_newest_comes_first)
+{
+    struct backend b;
+    set_up(&b, 4);
+    int peers[3];
+    for (int i = 0; i < 3; i++)
+        peers[i] = make_idle(&b, ok);
+    for (int i = 2; i >= 0; i--) {
+        struct upstream_connection *c = take(&b);
+        /* Only its own other end can answer. */
+        struct http_stream *http = upstream_connection_begin(c, &b.f.task);
+        http->ops->end(http, HTTP_END_ABORT);
+        upstream_connection_give_back(c);
+        cr_assert(is_closed(peers[i]), "connection %d", i);
+        for (int j = 0; j < i; j++)
+            cr_assert(is_open(peers[j]), "connection %d", j);
+        close(peers[i]);
+    }
+    tear_down(&b);
+}
+
+Test(connection, a_fresh_one_is_made_when_asked_for)
+{
+    struct backend b;
+    set_up(&b, 4);
+    int first = make_idle(&b, ok), second = make_idle(&b, ok);
+    cr_assert_eq(idle_of(&b), 2);
+    cr_assert_eq(reused_of(&b), 0);
+    close(first);
+    close(second);
+    tear_down(&b);
+}
+
+Test(connection, one_that_the_backend_closed_is_never_handed_out)
+{
+    struct backend b;
+    set_up(&b, 4);
+    int peer = make_idle(&b, ok);
+    close(peer);
+    pool_fixture_run_until(&b.f, has_no_idle, &b);
+    struct upstream_connection *c = take(&b);
+    cr_assert_not(upstream_connection_is_reused(c));
+    upstream_connection_give_back(c);
+    tear_down(&b);
+}
+
+/* An answer to nothing: whose it would be nobody knows. */
+Test(connection, one_that_speaks_unasked_is_thrown_away)
+{
+    struct backend b;
+    set_up(&b, 4);
+    int peer = make_idle(&b, ok);
+    send(peer, ok, strlen(ok), MSG_NOSIGNAL);
+    pool_fixture_run_until(&b.f, has_no_idle, &b);
+    cr_assert(is_closed(peer));
+    close(peer);
+    tear_down(&b);
+}
+
+Test(connection, bytes_behind_a_response_end_it)
+{
+    static const char two[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\r\n";
+    struct backend b;
+    set_up(&b, 4);
+    int peer = make_idle(&b, two);
+    cr_assert_eq(idle_of(&b), 0);
+    cr_assert(is_closed(peer));
+    close(peer);
+    tear_down(&b);
+}
+
+Test(connection, a_response_that_ends_with_it_or_says_close_ends_it)
+{
+    struct backend b;
+    set_up(&b, 4);
+    int peer =
+        make_idle(&b, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
+    cr_assert_eq(idle_of(&b), 0);
+    cr_assert(is_closed(peer));
+    close(peer);
+    peer = make_idle(&b, "HTTP/1.0 204 No Content\r\n\r\n");
+    cr_assert_eq(idle_of(&b), 0);
+    close(peer);
+    tear_down(&b);
+}
+
+Test(connection, without_keepalive_none_stays)
+{
+    struct backend b;
+    set_up(&b, 0);
+    int peer = make_idle(&b, ok);
+    cr_assert_eq(idle_of(&b), 0);
+    cr_assert(is_closed(peer));
+    close(peer);
+    tear_down(&b);
+}
+
+/* Twice as many may stay for a moment, so that bursts do not connect anew for every request. */
+Test(connection, more_than_may_be_kept_leave_after_a_moment)
+{
+    struct backend b;
+    int peers[5];
+    set_up(&b, 2);
+    for (int i = 0; i < 5; i++)
+        peers[i] = make_idle(&b, ok);
+    cr_assert_eq(idle_of(&b), 4);
+    cr_assert(is_closed(peers[4]));
+    uint64_t before_ms = loop_now_ms(b.f.env.loop);
+    while (idle_of(&b) > 2)
+        pool_fixture_run_for(&b.f, 5);
+    cr_assert_lt(loop_now_ms(b.f.env.loop) - before_ms, 2000);
+    cr_assert(is_closed(peers[2]) && is_closed(peers[3]));
+    cr_assert(is_open(peers[0]) && is_open(peers[1]));
+    for (int i = 0; i < 5; i++)
+        close(peers[i]);
+    tear_down(&b);
+}
+
+Test(connection, an_idle_one_is_closed_a_second_before_the_backend_would)
+{
+    static const char hinted[] =
+        "HTTP/1.1 200 OK\r\nKeep-Alive: timeout=2, max=9\r\nContent-Length: 2\r\n\r\nok";
+    struct backend b;
+    set_up(&b, 4);
+    int peer = make_idle(&b, hinted);
+    uint64_t before_ms = loop_now_ms(b.f.env.loop);
+    pool_fixture_run_until(&b.f, has_no_idle, &b);
+    uint64_t took_ms = loop_now_ms(b.f.env.loop) - before_ms;
+    cr_assert_geq(took_ms, 900);
+    cr_assert_lt(took_ms, 2000);
+    cr_assert(is_closed(peer));
+    close(peer);
+    tear_down(&b);
+}
+
+Test(connection, a_backend_that_keeps_them_a_second_gets_them_closed_at_once)
+{
+    struct backend b;
+    set_up(&b, 4);
+    int peer = make_idle(
+        &b, "HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\nContent-Length: 2\r\n\r\nok");
+    cr_assert_eq(idle_of(&b), 0);
+    close(peer);
+    tear_down(&b);
+}
+
+/* Four seconds unless the backend names its own habit: most close after five. */
+Test(connection, without_a_hint_an_idle_one_lives_for_four_seconds)
+{
+    struct backend b;
+    set_up(&b, 4);
+    int peer = make_idle(&b, ok);
+    uint64_t before_ms = loop_now_ms(b.f.env.loop);
+    pool_fixture_run_until(&b.f, has_no_idle, &b);
+    uint64_t took_ms = loop_now_ms(b.f.env.loop) - before_ms;
+    cr_assert_geq(took_ms, 3900);
+    cr_assert_lt(took_ms, 5000);
+    close(peer);
+    tear_down(&b);
+}
+
+/* The time of an idle one begins when it is given back, however long it was out. */
+Test(connection, a_request_longer_than_the_idle_time_does_not_end_it)
+{
+    static const char hinted[] =
+        "HTTP/1.1 200 OK\r\nKeep-Alive: timeout=2\r\nContent-Length: 2\r\n\r\nok";
+    struct backend b;
+    set_up(&b, 4);
+    int peer = make_idle(&b, hinted);
+    struct upstream_connection *c = take(&b);
+    pool_fixture_run_for(&b.f, 1200);
+    cr_assert(pool_fixture_request(&b.f, c, peer, hinted));
+    cr_assert_eq(idle_of(&b), 1);
+    pool_fixture_run_for(&b.f, 300);
+    cr_assert_eq(idle_of(&b), 1);
+    close(peer);
+    tear_down(&b);
+}
+
+Test(connection, draining_closes_idle_ones_and_keeps_none)
+{
+    struct backend b;
+    set_up(&b, 4);
+    int idle = make_idle(&b, ok);
+    struct pool_ask ask = {.max_tries = 1, .fresh = true};
+    struct pool_result busy = pool_fixture_ask(&b.f, &ask);
+    int peer = accept(b.listener, NULL, NULL);
+    pool_close_idle(b.f.pool);
+    cr_assert_eq(idle_of(&b), 0);
+    cr_assert(is_closed(idle));
+    cr_assert(is_open(peer));
+    cr_assert(pool_fixture_request(&b.f, busy.connection, peer, ok));
+    cr_assert_eq(idle_of(&b), 0);
+    cr_assert(is_closed(peer));
+
+    pool_fixture_follow(&b.f); /* in use again */
+    close(peer);
+    peer = make_idle(&b, ok);
+    cr_assert_eq(idle_of(&b), 1);
+    close(idle);
+    close(peer);
+    tear_down(&b);
+}
+
+Test(connection, a_bad_answer_is_counted)
+{
+    struct backend b;
+    set_up(&b, 4);
+    struct upstream_connection *c = take(&b);
+    upstream_connection_failed(c);
+    upstream_connection_give_back(c);
+    cr_assert_eq(pool_fixture_status(&b.f, 0).response_failures, 1);
+    cr_assert_eq(pool_fixture_status(&b.f, 0).connect_failures, 0);
+    tear_down(&b);
+}
+
+Test(connection, a_pool_may_be_freed_with_idle_ones)
+{
+    struct backend b;
+    set_up(&b, 4);
+    int fds = open_fd_count();
+    int peers[2] = {make_idle(&b, ok), make_idle(&b, ok)};
+    pool_free(b.f.pool);
+    b.f.pool = NULL;
+    cr_assert(is_closed(peers[0]) && is_closed(peers[1]));
+    close(peers[0]);
+    close(peers[1]);
+    cr_assert_eq(open_fd_count(), fds);
+    pool_fixture_follow(&b.f);
+    tear_down(&b);
+}

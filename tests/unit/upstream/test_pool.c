@@ -1,0 +1,573 @@
+/* A pool chooses, connects, goes on to the next server, and follows its generations. */
+#include "support/pool_fixture.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static uint64_t metric_of(const struct pool_fixture *f, enum metric which)
+{
+    return metric_read(&f->metrics, which);
+}
+
+/* Asks, gives back without a request, and says which server it was. */
+static unsigned index_of_next(struct pool_fixture *f)
+{
+    struct pool_result result = pool_fixture_ask(f, NULL);
+    cr_assert_eq(result.answer, IO_OK);
+    upstream_connection_give_back(result.connection);
+    for (unsigned i = 0; i < f->spec.server_count; i++) {
+        if (strcmp(result.server, f->names[i]) == 0)
+            return i;
+    }
+    cr_assert_fail("unknown server %s", result.server);
+    return 0;
+}
+
+/* --- choice -------------------------------------------------------------------------------------- */
+
+Test(pool, gives_a_connection_that_knows_its_server)
+{
+    struct pool_fixture f;
+    struct address address;
+    int listener = loopback_listen(&address);
+    pool_fixture_init(&f, 0);
+    pool_fixture_add(&f, &address, 1);
+    pool_fixture_follow(&f);
+    struct pool_result result = pool_fixture_ask(&f, NULL);
+    cr_assert_eq(result.answer, IO_OK);
+    cr_assert_eq(result.attempts, 1);
+    cr_assert_str_eq(result.server, f.names[0]);
+    cr_assert(slice_equal(upstream_connection_server(result.connection), f.servers[0].name));
+    cr_assert(slice_equal(upstream_connection_host(result.connection),
+                          slice_of(f.servers[0].endpoint.host)));
+    cr_assert_not(upstream_connection_is_reused(result.connection));
+    cr_assert_eq(pool_in_use(f.pool), 1);
+    cr_assert_eq(pool_fixture_status(&f, 0).busy, 1);
+    upstream_connection_give_back(result.connection);
+    cr_assert_eq(pool_in_use(f.pool), 0);
+    cr_assert_eq(metric_of(&f, METRIC_UPSTREAM_CONNECTS), 1);
+    cr_assert_eq(metric_of(&f, METRIC_UPSTREAM_CONNECT_FAILURES), 0);
+    close(listener);
+    pool_fixture_clear(&f);
+}
+
+Test(pool, shares_requests_by_weight_exactly)
+{
+    static const uint16_t weights[] = {3, 1, 2};
+    struct pool_fixture f;
+    int listeners[3];
+    pool_fixture_init(&f, 0);
+    for (int i = 0; i < 3; i++) {
+        struct address address;
+        listeners[i] = loopback_listen(&address);
+        pool_fixture_add(&f, &address, weights[i]);
+    }
+    pool_fixture_follow(&f);
+    for (int cycle = 0; cycle < 4; cycle++) {
+        unsigned got[3] = {0};
+        for (int i = 0; i < 6; i++)
+            got[index_of_next(&f)]++;
+        for (int i = 0; i < 3; i++)
+            cr_assert_eq(got[i], weights[i]);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        cr_assert_eq(pool_fixture_status(&f, i).requests, 4u * weights[i]);
+        close(listeners[i]);
+    }
+    pool_fixture_clear(&f);
+}
+
+Test(pool, workers_start_at_different_servers)
+{
+    struct address addresses[3];
+    int listeners[3];
+    for (int i = 0; i < 3; i++)
+        listeners[i] = loopback_listen(&addresses[i]);
+    for (unsigned worker = 0; worker < 6; worker++) {
+        struct pool_fixture f;
+        pool_fixture_init(&f, worker);
+        for (int i = 0; i < 3; i++)
+            pool_fixture_add(&f, &addresses[i], 1);
+        pool_fixture_follow(&f);
+        cr_assert_eq(index_of_next(&f), worker % 3);
+        pool_fixture_clear(&f);
+    }
+    for (int i = 0; i < 3; i++)
+        close(listeners[i]);
+}
+
+Test(pool, without_servers_there_is_none)
+{
+    struct pool_fixture f;
+    struct address address;
+    int listener = loopback_listen(&address);
+    pool_fixture_init(&f, 0);
+    pool_fixture_add(&f, &address, 0);
+    pool_fixture_follow(&f);
+    struct pool_result result = pool_fixture_ask(&f, NULL);
+    cr_assert_eq(result.answer, IO_ERROR);
+    cr_assert_eq(result.failure, POOL_NO_SERVER);
+    cr_assert_eq(result.attempts, 0);
+    cr_assert_str_eq(result.server, "");
+    close(listener);
+    pool_fixture_clear(&f);
+}
+
+Test(pool, avoids_the_server_that_failed_the_request_before)
+{
+    struct pool_fixture f;
+    struct address addresses[2];
+    int listeners[2] = {loopback_listen(&addresses[0]), loopback_listen(&addresses[1])};
+    pool_fixture_init(&f, 0);
+    pool_fixture_add(&f, &addresses[0], 50);
+    pool_fixture_add(&f, &addresses[1], 1);
+    pool_fixture_follow(&f);
+    struct pool_ask ask = {.max_tries = 1, .fresh = true, .avoid = f.servers[0].name};
+    struct pool_result result = pool_fixture_ask(&f, &ask);
+    cr_assert_str_eq(result.server, f.names[1]);
+    upstream_connection_give_back(result.connection);
+    close(listeners[0]);
+    close(listeners[1]);
+    pool_fixture_clear(&f);
+}
+
+/* --- servers that cannot be connected to --------------------------------------------------------- */
+
+Test(pool, goes_on_to_the_next_server_and_skips_the_dead_one)
+{
+    struct pool_fixture f;
+    struct address dead, alive;
+    int refusing = loopback_refuse(&dead), listener = loopback_listen(&alive);
+    pool_fixture_init(&f, 0);
+    pool_fixture_add(&f, &dead, 1);
+    pool_fixture_add(&f, &alive, 1);
+    pool_fixture_follow(&f);
+    struct pool_result result = pool_fixture_ask(&f, NULL);
+    cr_assert_eq(result.answer, IO_OK);
+    cr_assert_eq(result.attempts, 2);
+    cr_assert_str_eq(result.server, f.names[1]);
+    upstream_connection_give_back(result.connection);
+    cr_assert(pool_fixture_status(&f, 0).is_skipped);
+    cr_assert_not(pool_fixture_status(&f, 1).is_skipped);
+    for (int i = 0; i < 5; i++) {
+        result = pool_fixture_ask(&f, NULL);
+        cr_assert_eq(result.attempts, 1);
+        cr_assert_str_eq(result.server, f.names[1]);
+        upstream_connection_give_back(result.connection);
+    }
+    cr_assert_eq(metric_of(&f, METRIC_UPSTREAM_CONNECT_FAILURES), 1);
+    cr_assert_eq(metric_of(&f, METRIC_UPSTREAM_RETRIES), 1);
+    cr_assert_eq(pool_fixture_status(&f, 0).connect_failures, 1);
+    close(refusing);
+    close(listener);
+    pool_fixture_clear(&f);
+}
+
+/* A skipped server that came back is tried again, at once when nobody else is left. */
+Test(pool, when_all_are_skipped_all_are_tried)
+{
+    struct pool_fixture f;
+    struct address addresses[2];
+    int refusing[2] = {loopback_refuse(&addresses[0]), loopback_refuse(&addresses[1])};
+    pool_fixture_init(&f, 0);
+    pool_fixture_add(&f, &addresses[0], 1);
+    pool_fixture_add(&f, &addresses[1], 1);
+    pool_fixture_follow(&f);
+    for (int i = 0; i < 3; i++) {
+        struct pool_result result = pool_fixture_ask(&f, NULL);
+        cr_assert_eq(result.answer, IO_ERROR);
+        cr_assert_eq(result.failure, POOL_CONNECT_FAILED);
+        cr_assert_eq(result.attempts, 2);
+        cr_assert(result.server[0] != '\0');
+    }
+    cr_assert(pool_fixture_status(&f, 1).is_skipped);
+    listen(refusing[1], 8);
+    struct pool_result result = pool_fixture_ask(&f, NULL);
+    cr_assert_eq(result.answer, IO_OK);
+    cr_assert_str_eq(result.server, f.names[1]);
+    upstream_connection_give_back(result.connection);
+    cr_assert_not(pool_fixture_status(&f, 1).is_skipped);
+    close(refusing[0]);
+    close(refusing[1]);
+    pool_fixture_clear(&f);
+}
+
+Test(pool, tries_no_more_often_than_it_may)
+{
+    struct pool_fixture f;
+    struct address addresses[3];
+    int refusing[2] = {loopback_refuse(&addresses[0]), loopback_refuse(&addresses[1])};
+    int listener = loopback_listen(&addresses[2]);
+    pool_fixture_init(&f, 0);
+    for (int i = 0; i < 3; i++)
+        pool_fixture_add(&f, &addresses[i], 1);
+    pool_fixture_follow(&f);
+    struct pool_ask ask = {.max_tries = 2};
+    struct pool_result result = pool_fixture_ask(&f, &ask);
+    cr_assert_eq(result.answer, IO_ERROR);
+    cr_assert_eq(result.attempts, 2);
+    close(refusing[0]);
+    close(refusing[1]);
+    close(listener);
+    pool_fixture_clear(&f);
+}
+
+Test(pool, backups_step_in_when_the_primary_is_dead)
+{
+    struct pool_fixture f;
+    struct address dead, backup;
+    int refusing = loopback_refuse(&dead), listener = loopback_listen(&backup);
+    pool_fixture_init(&f, 0);
+    pool_fixture_add(&f, &backup, 9)->is_backup = true;
+    pool_fixture_add(&f, &dead, 1);
+    pool_fixture_follow(&f);
+    struct pool_result result = pool_fixture_ask(&f, NULL);
+    cr_assert_eq(result.attempts, 2);
+    cr_assert_str_eq(result.server, f.names[0]);
+    cr_assert(pool_fixture_status(&f, 0).is_backup);
+    upstream_connection_give_back(result.connection);
+    close(refusing);
+    close(listener);
+    pool_fixture_clear(&f);
+}
+
+Test(pool, a_server_that_hangs_is_a_timeout)
+{
+    struct pool_fixture f;
+    struct address address;
+    struct loopback_hang hang;
+    loopback_hang(&hang, &address);
+    pool_fixture_init(&f, 0);
+    pool_fixture_add(&f, &address, 1);
+    pool_fixture_follow(&f);
+    struct pool_ask ask = {.connect_timeout_ms = 100, .max_tries = 2};
+    struct pool_result result = pool_fixture_ask(&f, &ask);
+    cr_assert_eq(result.answer, IO_ERROR);
+    cr_assert_eq(result.failure, POOL_CONNECT_TIMEOUT);
+    cr_assert_eq(result.attempts, 1);
+    loopback_hang_end(&hang);
+    pool_fixture_clear(&f);
+}
+
+Test(pool, connects_to_unix_sockets)
+{
+    char folder[] = "/tmp/pool-XXXXXX", path[64];
+    struct pool_fixture f;
+    struct address address;
+    cr_assert_not_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/socket", folder);
+    int listener = loopback_listen_unix(path, 8, &address);
+    pool_fixture_init(&f, 0);
+    pool_fixture_add(&f, &address, 1);
+    pool_fixture_follow(&f);
+    struct pool_result result = pool_fixture_ask(&f, NULL);
+    cr_assert_eq(result.answer, IO_OK);
+    int peer = accept(listener, NULL, NULL);
+    cr_assert(pool_fixture_request(&f, result.connection, peer,
+                                   "HTTP/1.1 204 No Content\r\n\r\n"));
+    cr_assert_eq(pool_fixture_status(&f, 0).idle, 1);
+    close(peer);
+    close(listener);
+    unlink(path);
+    rmdir(folder);
+    pool_fixture_clear(&f);
+}
+
+/* --- names --------------------------------------------------------------------------------------- */
+
+Test(pool, looks_a_name_up_and_connects)
+{
+    struct pool_fixture f;
+    struct address address;
+    int listener = loopback_listen(&address);
+    pool_fixture_init(&f, 0);
+    pool_fixture_add_name(&f, "localhost", address_port(&address));
+    pool_fixture_follow(&f);
+    for (int i = 0; i < 2; i++) {
+        struct pool_ask ask = {.connect_timeout_ms = 5000, .max_tries = 1, .fresh = true};
+        struct pool_result result = pool_fixture_ask(&f, &ask);
+        cr_assert_eq(result.answer, IO_OK);
+        cr_assert_str_eq(result.server, "localhost");
+        upstream_connection_give_back(result.connection);
+    }
+    close(listener);
+    pool_fixture_clear(&f);
+}
+
+Test(pool, a_name_that_does_not_resolve_is_a_server_that_cannot_be_connected_to)
+{
+    struct pool_fixture f;
+    struct address address;
+    int listener = loopback_listen(&address);
+    pool_fixture_init(&f, 0);
+    pool_fixture_add_name(&f, "does-not-exist.invalid", 80);
+    pool_fixture_follow(&f);
+    struct pool_ask ask = {.connect_timeout_ms = 20 * 1000, .max_tries = 2};
+    struct pool_result result = pool_fixture_ask(&f, &ask);
+    cr_assert_eq(result.answer, IO_ERROR);
+    cr_assert_eq(result.failure, POOL_CONNECT_FAILED);
+    cr_assert_str_eq(result.server, "does-not-exist.invalid");
+    cr_assert(pool_fixture_status(&f, 0).is_skipped);
+
+    pool_fixture_add(&f, &address, 1);
+    pool_fixture_follow(&f);
+    result = pool_fixture_ask(&f, &ask);
+    cr_assert_eq(result.answer, IO_OK);
+    cr_assert_eq(result.attempts, 1);
+    upstream_connection_give_back(result.connection);
+    close(listener);
+    pool_fixture_clear(&f);
+}
+
+/* --- waits that end early ------------------------------------------------------------------------ */
+
+static bool has_one_idle(void *argument)
+{
+    return pool_fixture_status(argument, 0).idle == 1;
+}
+
+Test(pool, a_connection_in_the_making_becomes_idle_when_its_wait_ends)
+{
+    struct pool_fixture f;
+    struct address address;
+    struct pool_result result;
+    int listener = loopback_listen(&address);
+    pool_fixture_init(&f, 0);
+    pool_fixture_add(&f, &address, 1);
+    pool_fixture_follow(&f);
+    const struct pool_ask ask = {.connect_timeout_ms = 1000, .max_tries = 1};
+    struct pool_wait *wait = pool_ask(f.pool, &ask, &f.task);
+    cr_assert_eq(pool_in_use(f.pool), 1);
+    pool_wait_end(wait);
+    cr_assert_eq(pool_in_use(f.pool), 0);
+    pool_fixture_run_until(&f, has_one_idle, &f);
+
+    wait = pool_ask(f.pool, &ask, &f.task);
+    cr_assert_eq(pool_fixture_peek(wait, &result), IO_OK);
+    pool_wait_end(wait);
+    cr_assert(upstream_connection_is_reused(result.connection));
+    upstream_connection_give_back(result.connection);
+    close(listener);
+    pool_fixture_clear(&f);
+}
+
+Test(pool, a_connection_that_was_made_but_not_taken_becomes_idle)
+{
+    struct pool_fixture f;
+    struct address address;
+    int listener = loopback_listen(&address);
+    pool_fixture_init(&f, 0);
+    pool_fixture_add(&f, &address, 1);
+    pool_fixture_follow(&f);
+    const struct pool_ask ask = {.connect_timeout_ms = 1000, .max_tries = 1};
+    struct pool_wait *wait = pool_ask(f.pool, &ask, &f.task);
+    loop_run(f.env.loop);
+    pool_wait_end(wait);
+    cr_assert_eq(pool_fixture_status(&f, 0).idle, 1);
+
+    wait = pool_ask(f.pool, &ask, &f.task); /* takes the idle one, and goes away again */
+    cr_assert_eq(pool_fixture_status(&f, 0).idle, 0);
+    pool_wait_end(wait);
+    cr_assert_eq(pool_fixture_status(&f, 0).idle, 1);
+    close(listener);
+    pool_fixture_clear(&f);
+}
+
+/* Those who ask and go away cannot make more connections hang than may be idle. */
+Test(pool, connections_that_nobody_claims_are_bounded)
+{
+    struct pool_fixture f;
+    struct address address;
+    struct loopback_hang hang;
+    loopback_hang(&hang, &address);
+    pool_fixture_init(&f, 0);
+    pool_fixture_add(&f, &address, 1);
+    f.spec.keepalive = 3;
+    pool_fixture_follow(&f);
+    int fds = open_fd_count();
+    const struct pool_ask ask = {.connect_timeout_ms = 60 * 1000, .max_tries = 1};
+    for (int i = 0; i < 20; i++)
+        pool_wait_end(pool_ask(f.pool, &ask, &f.task));
+    cr_assert_eq(open_fd_count(), fds + 3);
+    pool_close_idle(f.pool);
+    cr_assert_eq(open_fd_count(), fds);
+    loopback_hang_end(&hang);
+    pool_fixture_clear(&f);
+}
+
+/* Waits are recycled and end in any order; servers may go in between. */
+Test(pool, waits_end_in_any_order)
+{
+    enum { WAITS = 100 };
+    struct pool_fixture f;
+    struct address addresses[3];
+    int listener = loopback_listen(&addresses[0]), refusing = loopback_refuse(&addresses[1]);
+    struct loopback_hang hang;
+    loopback_hang(&hang, &addresses[2]);
+    pool_fixture_init(&f, 0);
+    for (int i = 0; i < 3; i++)
+        pool_fixture_add(&f, &addresses[i], 1);
+    pool_fixture_add_name(&f, "localhost", address_port(&addresses[0]));
+    pool_fixture_follow(&f);
+    srand(7);
+    const struct pool_ask ask = {.connect_timeout_ms = 20, .max_tries = 4};
+    struct pool_wait *waits[WAITS];
+    for (int i = 0; i < WAITS; i++)
+        waits[i] = pool_ask(f.pool, &ask, &f.task);
+    for (int left = WAITS; left > 0; left--) {
+        struct pool_result result;
+        int chosen = rand() % left;
+        if (pool_fixture_peek(waits[chosen], &result) == IO_OK)
+            upstream_connection_give_back(result.connection);
+        pool_wait_end(waits[chosen]);
+        waits[chosen] = waits[left - 1];
+        if (left % 10 == 0)
+            pool_fixture_run_for(&f, 5);
+        if (left == WAITS / 2) {
+            f.spec.server_count = 2;
+            pool_fixture_follow(&f);
+        }
+    }
+    cr_assert_eq(pool_in_use(f.pool), 0);
+    close(listener);
+    close(refusing);
+    loopback_hang_end(&hang);
+    pool_fixture_clear(&f);
+}
+
+/* --- generations --------------------------------------------------------------------------------- */
+
+Test(pool, an_unchanged_spec_goes_on_where_it_was)
+{
+    static const unsigned expected[] = {0, 1, 2, 0, 1, 2, 0};
+    struct pool_fixture f;
+    struct address addresses[3];
+    int listeners[3];
+    pool_fixture_init(&f, 0);
+    for (int i = 0; i < 3; i++) {
+        listeners[i] = loopback_listen(&addresses[i]);
+        pool_fixture_add(&f, &addresses[i], 1);
+    }
+    for (int i = 0; i < 7; i++) {
+        pool_fixture_follow(&f);
+        cr_assert_eq(index_of_next(&f), expected[i], "pick %d", i);
+    }
+    for (int i = 0; i < 3; i++)
+        close(listeners[i]);
+    pool_fixture_clear(&f);
+}
+
+Test(pool, a_changed_weight_is_exact_from_then_on)
+{
+    struct pool_fixture f;
+    struct address addresses[2];
+    int listeners[2] = {loopback_listen(&addresses[0]), loopback_listen(&addresses[1])};
+    pool_fixture_init(&f, 0);
+    pool_fixture_add(&f, &addresses[0], 5);
+    pool_fixture_add(&f, &addresses[1], 1);
+    pool_fixture_follow(&f);
+    for (int i = 0; i < 3; i++)
+        index_of_next(&f);
+    uint64_t requests = pool_fixture_status(&f, 0).requests;
+    cr_assert_gt(requests, 0);
+    f.servers[1].weight = 2;
+    f.servers[0].weight = 1;
+    pool_fixture_follow(&f);
+    cr_assert_eq(pool_fixture_status(&f, 0).requests, requests); /* it is the same server */
+    cr_assert_eq(pool_fixture_status(&f, 1).weight, 2);
+    unsigned got[2] = {0};
+    for (int i = 0; i < 3; i++)
+        got[index_of_next(&f)]++;
+    cr_assert_eq(got[0], 1);
+    cr_assert_eq(got[1], 2);
+    close(listeners[0]);
+    close(listeners[1]);
+    pool_fixture_clear(&f);
+}
+
+/* Everything is copied: specs live in generations that go away. */
+Test(pool, keeps_nothing_of_the_spec)
+{
+    struct pool_fixture f;
+    struct address address;
+    int listener = loopback_listen(&address);
+    pool_fixture_init(&f, 0);
+    struct server_spec *server = pool_fixture_add(&f, &address, 1);
+    pool_fixture_follow(&f);
+    char name[128];
+    slice_copy_text(server->name, name, sizeof(name));
+    memset(f.names, '?', sizeof(f.names));
+    memset(f.servers, '?', sizeof(f.servers));
+    struct pool_result result = pool_fixture_ask(&f, NULL);
+    cr_assert_eq(result.answer, IO_OK);
+    cr_assert_str_eq(result.server, name);
+    cr_assert(slice_equal(pool_name(f.pool), slice_of("pool")));
+    upstream_connection_give_back(result.connection);
+    close(listener);
+    pool_fixture_clear(&f);
+}
+
+Test(pool, a_server_that_is_gone_gets_nothing_and_keeps_nothing)
+{
+    struct pool_fixture f;
+    struct address addresses[2];
+    int listeners[2] = {loopback_listen(&addresses[0]), loopback_listen(&addresses[1])};
+    char byte;
+    pool_fixture_init(&f, 0);
+    pool_fixture_add(&f, &addresses[0], 1);
+    pool_fixture_add(&f, &addresses[1], 1);
+    pool_fixture_follow(&f);
+    struct pool_result busy = pool_fixture_ask(&f, NULL), idle;
+    cr_assert_str_eq(busy.server, f.names[0]);
+    const struct pool_ask avoiding = {.max_tries = 1, .avoid = f.servers[1].name};
+    idle = pool_fixture_ask(&f, &avoiding);
+    int busy_peer = accept(listeners[0], NULL, NULL);
+    int idle_peer = accept(listeners[0], NULL, NULL);
+    upstream_connection_give_back(idle.connection);
+
+    /* Only the second one stays. */
+    f.servers[0] = f.servers[1];
+    f.spec.server_count = 1;
+    pool_fixture_follow(&f);
+    cr_assert_eq(pool_server_count(f.pool), 1);
+    cr_assert_eq(recv(idle_peer, &byte, 1, 0), 0);
+    cr_assert_eq(recv(busy_peer, &byte, 1, MSG_DONTWAIT), -1);
+    cr_assert(slice_equal(upstream_connection_server(busy.connection), slice_of(busy.server)));
+    upstream_connection_give_back(busy.connection);
+    cr_assert_eq(recv(busy_peer, &byte, 1, 0), 0);
+    struct pool_result result = pool_fixture_ask(&f, NULL);
+    cr_assert_str_eq(result.server, f.names[1]);
+    upstream_connection_give_back(result.connection);
+    close(busy_peer);
+    close(idle_peer);
+    close(listeners[0]);
+    close(listeners[1]);
+    pool_fixture_clear(&f);
+}
+
+/* A pool without servers any more, while a wait goes on with one that was. */
+Test(pool, a_wait_outlives_the_server_that_it_tries)
+{
+    struct pool_fixture f;
+    struct address address;
+    struct loopback_hang hang;
+    struct pool_result result;
+    loopback_hang(&hang, &address);
+    pool_fixture_init(&f, 0);
+    pool_fixture_add(&f, &address, 1);
+    pool_fixture_follow(&f);
+    const struct pool_ask ask = {.connect_timeout_ms = 50, .max_tries = 3};
+    struct pool_wait *wait = pool_ask(f.pool, &ask, &f.task);
+    f.spec.server_count = 0;
+    pool_fixture_follow(&f);
+    while (pool_fixture_peek(wait, &result) == IO_WAIT)
+        loop_run(f.env.loop);
+    cr_assert_eq(result.answer, IO_ERROR);
+    cr_assert_eq(result.failure, POOL_CONNECT_TIMEOUT);
+    cr_assert_str_eq(result.server, f.names[0]);
+    pool_wait_end(wait);
+    loopback_hang_end(&hang);
+    pool_fixture_clear(&f);
+}
