@@ -70,7 +70,10 @@ enum io h1_read_head(struct http_stream *http, struct arena *arena, struct http_
     assert(c->reading == READ_HEAD);
     for (;;) {
         switch (h1_parse_head(&c->parser, &c->in, arena, head)) {
-        case H1_DONE: note_head(c, head); return IO_OK;
+        case H1_DONE:
+            note_head(c, head);
+            buffer_rest(&c->in);
+            return IO_OK;
         case H1_BAD: return h1_fail_reading(c, h1_parser_reason(&c->parser));
         case H1_MORE: break;
         }
@@ -116,6 +119,7 @@ enum io h1_read_body(struct http_stream *http, struct slice *piece)
             if (piece->len > 0)
                 return IO_OK;
             c->reading = READ_DONE;
+            buffer_rest(&c->in);
             return IO_EOF;
         case H1_BAD: return h1_fail_reading(c, h1_parser_reason(&c->parser));
         case H1_MORE: break;

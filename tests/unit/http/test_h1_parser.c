@@ -10,7 +10,7 @@
 static const struct h1_limits usual = {
     .head_bytes = 32 * 1024, .fields = 100, .request_line = 16 * 1024};
 
-/* --- what became of the bytes, as text -------------------------------------------------------- */
+/* --- what became of the bytes, as text ------------------------------------------------------ */
 
 struct run {
     struct h1_parser parser;
@@ -201,7 +201,7 @@ TestSuite(refused, .fini = clear);
 TestSuite(limits, .fini = clear);
 TestSuite(response, .fini = clear);
 
-/* --- requests --------------------------------------------------------------------------------- */
+/* --- requests ------------------------------------------------------------------------------- */
 
 Test(request, simple)
 {
@@ -405,7 +405,7 @@ Test(request, cut_in_the_head)
     check_request("GET / HTTP/1.1\r\nHost: a\r\n", "CUT\n");
 }
 
-/* --- what is refused -------------------------------------------------------------------------- */
+/* --- what is refused ------------------------------------------------------------------------ */
 
 static void check_refused(const char *bytes)
 {
@@ -693,7 +693,7 @@ Test(refused, chunks)
     }
 }
 
-/* --- limits ----------------------------------------------------------------------------------- */
+/* --- limits --------------------------------------------------------------------------------- */
 
 static void check_limited(const struct h1_limits *limits, enum h1_kind kind, struct slice bytes,
                           const char *expected)
@@ -816,7 +816,7 @@ Test(limits, names_in_connection)
     check_limited(&usual, H1_REQUEST, slice_of(bytes), "BAD header_too_large");
 }
 
-/* --- responses -------------------------------------------------------------------------------- */
+/* --- responses ------------------------------------------------------------------------------ */
 
 Test(response, framings)
 {
@@ -953,7 +953,7 @@ Test(response, refused)
                    "abBAD backend_bad_response: Expected CRLF after chunk\n");
 }
 
-/* --- what the connection relies on ------------------------------------------------------------ */
+/* --- what the connection relies on ---------------------------------------------------------- */
 
 Test(request, has_begun_tells_an_idle_end_from_a_cut)
 {
