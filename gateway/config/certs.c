@@ -322,6 +322,10 @@ void load_certs(struct load *load, struct ticket_keys *keys)
     if (problems->errors == errors || cert_store_count(store) > 0)
         check_store(load, node, &sources, store, &tls);
     cert_problems_clear(&broken);
+    /* That was reported, or there is no https to need it. */
+    if (tls.settings.default_name && !cert_store_covers(store, slice_of(tls.settings.default_name)))
+        tls.settings.default_name = NULL;
+    tls.settings.reject_unknown_sni |= !tls.settings.default_name;
     load->snapshot->tls = tls_server_new(&tls.settings, store, keys, &error);
     if (!load->snapshot->tls)
         reader_error(&load->reader, node ? node : load->root, AT_VALUE, "%s", error.message);

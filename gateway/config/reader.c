@@ -311,12 +311,18 @@ static void fail_misplaced(struct reader *reader, const struct json_node *member
         {IN_PATH, "an entry of \"paths\""},
     };
     char where[128] = "";
+    unsigned left = places;
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        size_t used = strlen(where);
         if (!(places & names[i].place))
             continue;
-        size_t used = strlen(where);
-        snprintf(where + used, sizeof(where) - used, "%s%s", used ? " or " : "", names[i].name);
+        left &= ~names[i].place;
+        snprintf(where + used, sizeof(where) - used, "%s%s",
+                 !used  ? ""
+                 : left ? ", "
+                        : " or ",
+                 names[i].name);
     }
     reader_error(reader, member, AT_KEY, "\"%s\" has no effect here: it belongs in %s",
                  member->key.at, where);

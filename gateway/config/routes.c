@@ -52,11 +52,11 @@ static const struct rule route_list[] = {
 };
 static const struct rules route_rules = {route_list, 5, &setting_rules};
 
-/* Then the mistyped key has been reported already. */
-static bool looks_mistyped(const struct json_node *node, bool has_paths)
+/* Then the mistyped or misplaced key has been reported already. */
+static bool looks_mistyped(const struct json_node *node)
 {
     return reader_is_mistyped(node, "to") || reader_is_mistyped(node, "redirect") ||
-           reader_is_mistyped(node, "respond") || (has_paths && reader_is_mistyped(node, "paths"));
+           reader_is_mistyped(node, "respond") || reader_is_mistyped(node, "paths");
 }
 
 /* Exactly one of the four says where the route leads. */
@@ -77,7 +77,7 @@ static bool check_one_target(struct reader *reader, const struct json_node *node
     }
     if (count == 1)
         return true;
-    if (count == 0 && looks_mistyped(node, has_paths))
+    if (count == 0 && looks_mistyped(node))
         return false;
     if (count == 0)
         reader_error(reader, node, AT_VALUE, "one of \"to\", \"redirect\"%s is missing",

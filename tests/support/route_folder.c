@@ -1,0 +1,307 @@
+#include "support/route_folder.h"
+
+#include "http/target.h"
+
+#include <criterion/criterion.h>
+#include <openssl/ec_key.h>
+#include <openssl/evp.h>
+#include <openssl/nid.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* --- certificates -------------------------------------------------------------------------------
+ */
+
+static void add_names(X509 *certificate, const char *names)
+{
+    GENERAL_NAMES *list = GENERAL_NAMES_new();
+    char *copy = strdup(names), *rest = NULL;
+
+    for (char *name = strtok_r(copy, " ", &rest); name; name = strtok_r(NULL, " ", &rest)) {
+        ASN1_OCTET_STRING *ip = a2i_IPADDRESS(name);
+        GENERAL_NAME *general = GENERAL_NAME_new();
+        if (ip) {
+            GENERAL_NAME_set0_value(general, GEN_IPADD, ip);
+        } else {
+            ASN1_IA5STRING *dns = ASN1_IA5STRING_new();
+            ASN1_STRING_set(dns, name, (int)strlen(name));
+            GENERAL_NAME_set0_value(general, GEN_DNS, dns);
+        }
+        sk_GENERAL_NAME_push(list, general);
+    }
+    cr_assert(X509_add1_ext_i2d(certificate, NID_subject_alt_name, list, 0, 0));
+    GENERAL_NAMES_free(list);
+    free(copy);
+}
+
+static X509 *make_certificate(EVP_PKEY *key, const char *names, int days)
+{
+    static int serial = 1;
+    X509 *certificate = X509_new();
+    long day = 24 * 3600;
+
+    X509_set_version(certificate, X509_VERSION_3);
+    ASN1_INTEGER_set(X509_get_serialNumber(certificate), serial++);
+    X509_gmtime_adj(X509_getm_notBefore(certificate), days < 0 ? 2 * days * day : -day);
+    X509_gmtime_adj(X509_getm_notAfter(certificate), days * day);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_UTF8,
+                               (const unsigned char *)"test", -1, -1, 0);
+    X509_set_issuer_name(certificate, X509_get_subject_name(certificate));
+    X509_set_pubkey(certificate, key);
+    add_names(certificate, names);
+    cr_assert(X509_sign(certificate, key, EVP_sha256()));
+    return certificate;
+}
+
+void route_folder_certify(struct route_folder *folder, const char *name, const char *names,
+                          int days)
+{
+    EC_KEY *ec = EC_KEY_new_by_curve_name(NID_X9_62_prime256v1);
+    EVP_PKEY *key = EVP_PKEY_new();
+    char path[256];
+    FILE *file;
+
+    EC_KEY_generate_key(ec);
+    EVP_PKEY_assign_EC_KEY(key, ec);
+    X509 *certificate = make_certificate(key, names, days);
+    snprintf(path, sizeof(path), "%s/certs/%s.crt", folder->path, name);
+    file = fopen(path, "w");
+    cr_assert(file && PEM_write_X509(file, certificate));
+    fclose(file);
+    snprintf(path, sizeof(path), "%s/certs/%s.key", folder->path, name);
+    file = fopen(path, "w");
+    cr_assert(file && PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL));
+    fclose(file);
+    X509_free(certificate);
+    EVP_PKEY_free(key);
+}
+
+/* --- the folder ---------------------------------------------------------------------------------
+ */
+
+void route_folder_init(struct route_folder *folder)
+{
+    char certs[96];
+
+    *folder = (struct route_folder){.path = "/tmp/sallyport-routes-XXXXXX"};
+    cr_assert(mkdtemp(folder->path));
+    snprintf(folder->file, sizeof(folder->file), "%s/routes.json", folder->path);
+    snprintf(certs, sizeof(certs), "%s/certs", folder->path);
+    cr_assert_eq(mkdir(certs, 0700), 0);
+    folder->keys = ticket_keys_new(3600);
+    problems_init(&folder->problems);
+    route_folder_certify(folder, "test", "*.test localhost", 90);
+}
+
+static void forget_load(struct route_folder *folder)
+{
+    snapshot_unref(folder->snapshot);
+    folder->snapshot = NULL;
+    problems_clear(&folder->problems);
+    free(folder->printed);
+    folder->printed = NULL;
+}
+
+void route_folder_clear(struct route_folder *folder)
+{
+    char command[128];
+
+    forget_load(folder);
+    ticket_keys_free(folder->keys);
+    snprintf(command, sizeof(command), "rm -r '%s'", folder->path);
+    cr_assert_eq(system(command), 0);
+    buffer_cache_clear();
+}
+
+void route_folder_write(struct route_folder *folder, const char *name, const char *text)
+{
+    char path[256];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/%s", folder->path, name);
+    file = fopen(path, "w");
+    cr_assert(file);
+    for (; *text; text++)
+        fputc(*text == '\'' ? '"' : *text, file);
+    fclose(file);
+}
+
+static char *print_problems(const struct problems *problems)
+{
+    struct buffer out = {0};
+    char *copy;
+
+    problems_print(problems, &out, false);
+    copy = slice_duplicate(buffer_length(&out) ? buffer_content(&out) : slice_of(""));
+    buffer_clear(&out);
+    return copy;
+}
+
+void route_folder_load(struct route_folder *folder, const char *text)
+{
+    forget_load(folder);
+    route_folder_write(folder, "routes.json", text);
+    folder->snapshot =
+        snapshot_load(folder->file, folder->strict_certs, folder->keys, &folder->problems);
+    folder->printed = print_problems(&folder->problems);
+}
+
+void route_folder_load_with_certs(struct route_folder *folder, const char *text)
+{
+    char *whole;
+
+    cr_assert(asprintf(&whole, "{ 'certs': 'certs', %s }", text) > 0);
+    route_folder_load(folder, whole);
+    free(whole);
+}
+
+const struct snapshot *route_folder_good(struct route_folder *folder, const char *text)
+{
+    route_folder_load_with_certs(folder, text);
+    cr_assert(folder->snapshot, "%s", folder->printed);
+    return folder->snapshot;
+}
+
+static bool is_there(const char *wanted, const char *text, bool whole)
+{
+    if (!wanted)
+        return true;
+    return text && (whole ? strcmp(text, wanted) == 0 : strstr(text, wanted) != NULL);
+}
+
+void route_folder_expect(const struct route_folder *folder, unsigned line, unsigned column,
+                         const char *path, const char *message, const char *suggestion)
+{
+    for (size_t i = 0; i < folder->problems.count; i++) {
+        const struct problem *problem = &folder->problems.list[i];
+        if (problem->line == line && (column == 0 || problem->column == column) &&
+            is_there(path, problem->path, true) && is_there(message, problem->message, false) &&
+            is_there(suggestion, problem->suggestion, true))
+            return;
+    }
+    cr_assert_fail("no problem at %u:%u, %s: %s (%s) in\n%s", line, column, path ? path : "",
+                   message ? message : "", suggestion ? suggestion : "", folder->printed);
+}
+
+const struct route *route_folder_find(const struct route_folder *folder, const char *host,
+                                      const char *path)
+{
+    cr_assert(folder->snapshot, "%s", folder->printed);
+    return route_table_find(folder->snapshot->routes, slice_of(host), slice_of(path), NULL);
+}
+
+/* --- describing ---------------------------------------------------------------------------------
+ */
+
+static void describe_settings(const struct settings *s, FILE *out)
+{
+    fprintf(out, " body_idle %lu connect %lu first_byte %lu idle %lu tunnel_idle %lu max_body %lu",
+            s->body_idle_ms, s->connect_ms, s->first_byte_ms, s->idle_ms, s->tunnel_idle_ms,
+            s->max_body);
+    fprintf(out, " host %d %.*s attempts %u\n", s->host_mode, (int)s->host_name.len,
+            s->host_name.len ? s->host_name.at : "", s->retry_attempts);
+}
+
+static void describe_route(const struct snapshot *snapshot, const char *host, const char *path,
+                           FILE *out)
+{
+    const struct route *route =
+        route_table_find(snapshot->routes, slice_of(host), slice_of(path), NULL);
+    struct arena arena = {0};
+
+    fprintf(out, "%s%s:", host, path);
+    if (!route) {
+        fprintf(out, " none\n");
+        return;
+    }
+    fprintf(out, " %.*s kind %d status %d", (int)route->name.len, route->name.at, route->kind,
+            route->status);
+    for (unsigned i = 0; i < route->target_count; i++) {
+        fprintf(out, " to %.*s %u", (int)route->targets[i].upstream->name.len,
+                route->targets[i].upstream->name.at, route->targets[i].weight);
+        describe_settings(&route->targets[i].settings, out);
+    }
+    if (route->kind == ROUTE_REDIRECT) {
+        struct slice location =
+            route_location(route, &arena, true, slice_of(host), slice_of(path), slice_of("?q"));
+        fprintf(out, " location %.*s", (int)location.len, location.at);
+    }
+    for (unsigned i = 0; i < route->respond_fields.count; i++) {
+        const struct http_field *field = &route->respond_fields.list[i];
+        fprintf(out, " %.*s=%.*s", (int)field->name.len, field->name.at, (int)field->value.len,
+                field->value.at);
+    }
+    fprintf(out, " body %.*s", (int)route->respond_body.len,
+            route->respond_body.len ? route->respond_body.at : "");
+    describe_settings(&route->settings, out);
+    arena_clear(&arena);
+}
+
+static void describe_upstream(const struct upstream_spec *upstream, FILE *out)
+{
+    fprintf(out, "upstream %.*s keepalive %u:", (int)upstream->name.len, upstream->name.at,
+            upstream->keepalive);
+    for (unsigned i = 0; i < upstream->server_count; i++)
+        fprintf(out, " %.*s %u %d", (int)upstream->servers[i].name.len,
+                upstream->servers[i].name.at, upstream->servers[i].weight,
+                upstream->servers[i].is_backup);
+    fprintf(out, "\n");
+}
+
+static void describe_tls(const struct snapshot *snapshot, FILE *out)
+{
+    static const char *const names[] = {"", "a.test", "localhost", "unknown.example"};
+    const char *alert;
+
+    fprintf(out, "certificates %zu:", cert_store_count(tls_server_certs(snapshot->tls)));
+    for (size_t i = 0; i < 4; i++) {
+        struct certificate *chosen = tls_server_choose(snapshot->tls, slice_of(names[i]), &alert);
+        fprintf(out, " %s=%s", names[i], chosen ? certificate_file(chosen) : alert);
+    }
+    fprintf(out, "\n");
+}
+
+char *snapshot_describe(const struct snapshot *s)
+{
+    static const char *const paths[] = {"/", "/x", "/x/y", "/v1/z"};
+    static const char *const hosts[] = {"a.test", "b.test", "c.test"};
+    char *text = NULL, address[ADDRESS_TEXT_SIZE];
+    size_t length = 0;
+    FILE *out = open_memstream(&text, &length);
+
+    for (unsigned i = 0; i < s->listen_count; i++) {
+        const struct listen_spec *spec = &s->listens[i];
+        fprintf(out, "listen %d %s routes %d port %u:", spec->kind, spec->text, spec->serves_routes,
+                spec->https_port);
+        for (int a = 0; a < spec->address_count; a++) {
+            address_format(&spec->addresses[a], address);
+            fprintf(out, " %s", address);
+        }
+        fprintf(out, "\n");
+    }
+    fprintf(out, "admin named %d\n", s->admin_is_named);
+    describe_tls(s, out);
+    for (unsigned i = 0; i < s->upstream_count; i++)
+        describe_upstream(s->upstreams[i], out);
+    for (size_t h = 0; h < 3; h++)
+        for (size_t p = 0; p < 4; p++)
+            describe_route(s, hosts[h], paths[p], out);
+    for (unsigned i = 0; i < s->trusted_proxy_count; i++)
+        fprintf(out, "trusted %02x%02x %u\n", s->trusted_proxies[i].bytes[12],
+                s->trusted_proxies[i].bytes[13], s->trusted_proxies[i].bits);
+    fprintf(out, "handshake %lu header %lu keepalive %lu body_idle %lu\n", s->handshake_ms,
+            s->header_ms, s->keepalive_ms, s->body_idle_ms);
+    fprintf(out, "limits %u %u %u\n", s->limits.head_bytes, s->limits.fields,
+            s->limits.request_line);
+    fprintf(out, "drain %lu %lu\n", s->drain_delay_ms, s->drain_timeout_ms);
+    fprintf(out, "log %d %s %d %d %d\n", s->access_log,
+            s->access_log_path ? s->access_log_path : "", s->log_format, s->log_level,
+            s->log_query);
+    fclose(out);
+    return text;
+}

@@ -1,0 +1,205 @@
+/* Every kind of mistake: its line, its column, its path, what is said, what was meant. */
+#include "support/route_folder.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+static struct route_folder folder;
+
+static void begin(void)
+{
+    route_folder_init(&folder);
+}
+
+static void end(void)
+{
+    route_folder_clear(&folder);
+}
+
+TestSuite(mistakes, .init = begin, .fini = end);
+
+static const char ten[] = "{\n"
+                          "  'certs': 'certs',\n"
+                          "  'lisen': { 'https': ':0' },\n"
+                          "  'drain_delay': '5 seconds',\n"
+                          "  'log': { 'level': 'wran' },\n"
+                          "  'watch': 'all',\n"
+                          "  'backends': { 'api': { 'servers': ['localhost'] } },\n"
+                          "  'routes': {\n"
+                          "    'a.test': 'apii',\n"
+                          "    'b.test': { 'to': 'api', 'redirect': '/' },\n"
+                          "    'c.test': { 'to': 'api', 'timeout': { 'handshake': '1s' } },\n"
+                          "    'd.test': { 'to': 'x:1', 'max_body': true },\n"
+                          "    'd.test': 'x:2'\n"
+                          "  }\n"
+                          "}\n";
+
+Test(mistakes, ten_at_once)
+{
+    route_folder_load(&folder, ten);
+    cr_expect_null(folder.snapshot);
+    cr_expect_eq(folder.problems.errors, 10, "%s", folder.printed);
+    route_folder_expect(&folder, 3, 3, "lisen", "unknown key", "listen");
+    route_folder_expect(&folder, 4, 18, "drain_delay", "no duration", NULL);
+    route_folder_expect(&folder, 5, 21, "log.level", "is expected, not \"wran\"", "warn");
+    route_folder_expect(&folder, 6, 3, "watch", "not supported yet", NULL);
+    route_folder_expect(&folder, 7, 38, "backends.api.servers[0]", "port", NULL);
+    route_folder_expect(&folder, 9, 15, "routes[\"a.test\"]", "there is no backend \"apii\"",
+                        "api");
+    route_folder_expect(&folder, 10, 30, "routes[\"b.test\"].redirect", "only one of", NULL);
+    route_folder_expect(&folder, 11, 43, "routes[\"c.test\"].timeout.handshake",
+                        "belongs in \"defaults\"", NULL);
+    route_folder_expect(&folder, 12, 42, "routes[\"d.test\"].max_body", "a size", NULL);
+    route_folder_expect(&folder, 13, 5, "routes[\"d.test\"]", "is on line 12 already", NULL);
+}
+
+Test(mistakes, come_in_the_order_of_the_file)
+{
+    route_folder_load(&folder, ten);
+    for (size_t i = 1; i < folder.problems.count; i++)
+        cr_expect_leq(folder.problems.list[i - 1].line, folder.problems.list[i].line);
+}
+
+Test(mistakes, name_the_file_as_it_was_named)
+{
+    route_folder_load(&folder, "{");
+    cr_assert_eq(folder.problems.count, 1);
+    cr_expect_str_eq(folder.problems.list[0].file, folder.file);
+    route_folder_expect(&folder, 1, 2, NULL, "ends here", NULL);
+}
+
+Test(mistakes, of_a_file_that_cannot_be_read)
+{
+    struct problems problems = {0};
+
+    cr_expect_null(snapshot_load("/nonexistent/routes.json", false, folder.keys, &problems));
+    cr_assert_eq(problems.count, 1);
+    cr_expect_eq(problems.list[0].line, 0);
+    cr_expect(strstr(problems.list[0].message, "No such file"));
+    problems_clear(&problems);
+    cr_expect_null(snapshot_load("/tmp", false, folder.keys, &problems));
+    cr_expect_eq(problems.errors, 1);
+    problems_clear(&problems);
+}
+
+Test(mistakes, of_the_root)
+{
+    route_folder_load(&folder, "[]");
+    route_folder_expect(&folder, 1, 1, "", "an object is expected, not a list", NULL);
+    cr_expect_eq(folder.problems.errors, 1);
+    route_folder_load(&folder, "{}");
+    route_folder_expect(&folder, 1, 1, "", "\"routes\" is missing", NULL);
+    route_folder_expect(&folder, 1, 1, "", "\"certs\" is missing", NULL);
+    cr_expect_eq(folder.problems.errors, 2);
+}
+
+Test(mistakes, a_mistyped_key_is_not_missing_too)
+{
+    route_folder_load(&folder, "{ 'cert': 'certs', 'route': {} }");
+    cr_expect_eq(folder.problems.errors, 2, "%s", folder.printed);
+    route_folder_load_with_certs(&folder, "'backends': { 'a': { 'server': ['x:1'] } }, 'routes': "
+                                          "{ 'a.test': { 'too': 'x:1' } }");
+    cr_expect_eq(folder.problems.errors, 2, "%s", folder.printed);
+}
+
+Test(mistakes, settings_outside_their_places)
+{
+    route_folder_load_with_certs(&folder,
+                                 "\n'timeout': { 'connect': '1s' },"
+                                 "\n'defaults': { 'servers': ['x:1'] },"
+                                 "\n'backends': { 'b': { 'servers': ['x:1'], 'limits': {} } },"
+                                 "\n'routes': { 'a.test': { 'to': 'b', 'keepalive': 1 },"
+                                 "\n 'b.test': { 'paths': { '/': { 'paths': {} } } },"
+                                 "\n 'c.test': { 'paths': { '/': 'b' }, 'timeout': { 'header': "
+                                 "'1s' } } }");
+    route_folder_expect(&folder, 2, 1, "timeout", "belongs in \"defaults\"", NULL);
+    route_folder_expect(&folder, 3, 15, "defaults.servers", "an entry of \"backends\"", NULL);
+    route_folder_expect(&folder, 4, 42, "backends.b.limits", "belongs in \"defaults\"", NULL);
+    route_folder_expect(&folder, 5, 36, "routes[\"a.test\"].keepalive", "an entry of \"backends\"",
+                        NULL);
+    route_folder_expect(&folder, 6, 32, "routes[\"b.test\"].paths[\"/\"].paths",
+                        "a host of \"routes\"", NULL);
+    route_folder_expect(&folder, 7, 50, "routes[\"c.test\"].timeout.header",
+                        "belongs in \"defaults\"", NULL);
+}
+
+Test(mistakes, settings_of_backends_where_none_is_asked)
+{
+    route_folder_load_with_certs(
+        &folder,
+        "'routes': {"
+        "\n'a.test': { 'redirect': '/x', 'timeout': { 'connect': '1s', 'body_idle': '1s' } },"
+        "\n'b.test': { 'respond': {}, 'retry': { 'attempts': 3 } },"
+        "\n'c.test': { 'host': 'backend', 'paths': { '/': { 'respond': {} } } },"
+        "\n'd.test': { 'host': 'backend', 'paths': { '/': { 'respond': {} }, '/x': 'y:1' } },"
+        "\n'e.test': { 'paths': { '/': { 'respond': {}, 'max_body': 1 }, '/x': 'y:1' } } }");
+    cr_expect_eq(folder.problems.errors, 4, "%s", folder.printed);
+    route_folder_expect(&folder, 2, 44, "routes[\"a.test\"].timeout.connect", "a redirect", NULL);
+    route_folder_expect(&folder, 3, 39, "routes[\"b.test\"].retry.attempts", "no effect", NULL);
+    route_folder_expect(&folder, 4, 13, "routes[\"c.test\"].host", "none of these paths", NULL);
+    route_folder_expect(&folder, 6, 46, "routes[\"e.test\"].paths[\"/\"].max_body", "no effect",
+                        NULL);
+}
+
+/* Every key of the contract that is not built yet, where it may stand one day. */
+Test(mistakes, keys_of_later_versions)
+{
+    static const char *const later[] = {
+        "'certs_strict': true",
+        "'watch': 'certs'",
+        "'metrics': { 'series': 10 }",
+        "'user': 'nobody'",
+        "'group': 'nogroup'",
+        "'dns': { 'servers': [] }",
+        "'redis': 'localhost:6379'",
+        "'tls': { 'client_ca': 'ca.pem' }",
+        "'tls': { 'client_auth': 'require' }",
+        "'listen': { 'http': { 'bind': ':0', 'acme_webroot': '/x' } }",
+        "'listen': { 'https': { 'bind': ':0', 'proxy_protocol': {} } }",
+        "'listen': { 'http': { 'bind': ':0', 'proxy_protocol': {} } }",
+        "'defaults': { 'limits': { 'connections': 1 } }",
+        "'defaults': { 'limits': { 'connections_per_ip': 1 } }",
+        "'defaults': { 'limits': { 'handshakes': 1 } }",
+        "'defaults': { 'limits': { 'body_rate': 1 } }",
+        "'defaults': { 'limits': { 'underscores': true } }",
+        "'defaults': { 'headers': {} }",
+        "'defaults': { 'retry': { 'budget': '20%' } }",
+        "'defaults': { 'retry': { 'on': [] } }",
+        "'defaults': { 'retry': { 'timeout': '1s' } }",
+        "'defaults': { 'rate_limit': {} }",
+        "'defaults': { 'allow': [] }",
+        "'defaults': { 'deny': [] }",
+        "'defaults': { 'auth': {} }",
+        "'defaults': { 'cache': {} }",
+        "'defaults': { 'compress': {} }",
+        "'defaults': { 'errors': {} }",
+        "'defaults': { 'hsts': {} }",
+        "'backends': { 'b': { 'servers': ['x:1'], 'balance': 'random' } }",
+        "'backends': { 'b': { 'servers': ['x:1'], 'hash_on': 'ip' } }",
+        "'backends': { 'b': { 'servers': ['x:1'], 'sticky': {} } }",
+        "'backends': { 'b': { 'servers': ['x:1'], 'slow_start': '1s' } }",
+        "'backends': { 'b': { 'servers': ['x:1'], 'health': {} } }",
+        "'backends': { 'b': { 'servers': ['x:1'], 'eject': {} } }",
+        "'backends': { 'b': { 'servers': ['x:1'], 'hold': '1s' } }",
+        "'backends': { 'b': { 'servers': ['x:1'], 'max_connections': 1 } }",
+        "'backends': { 'b': { 'servers': ['x:1'], 'max_requests': 1 } }",
+        "'backends': { 'b': { 'servers': ['x:1'], 'min_idle': 1 } }",
+        "'backends': { 'b': { 'servers': ['x:1'], 'hedge': {} } }",
+        "'backends': { 'b': { 'servers': ['x:1'], 'proxy_protocol': true } }",
+        "'routes': { '*': { 'to': 'x:1', 'rewrite': {} } }",
+        "'routes': { '*': { 'to': 'x:1', 'split_on': 'ip' } }",
+        "'routes': { '*': { 'to': 'x:1', 'tls': {} } }",
+        "'tls': { 'alpn': ['h2', 'http/1.1'] }",
+    };
+
+    for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
+        char text[200];
+        snprintf(text, sizeof(text), "%s%s", later[i],
+                 strstr(later[i], "'routes'") ? "" : ", 'routes': {}");
+        route_folder_load_with_certs(&folder, text);
+        cr_expect_null(folder.snapshot, "%s", later[i]);
+        cr_expect_eq(folder.problems.errors, 1, "%s: %s", later[i], folder.printed);
+        cr_expect(folder.printed && strstr(folder.printed, "is not supported yet"), "%s: %s",
+                  later[i], folder.printed);
+    }
+}

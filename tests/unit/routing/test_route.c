@@ -1,0 +1,92 @@
+#include "routing/route.h"
+
+#include <criterion/criterion.h>
+
+static void expect_location(struct redirect_part *parts, unsigned count, bool is_tls,
+                            const char *host, const char *path, const char *query,
+                            const char *expected)
+{
+    struct route route = {.kind = ROUTE_REDIRECT, .redirect = parts, .redirect_count = count};
+    struct arena arena = {0};
+    struct slice location =
+        route_location(&route, &arena, is_tls, slice_of(host), slice_of(path), slice_of(query));
+
+    cr_expect(slice_equal(location, slice_of(expected)), "%.*s is not %s", (int)location.len,
+              location.at, expected);
+    arena_clear(&arena);
+}
+
+Test(route, location_of_every_placeholder)
+{
+    struct redirect_part parts[] = {
+        {.kind = REDIRECT_SCHEME},
+        {.kind = REDIRECT_TEXT, .text = slice_of("://")},
+        {.kind = REDIRECT_HOST},
+        {.kind = REDIRECT_PATH},
+        {.kind = REDIRECT_TEXT, .text = slice_of("#")},
+        {.kind = REDIRECT_QUERY},
+        {.kind = REDIRECT_TEXT, .text = slice_of("#")},
+        {.kind = REDIRECT_URI},
+    };
+
+    expect_location(parts, 8, true, "a.com", "/x", "?q=1", "https://a.com/x#q=1#/x?q=1");
+    expect_location(parts, 8, false, "a.com", "/", "", "http://a.com/##/");
+    expect_location(parts, 8, true, "::1", "/x", "?", "https://[::1]/x##/x?");
+    expect_location(parts, 8, true, "a.com", "*", "", "https://a.com/##/");
+    expect_location(parts, 0, true, "a.com", "/", "", "");
+}
+
+/* How often each target is picked within one cycle, and the longest run of one that has at most
+ * half. */
+static unsigned count_picks(const uint32_t *weights, unsigned count, unsigned *picks, uint64_t from)
+{
+    struct route_target targets[8];
+    struct route route = {.targets = targets, .target_count = count};
+    const struct route_target *last = NULL;
+    unsigned run = 0, longest = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        targets[i] = (struct route_target){.weight = weights[i]};
+        route.total_weight += weights[i];
+        picks[i] = 0;
+    }
+    for (uint64_t n = from; n < from + route.total_weight; n++) {
+        const struct route_target *target = route_pick_target(&route, n);
+        run = target == last ? run + 1 : 1;
+        last = target;
+        if (target->weight * 2 <= route.total_weight && run > longest)
+            longest = run;
+        picks[target - targets]++;
+    }
+    return longest;
+}
+
+Test(route, shares_are_exact_and_interleaved)
+{
+    static const struct {
+        uint32_t weights[4];
+        unsigned count;
+    } splits[] = {
+        {{1, 1}, 2},       {{95, 5}, 2},           {{2, 1}, 2},
+        {{1, 2, 3, 4}, 4}, {{50, 50}, 2},          {{0, 7, 0, 3}, 4},
+        {{3, 0}, 2},       {{10, 20, 30}, 3},      {{1, 65535}, 2},
+        {{33, 33, 33}, 3}, {{65535, 65535, 1}, 3},
+    };
+    unsigned picks[4];
+
+    for (size_t s = 0; s < sizeof(splits) / sizeof(splits[0]); s++) {
+        unsigned longest = count_picks(splits[s].weights, splits[s].count, picks, 1000003 * s);
+        for (unsigned i = 0; i < splits[s].count; i++)
+            cr_expect_eq(picks[i], splits[s].weights[i], "split %zu, share %u", s, i);
+        cr_expect_leq(longest, 2, "split %zu: %u of one in a row", s, longest);
+    }
+}
+
+Test(route, a_single_target_is_always_picked)
+{
+    struct route_target target = {.weight = 1};
+    struct route route = {.targets = &target, .target_count = 1, .total_weight = 1};
+
+    cr_expect_eq(route_pick_target(&route, 0), &target);
+    cr_expect_eq(route_pick_target(&route, UINT64_MAX), &target);
+}
