@@ -24,13 +24,14 @@ static inline size_t buffer_length(const struct buffer *b)
 
 static inline struct slice buffer_content(const struct buffer *b)
 {
-    return slice_make(b->base + b->start, buffer_length(b));
+    /* Without a block there is nothing to add to: C says so, compilers make one addition of it. */
+    return slice_make(b->start == 0 ? b->base : b->base + b->start, buffer_length(b));
 }
 
 /* Where to append, and how much fits there without moving anything. */
 static inline char *buffer_tail(struct buffer *b)
 {
-    return b->base + b->end;
+    return b->end == 0 ? b->base : b->base + b->end;
 }
 
 static inline size_t buffer_room(const struct buffer *b)

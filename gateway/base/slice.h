@@ -36,7 +36,7 @@ static inline bool slice_equal(struct slice a, struct slice b)
 /* What is left of `s` after its first `n` bytes; n <= s.len. */
 static inline struct slice slice_skip(struct slice s, size_t n)
 {
-    return slice_make(s.at + n, s.len - n);
+    return slice_make(n == 0 ? s.at : s.at + n, s.len - n); /* which may be NULL */
 }
 
 /* ASCII only; other bytes compare as they are. */

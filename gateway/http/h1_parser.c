@@ -72,8 +72,6 @@ static enum h1_result take_request_line(struct h1_parser *p, struct slice line)
 
     if (!is_method_so_far(line, &method) || method == line.len)
         return malformed(p, "a request line without a method");
-    if (line.len > p->limits->request_line)
-        return refuse(p, REASON_URI_TOO_LONG, "a start line over the limit");
 
     struct slice rest = slice_skip(line, method + 1);
     ptrdiff_t space = slice_find(rest, ' ');
@@ -102,8 +100,6 @@ static enum h1_result take_status_line(struct h1_parser *p, struct slice line)
     if (line.len > PHRASE_AT - 1 &&
         (line.at[PHRASE_AT - 1] != ' ' || !http_is_field_value(slice_skip(line, PHRASE_AT))))
         return malformed(p, "a reason phrase with controls");
-    if (line.len > p->limits->request_line)
-        return malformed(p, "a start line over the limit");
     p->status = (uint16_t)status;
     return H1_DONE;
 }
@@ -136,8 +132,9 @@ static enum h1_result take_line(struct h1_parser *p, struct slice line)
     return H1_MORE;
 }
 
-/* What can be said about a line whose end is not there yet. */
-static enum h1_result judge_unfinished(struct h1_parser *p, struct slice bytes)
+/* What can be said before a line's end was looked at, which may not be there yet: `bytes` end where
+ * it will be. Asked in any case, so that the verdict does not depend on how the bytes came. */
+static enum h1_result judge_so_far(struct h1_parser *p, struct slice bytes)
 {
     if (p->stage == H1_STAGE_HEAD && p->start_bytes == 0) {
         size_t method;
@@ -165,18 +162,17 @@ static enum h1_result find_end_of_lines(struct h1_parser *p, struct slice bytes,
 
         if (bytes.len > p->searched)
             end = memchr(bytes.at + p->searched, '\n', bytes.len - p->searched);
-        if (!end) {
-            p->searched = (uint32_t)bytes.len;
-            return judge_unfinished(p, bytes);
-        }
+        p->searched = (uint32_t)(end ? (size_t)(end - bytes.at) : bytes.len);
+        result = judge_so_far(p, slice_make(bytes.at, p->searched));
+        if (result == H1_BAD || !end)
+            return result;
 
-        struct slice line =
-            slice_make(bytes.at + p->line_start, (size_t)(end - bytes.at) - p->line_start);
+        struct slice line = slice_make(bytes.at + p->line_start, p->searched - p->line_start);
         if (line.len == 0 || line.at[--line.len] != '\r')
             return malformed(p, "a line that ends in LF alone");
         if (memchr(line.at, '\r', line.len))
             return malformed(p, "a CR within a line");
-        p->line_start = p->searched = (uint32_t)(end - bytes.at) + 1;
+        p->line_start = ++p->searched;
         result = take_line(p, line);
     }
     *length = p->line_start;
