@@ -215,6 +215,18 @@ static bool listens_on_https(const struct load *load)
     return false;
 }
 
+/* The generation goes without it; whoever loads it says so by its file's name. */
+static void warn_of_broken(struct reader *reader, const struct json_node *node,
+                           const struct cert_problem *problem)
+{
+    size_t before = reader->problems->count;
+
+    reader_warning(reader, node, AT_VALUE, "%s", problem->message);
+    if (reader->problems->count > before)
+        reader->problems->list[before].broken_certificate =
+            slice_duplicate(slice_of(problem->file));
+}
+
 static void report_broken(struct load *load, const struct sources *sources,
                           const struct cert_problems *broken, bool are_errors)
 {
@@ -225,7 +237,7 @@ static void report_broken(struct load *load, const struct sources *sources,
         if (are_errors)
             reader_error(&load->reader, node, AT_VALUE, "%s", problem->message);
         else
-            reader_warning(&load->reader, node, AT_VALUE, "%s", problem->message);
+            warn_of_broken(&load->reader, node, problem);
     }
 }
 

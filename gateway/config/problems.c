@@ -19,6 +19,7 @@ void problems_clear(struct problems *problems)
         free(problems->list[i].path);
         free(problems->list[i].message);
         free(problems->list[i].suggestion);
+        free(problems->list[i].broken_certificate);
     }
     free(problems->list);
     problems_init(problems);
