@@ -163,7 +163,6 @@ static bool end_segment(struct path_writer *w)
 /* Takes the escape at the front of `rest`. False if it is refused. */
 static bool put_escape(struct path_writer *w, struct slice rest)
 {
-    static const char digits[] = "0123456789ABCDEF";
     int high = rest.len >= 3 ? hex_value(rest.at[1]) : -1;
     int low = rest.len >= 3 ? hex_value(rest.at[2]) : -1;
     int value = high * 16 + low;
@@ -184,8 +183,8 @@ static bool put_escape(struct path_writer *w, struct slice rest)
         return true;
     }
     put_char(w, '%');
-    put_char(w, digits[high]);
-    put_char(w, digits[low]);
+    put_char(w, rest.at[1]);
+    put_char(w, rest.at[2]);
     return true;
 }
 
