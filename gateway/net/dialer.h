@@ -7,16 +7,16 @@
 
 struct dial;
 
-/* Starts to connect; `task` is woken as it goes on. `addresses` (count >= 1) are copied. The deadline
- * covers all of them, an address that hangs getting an equal share of what is left of it; when it runs
- * out on the last one, the answer is a timeout. 0: the system's own patience. */
+/* Starts to connect; `task` is woken as it goes on. `addresses` (count >= 1) are copied. The
+ * deadline covers all of them, an address that hangs getting an equal share of what is left of it;
+ * when it runs out on the last one, the answer is a timeout. 0: the system's own patience. */
 struct dial *dial_start(struct loop *loop, const struct address *addresses, int count,
                         uint64_t timeout_ms, struct task *task);
 
 enum dial_failure { DIAL_REFUSED, DIAL_TIMEOUT, DIAL_NO_FDS };
 
-/* IO_WAIT; IO_OK: *stream is the caller's (a tcp_stream waking `task`); IO_ERROR: *failure says why.
- * After anything but IO_WAIT only dial_end is left. */
+/* IO_WAIT; IO_OK: *stream is the caller's (a tcp_stream waking `task`); IO_ERROR: *failure says
+ * why. After anything but IO_WAIT only dial_end is left. */
 enum io dial_answer(struct dial *dial, struct stream **stream, enum dial_failure *failure);
 /* Index of the address that was connected to, or tried last. */
 int dial_current(const struct dial *dial);

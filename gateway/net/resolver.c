@@ -18,8 +18,8 @@ enum lookup_state {
     LOOKUP_ANSWERED,
 };
 
-/* A job owns its question and its answer. `state` and `is_detached` are the resolver's lock's until the
- * job is answered; from then on, as `task` always, they are the asking thread's alone. */
+/* A job owns its question and its answer. `state` and `is_detached` are the resolver's lock's until
+ * the job is answered; from then on, as `task` always, they are the asking thread's alone. */
 struct lookup {
     struct resolver *resolver;
     struct list_node node; /* QUEUED, POSTED */
@@ -44,7 +44,7 @@ struct resolver {
     unsigned users; /* helpers and the owner: the last one out frees it */
 };
 
-/* --- asking: getaddrinfo on a helper thread ------------------------------------------------------ */
+/* --- asking: getaddrinfo on a helper thread ----------------------------------------------- */
 
 /* RFC 6761 section 6.3: these mean this machine, whatever interfaces it has. */
 static bool is_localhost(const char *name)
@@ -150,7 +150,7 @@ static void *help(void *argument)
     return NULL;
 }
 
-/* --- the resolver -------------------------------------------------------------------------------- */
+/* --- the resolver ------------------------------------------------------------------------- */
 
 /* Signals are for the thread that waits for them. */
 static void start_helpers(struct resolver *resolver, unsigned threads)
@@ -192,7 +192,7 @@ void resolver_free(struct resolver *resolver)
     pthread_mutex_lock(&resolver->lock);
     assert(list_is_empty(&resolver->queue)); /* every look-up was ended */
     /* What a loop that has stopped never came to take. */
-    list_each(&resolver->posted, node)
+    list_each (&resolver->posted, node)
         free(container_of(node, struct lookup, node));
     list_init(&resolver->posted);
     resolver->is_stopping = true;
@@ -200,7 +200,7 @@ void resolver_free(struct resolver *resolver)
     leave(resolver);
 }
 
-/* --- one look-up, on the asking thread ----------------------------------------------------------- */
+/* --- one look-up, on the asking thread ---------------------------------------------------- */
 
 static void arrive(void *owner)
 {

@@ -31,8 +31,9 @@ static bool is_eligible(const struct server *server, const struct balancer_histo
     }
 }
 
-/* One pick among the eligible: each gains its weight, the one that is ahead wins and pays what all of
- * them gained. Over a cycle each gains as much as it pays only if it wins as often as its weight. */
+/* One pick among the eligible: each gains its weight, the one that is ahead wins and pays what all
+ * of them gained. Over a cycle each gains as much as it pays only if it wins as often as its
+ * weight. */
 static struct server *turn(struct server *const *servers, unsigned count,
                            const struct balancer_history *history, enum round round)
 {

@@ -1,5 +1,6 @@
-/* Who gets the next request, among the servers of a pool. One strategy so far: smooth weighted round
- * robin, in which over any cycle of picks each server gets exactly its weight, spread out evenly.
+/* Who gets the next request, among the servers of a pool. One strategy so far: smooth weighted
+ * round robin, in which over any cycle of picks each server gets exactly its weight, spread out
+ * evenly.
  *
  * Inside upstream/ only. */
 #ifndef UPSTREAM_BALANCER_H

@@ -96,7 +96,7 @@ void connection_close(struct upstream_connection *c)
     server_unref(server);
 }
 
-/* --- idle ---------------------------------------------------------------------------------------- */
+/* --- idle --------------------------------------------------------------------------------- */
 
 /* How long it may be idle: closed before the backend does, so that no request meets its FIN. */
 static uint64_t idle_limit_ms(const struct upstream_connection *c)
@@ -161,7 +161,7 @@ struct upstream_connection *connection_take_idle(struct server *server, struct t
     return NULL;
 }
 
-/* --- the making ---------------------------------------------------------------------------------- */
+/* --- the making --------------------------------------------------------------------------- */
 
 static void note_made(struct upstream_connection *c)
 {
@@ -213,8 +213,8 @@ static void start_dial(struct upstream_connection *c)
         left_ms = c->due_ms > now_ms ? c->due_ms - now_ms : 1;
     deadline_clear(&c->deadline);
     set_state(c, CONNECTION_CONNECTING, c->claimant);
-    c->dial = dial_start(loop_of(c), c->server->addresses, c->server->address_count, left_ms,
-                         &c->task);
+    c->dial =
+        dial_start(loop_of(c), c->server->addresses, c->server->address_count, left_ms, &c->task);
     await_dial(c);
 }
 
@@ -288,12 +288,12 @@ void connection_abandon(struct upstream_connection *c)
         set_state(c, c->state, NULL);
 }
 
-/* --- all of a server's --------------------------------------------------------------------------- */
+/* --- all of a server's -------------------------------------------------------------------- */
 
 static void close_all(struct server *server, enum connection_use use)
 {
     server_ref(server);
-    list_each(&server->connections[use], node)
+    list_each (&server->connections[use], node)
         connection_close(container_of(node, struct upstream_connection, node));
     server_unref(server);
 }
@@ -311,7 +311,7 @@ void server_close_unclaimed(struct server *server)
 void server_wake_resolving(struct server *server)
 {
     for (enum connection_use use = USE_BUSY; use <= USE_UNCLAIMED; use++) {
-        list_each(&server->connections[use], node) {
+        list_each (&server->connections[use], node) {
             struct upstream_connection *c = container_of(node, struct upstream_connection, node);
             if (c->state == CONNECTION_RESOLVING)
                 loop_wake(loop_of(c), &c->task);
@@ -319,7 +319,7 @@ void server_wake_resolving(struct server *server)
     }
 }
 
-/* --- while it is out ----------------------------------------------------------------------------- */
+/* --- while it is out ---------------------------------------------------------------------- */
 
 struct http_stream *upstream_connection_begin(struct upstream_connection *c, struct task *task)
 {

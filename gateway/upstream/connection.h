@@ -1,7 +1,7 @@
 /* A connection to a server from its making to its end; handed out for requests, idle in between.
  *
- * Inside upstream/ only. RESOLVING -> CONNECTING -> MADE -> OUT <-> IDLE; the making ends in FAILED when
- * somebody waits for it. */
+ * Inside upstream/ only. RESOLVING -> CONNECTING -> MADE -> OUT <-> IDLE; the making ends in FAILED
+ * when somebody waits for it. */
 #ifndef UPSTREAM_CONNECTION_H
 #define UPSTREAM_CONNECTION_H
 

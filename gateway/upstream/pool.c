@@ -20,8 +20,8 @@ struct pool {
     unsigned spare_count;
 };
 
-/* One request's asking. It has no task of its own: the asker's is woken by the connection that is being
- * made, and goes on with the next server when it asks again. */
+/* One request's asking. It has no task of its own: the asker's is woken by the connection that is
+ * being made, and goes on with the next server when it asks again. */
 struct pool_wait {
     struct pool *pool;
     struct task *task;
@@ -35,7 +35,7 @@ struct pool_wait {
     struct pool_wait *next_spare;
 };
 
-/* --- waits --------------------------------------------------------------------------------------- */
+/* --- waits -------------------------------------------------------------------------------- */
 
 static struct pool_wait *wait_new(struct pool *pool)
 {
@@ -169,7 +169,7 @@ void pool_wait_end(struct pool_wait *wait)
     wait_free(wait);
 }
 
-/* --- the pool ------------------------------------------------------------------------------------ */
+/* --- the pool ----------------------------------------------------------------------------- */
 
 struct pool *pool_new(const struct pool_env *env, const struct upstream_spec *spec)
 {
@@ -180,7 +180,8 @@ struct pool *pool_new(const struct pool_env *env, const struct upstream_spec *sp
     return pool;
 }
 
-/* Takes the server with that name out of the old ones, where the new one's place is the likeliest. */
+/* Takes the server with that name out of the old ones, where the new one's place is the likeliest.
+ */
 static struct server *claim(struct server **old, unsigned count, struct slice name, unsigned likely)
 {
     for (unsigned i = 0; i < count; i++) {
@@ -262,7 +263,7 @@ void pool_close_idle(struct pool *pool)
     }
 }
 
-/* --- status -------------------------------------------------------------------------------------- */
+/* --- status ------------------------------------------------------------------------------- */
 
 unsigned pool_server_count(const struct pool *pool)
 {

@@ -1,7 +1,8 @@
 /* One worker's connections to the servers of one upstream: choice, reuse, dialing.
  *
- * Lives in its worker, keyed by the upstream's name, and survives generations: servers are matched by
- * name, new ones added, absent ones retired (their idle connections closed, busy ones not returned). */
+ * Lives in its worker, keyed by the upstream's name, and survives generations: servers are matched
+ * by name, new ones added, absent ones retired (their idle connections closed, busy ones not
+ * returned). */
 #ifndef UPSTREAM_POOL_H
 #define UPSTREAM_POOL_H
 
@@ -49,18 +50,19 @@ struct pool_ask {
 };
 
 /* Asks for a connection: chooses a server (weighted round robin, exact per cycle; backups when no
- * primary is usable; one that lately failed to connect is skipped for a moment unless all have), takes
- * its newest idle connection or dials, going on to the next server when one cannot be connected to.
- * `task` is woken; ask pool_answer at once, for an idle connection is there at once. Each going on is
- * counted as a retry; asking once more for the same request is the caller's to count. */
+ * primary is usable; one that lately failed to connect is skipped for a moment unless all have),
+ * takes its newest idle connection or dials, going on to the next server when one cannot be
+ * connected to. `task` is woken; ask pool_answer at once, for an idle connection is there at once.
+ * Each going on is counted as a retry; asking once more for the same request is the caller's to
+ * count. */
 struct pool_wait *pool_ask(struct pool *pool, const struct pool_ask *ask, struct task *task);
-/* IO_WAIT; IO_OK: *connection is the caller's; IO_ERROR: *failure. *server is the name of the last one
- * tried (empty if none; it lives as long as the wait or the connection), *attempts how many connections
- * were tried. */
+/* IO_WAIT; IO_OK: *connection is the caller's; IO_ERROR: *failure. *server is the name of the last
+ * one tried (empty if none; it lives as long as the wait or the connection), *attempts how many
+ * connections were tried. */
 enum io pool_answer(struct pool_wait *wait, struct upstream_connection **connection,
                     enum pool_failure *failure, struct slice *server, unsigned *attempts);
-/* Takes the wait, answered or not; a connection in the making goes on and becomes idle, if there will
- * be room. */
+/* Takes the wait, answered or not; a connection in the making goes on and becomes idle, if there
+ * will be room. */
 void pool_wait_end(struct pool_wait *wait);
 
 /* The connection's http_stream for one request; `task` is woken for it. */

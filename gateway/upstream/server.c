@@ -11,7 +11,7 @@ static uint64_t now_of(const struct server *server)
     return loop_now_ms(server->shared->env.loop);
 }
 
-/* --- addresses ----------------------------------------------------------------------------------- */
+/* --- addresses ---------------------------------------------------------------------------- */
 
 static void put_first(struct address *addresses, int index)
 {
@@ -68,8 +68,8 @@ bool server_find_addresses(struct server *server)
 {
     if (server->lookup_name == NULL)
         return true;
-    bool is_due = server->address_count == 0 ||
-                  now_of(server) - server->asked_ms >= SERVER_ADDRESS_AGE_MS;
+    bool is_due =
+        server->address_count == 0 || now_of(server) - server->asked_ms >= SERVER_ADDRESS_AGE_MS;
     if (is_due && server->lookup == NULL) {
         const struct pool_env *env = &server->shared->env;
         server->asked_ms = now_of(server);
@@ -79,7 +79,7 @@ bool server_find_addresses(struct server *server)
     return server->address_count > 0;
 }
 
-/* --- being skipped ------------------------------------------------------------------------------- */
+/* --- being skipped ------------------------------------------------------------------------ */
 
 bool server_is_skipped(const struct server *server)
 {
@@ -120,7 +120,7 @@ void server_note_unreachable(struct server *server)
     server->skip_until_ms = now_ms + server->skip_ms;
 }
 
-/* --- life ---------------------------------------------------------------------------------------- */
+/* --- life --------------------------------------------------------------------------------- */
 
 struct server *server_new(struct pool_shared *shared, const struct server_spec *spec)
 {

@@ -41,8 +41,8 @@ struct server {
     int64_t turn;
 
     /* what connecting taught */
-    uint64_t skip_ms;       /* how long it is skipped after its last failure; 0: none */
-    uint64_t failed_ms;     /* when that failure was counted */
+    uint64_t skip_ms;   /* how long it is skipped after its last failure; 0: none */
+    uint64_t failed_ms; /* when that failure was counted */
     uint64_t skip_until_ms;
     uint64_t requests, connect_failures, response_failures;
 
@@ -70,8 +70,8 @@ void server_unref(struct server *server);
 bool server_find_addresses(struct server *server);
 
 bool server_is_skipped(const struct server *server);
-/* It was chosen. Once its time of being skipped is over, the one that chose it tries it and others go
- * on skipping it for another such time, or until that has succeeded. */
+/* It was chosen. Once its time of being skipped is over, the one that chose it tries it and others
+ * go on skipping it for another such time, or until that has succeeded. */
 void server_note_chosen(struct server *server);
 void server_note_connected(struct server *server, int address_index);
 void server_note_unreachable(struct server *server);

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* --- the loop ------------------------------------------------------------------------------------ */
+/* --- the loop ----------------------------------------------------------------------------- */
 
 static void end_turn(void *owner)
 {
@@ -32,11 +32,12 @@ void pool_fixture_run_for(struct pool_fixture *f, uint64_t ms)
     deadline_clear(&f->tick);
 }
 
-/* --- the pool ------------------------------------------------------------------------------------ */
+/* --- the pool ----------------------------------------------------------------------------- */
 
 void pool_fixture_init(struct pool_fixture *f, unsigned worker)
 {
-    *f = (struct pool_fixture){.limits = {.head_bytes = 32768, .fields = 100, .request_line = 1024}};
+    *f =
+        (struct pool_fixture){.limits = {.head_bytes = 32768, .fields = 100, .request_line = 1024}};
     f->env = (struct pool_env){
         .loop = loop_new(),
         .resolver = resolver_new(1),
@@ -107,8 +108,8 @@ enum io pool_fixture_peek(struct pool_wait *wait, struct pool_result *result)
 {
     struct slice server;
     *result = (struct pool_result){0};
-    result->answer = pool_answer(wait, &result->connection, &result->failure, &server,
-                                 &result->attempts);
+    result->answer =
+        pool_answer(wait, &result->connection, &result->failure, &server, &result->attempts);
     slice_copy_text(server, result->server, sizeof(result->server));
     return result->answer;
 }
@@ -131,7 +132,7 @@ struct pool_server_status pool_fixture_status(const struct pool_fixture *f, unsi
     return status;
 }
 
-/* --- a request ----------------------------------------------------------------------------------- */
+/* --- a request ---------------------------------------------------------------------------- */
 
 static bool send_request(struct pool_fixture *f, struct http_stream *http)
 {

@@ -1,7 +1,7 @@
 /* A pool on a loop of its own, with the test as its asker and as its backends.
  *
- * There are no threads: a backend is a listening socket on loopback whose connections the test accepts
- * and answers between two turns of the loop. */
+ * There are no threads: a backend is a listening socket on loopback whose connections the test
+ * accepts and answers between two turns of the loop. */
 #ifndef TESTS_SUPPORT_POOL_FIXTURE_H
 #define TESTS_SUPPORT_POOL_FIXTURE_H
 
@@ -46,8 +46,8 @@ enum io pool_fixture_peek(struct pool_wait *wait, struct pool_result *result);
 void pool_fixture_run_until(struct pool_fixture *f, bool (*is_so)(void *argument), void *argument);
 void pool_fixture_run_for(struct pool_fixture *f, uint64_t ms);
 
-/* One GET and its response over `connection`, which `backend_fd` answers with `response`; then it is
- * given back. True when the response came whole. */
+/* One GET and its response over `connection`, which `backend_fd` answers with `response`; then it
+ * is given back. True when the response came whole. */
 bool pool_fixture_request(struct pool_fixture *f, struct upstream_connection *connection,
                           int backend_fd, const char *response);
 

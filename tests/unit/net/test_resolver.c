@@ -1,4 +1,5 @@
-/* Names are looked up on helper threads; the answer comes by the loop, and may be abandoned any time. */
+/* Names are looked up on helper threads; the answer comes by the loop, and may be abandoned any
+ * time. */
 #include "net/resolver.h"
 
 #include <criterion/criterion.h>
@@ -20,8 +21,7 @@ static void run_asker(void *owner)
     struct asker *asker = owner;
     if (asker->lookup == NULL)
         return;
-    asker->answer =
-        lookup_answer(asker->lookup, asker->addresses, &asker->count, &asker->reason);
+    asker->answer = lookup_answer(asker->lookup, asker->addresses, &asker->count, &asker->reason);
     if (asker->answer != IO_WAIT)
         loop_stop(asker->loop);
 }
@@ -91,7 +91,8 @@ Test(resolver, nothing_answers_before_the_loop_has_run)
     struct asker asker;
     set_up(&asker, 1);
     asker.lookup = lookup_start(asker.resolver, asker.loop, "localhost", 80, &asker.task);
-    cr_assert_eq(lookup_answer(asker.lookup, asker.addresses, &asker.count, &asker.reason), IO_WAIT);
+    cr_assert_eq(lookup_answer(asker.lookup, asker.addresses, &asker.count, &asker.reason),
+                 IO_WAIT);
     loop_run(asker.loop);
     cr_assert_eq(asker.answer, IO_OK);
     lookup_end(asker.lookup);
@@ -117,8 +118,7 @@ Test(resolver, a_lookup_may_be_abandoned_at_any_time)
     for (int round = 0; round < ROUNDS; round++) {
         struct lookup *abandoned[AT_ONCE];
         for (int i = 0; i < AT_ONCE; i++)
-            abandoned[i] =
-                lookup_start(asker.resolver, asker.loop, "localhost", 80, &asker.task);
+            abandoned[i] = lookup_start(asker.resolver, asker.loop, "localhost", 80, &asker.task);
         for (int i = 0; i < round % AT_ONCE; i++)
             lookup_end(abandoned[i]);
         look_up(&asker, "localhost", 80);
@@ -157,8 +157,8 @@ Test(resolver, a_full_queue_answers_with_an_error)
             lookup_start(asker.resolver, asker.loop, "does-not-exist.invalid", 80, &asker.task);
     int failed_at_once = 0;
     for (int i = 0; i < MANY; i++)
-        failed_at_once += lookup_answer(lookups[i], asker.addresses, &asker.count,
-                                        &asker.reason) == IO_ERROR;
+        failed_at_once +=
+            lookup_answer(lookups[i], asker.addresses, &asker.count, &asker.reason) == IO_ERROR;
     cr_assert_gt(failed_at_once, 0);
     for (int i = 0; i < MANY; i++)
         lookup_end(lookups[i]);

@@ -1,4 +1,5 @@
-/* Who gets the next request: weighted round robin, exact over every cycle, and who is passed over. */
+/* Who gets the next request: weighted round robin, exact over every cycle, and who is passed over.
+ */
 #include "upstream/balancer.h"
 
 #include <criterion/criterion.h>
@@ -84,10 +85,24 @@ static void check_exact(const uint16_t *weights, unsigned count, unsigned offset
 Test(balancer, every_cycle_gives_each_server_exactly_its_weight)
 {
     static const uint16_t sets[][6] = {
-        {1},          {7},          {1, 1},          {2, 1},       {5, 1, 1},
-        {1, 5, 1},    {3, 3, 3},    {4, 2, 1},       {100, 1},     {1, 1, 1, 1, 1},
-        {0, 1},       {3, 0, 2},    {10, 20, 30, 7}, {1, 2, 3, 4, 5}, {95, 5},
-        {1000, 999}, {1, 0, 0, 9}, {6, 6, 2, 2, 1, 1},
+        {1},
+        {7},
+        {1, 1},
+        {2, 1},
+        {5, 1, 1},
+        {1, 5, 1},
+        {3, 3, 3},
+        {4, 2, 1},
+        {100, 1},
+        {1, 1, 1, 1, 1},
+        {0, 1},
+        {3, 0, 2},
+        {10, 20, 30, 7},
+        {1, 2, 3, 4, 5},
+        {95, 5},
+        {1000, 999},
+        {1, 0, 0, 9},
+        {6, 6, 2, 2, 1, 1},
     };
     for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
         unsigned count = 0;
@@ -122,7 +137,8 @@ Test(balancer, the_heavy_one_does_not_come_in_one_piece)
     tear_down(&f);
 }
 
-/* Workers get different offsets: their first picks are the first picks of one, one after the other. */
+/* Workers get different offsets: their first picks are the first picks of one, one after the other.
+ */
 Test(balancer, an_offset_starts_so_many_picks_later)
 {
     static const uint16_t weights[] = {3, 2, 2};

@@ -166,7 +166,8 @@ Test(connection, one_that_speaks_unasked_is_thrown_away)
 
 Test(connection, bytes_behind_a_response_end_it)
 {
-    static const char two[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\r\n";
+    static const char two[] =
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\r\n";
     struct backend b;
     set_up(&b, 4);
     int peer = make_idle(&b, two);
@@ -180,8 +181,7 @@ Test(connection, a_response_that_ends_with_it_or_says_close_ends_it)
 {
     struct backend b;
     set_up(&b, 4);
-    int peer =
-        make_idle(&b, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
+    int peer = make_idle(&b, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
     cr_assert_eq(idle_of(&b), 0);
     cr_assert(is_closed(peer));
     close(peer);
@@ -244,8 +244,8 @@ Test(connection, a_backend_that_keeps_them_a_second_gets_them_closed_at_once)
 {
     struct backend b;
     set_up(&b, 4);
-    int peer = make_idle(
-        &b, "HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\nContent-Length: 2\r\n\r\nok");
+    int peer =
+        make_idle(&b, "HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\nContent-Length: 2\r\n\r\nok");
     cr_assert_eq(idle_of(&b), 0);
     close(peer);
     tear_down(&b);

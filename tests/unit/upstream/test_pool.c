@@ -25,7 +25,7 @@ static unsigned index_of_next(struct pool_fixture *f)
     return 0;
 }
 
-/* --- choice -------------------------------------------------------------------------------------- */
+/* --- choice ------------------------------------------------------------------------------- */
 
 Test(pool, gives_a_connection_that_knows_its_server)
 {
@@ -133,7 +133,7 @@ Test(pool, avoids_the_server_that_failed_the_request_before)
     pool_fixture_clear(&f);
 }
 
-/* --- servers that cannot be connected to --------------------------------------------------------- */
+/* --- servers that cannot be connected to -------------------------------------------------- */
 
 Test(pool, goes_on_to_the_next_server_and_skips_the_dead_one)
 {
@@ -265,8 +265,7 @@ Test(pool, connects_to_unix_sockets)
     struct pool_result result = pool_fixture_ask(&f, NULL);
     cr_assert_eq(result.answer, IO_OK);
     int peer = accept(listener, NULL, NULL);
-    cr_assert(pool_fixture_request(&f, result.connection, peer,
-                                   "HTTP/1.1 204 No Content\r\n\r\n"));
+    cr_assert(pool_fixture_request(&f, result.connection, peer, "HTTP/1.1 204 No Content\r\n\r\n"));
     cr_assert_eq(pool_fixture_status(&f, 0).idle, 1);
     close(peer);
     close(listener);
@@ -275,7 +274,7 @@ Test(pool, connects_to_unix_sockets)
     pool_fixture_clear(&f);
 }
 
-/* --- names --------------------------------------------------------------------------------------- */
+/* --- names -------------------------------------------------------------------------------- */
 
 Test(pool, looks_a_name_up_and_connects)
 {
@@ -321,7 +320,7 @@ Test(pool, a_name_that_does_not_resolve_is_a_server_that_cannot_be_connected_to)
     pool_fixture_clear(&f);
 }
 
-/* --- waits that end early ------------------------------------------------------------------------ */
+/* --- waits that end early ----------------------------------------------------------------- */
 
 static bool has_one_idle(void *argument)
 {
@@ -437,7 +436,7 @@ Test(pool, waits_end_in_any_order)
     pool_fixture_clear(&f);
 }
 
-/* --- generations --------------------------------------------------------------------------------- */
+/* --- generations -------------------------------------------------------------------------- */
 
 Test(pool, an_unchanged_spec_goes_on_where_it_was)
 {

@@ -63,7 +63,7 @@ static void age(struct fixture *f, uint64_t ms)
     f->server->skip_until_ms -= ms;
 }
 
-/* --- being skipped ------------------------------------------------------------------------------- */
+/* --- being skipped ------------------------------------------------------------------------ */
 
 Test(server, each_failure_doubles_the_time_it_is_skipped)
 {
@@ -125,7 +125,7 @@ Test(server, a_success_ends_all_of_that)
     tear_down(&f);
 }
 
-/* --- addresses ----------------------------------------------------------------------------------- */
+/* --- addresses ---------------------------------------------------------------------------- */
 
 Test(server, an_ip_is_known_without_asking)
 {
