@@ -1,6 +1,7 @@
 #include "support/route_folder.h"
 
 #include "http/target.h"
+#include "tls/internal.h"
 
 #include <criterion/criterion.h>
 #include <openssl/ec_key.h>
@@ -258,6 +259,9 @@ static void describe_tls(const struct snapshot *snapshot, FILE *out)
     static const char *const names[] = {"", "a.test", "localhost", "unknown.example"};
     const char *alert;
 
+    SSL_CTX *context = tls_server_context(snapshot->tls);
+    fprintf(out, "tls from %04x, tickets %d, ", SSL_CTX_get_min_proto_version(context),
+            !(SSL_CTX_get_options(context) & SSL_OP_NO_TICKET));
     fprintf(out, "certificates %zu:", cert_store_count(tls_server_certs(snapshot->tls)));
     for (size_t i = 0; i < 4; i++) {
         struct certificate *chosen = tls_server_choose(snapshot->tls, slice_of(names[i]), &alert);
