@@ -149,14 +149,26 @@ static void read_tls12_wish(const SSL_CLIENT_HELLO *hello, CBS algorithms, struc
     wish->has_rsa = list_has_any(suites, rsa_suites) && list_has_any(algorithms, rsa);
 }
 
-static void read_wish(const SSL_CLIENT_HELLO *hello, struct cert_wish *wish)
+/* Which version the client and we would agree on: 0 for none. */
+static uint16_t find_version(const SSL_CLIENT_HELLO *hello, uint16_t min_version)
+{
+    bool has_list;
+    CBS versions = list_in_extension(hello, TLSEXT_TYPE_supported_versions, &has_list);
+    bool has_tls12 =
+        has_list ? list_has(versions, TLS1_2_VERSION) : hello->version >= TLS1_2_VERSION;
+
+    if (list_has(versions, TLS1_3_VERSION))
+        return TLS1_3_VERSION;
+    return has_tls12 && min_version <= TLS1_2_VERSION ? TLS1_2_VERSION : 0;
+}
+
+static void read_wish(const SSL_CLIENT_HELLO *hello, uint16_t version, struct cert_wish *wish)
 {
     bool is_there;
     CBS algorithms = list_in_extension(hello, TLSEXT_TYPE_signature_algorithms, &is_there);
-    CBS versions = list_in_extension(hello, TLSEXT_TYPE_supported_versions, &is_there);
 
     *wish = (struct cert_wish){.now = clock_wall_ms() / 1000};
-    if (list_has(versions, TLS1_3_VERSION))
+    if (version == TLS1_3_VERSION)
         read_tls13_wish(algorithms, wish);
     else
         read_tls12_wish(hello, algorithms, wish);
@@ -197,9 +209,12 @@ static enum ssl_select_cert_result_t choose_certificate(const SSL_CLIENT_HELLO *
     const char *sni = SSL_get_servername(hello->ssl, TLSEXT_NAMETYPE_host_name);
     char room[TLS_NAME_MAX];
     struct slice name = slice_of("");
+    uint16_t version = find_version(hello, SSL_get_min_proto_version(hello->ssl));
     struct cert_wish wish;
 
-    read_wish(hello, &wish);
+    if (version == 0)
+        return ssl_select_cert_success; /* BoringSSL refuses it with protocol_version */
+    read_wish(hello, version, &wish);
     if (sni)
         name = tls_normalise_name(slice_of(sni), room);
     bool is_invalid = sni && slice_is_empty(name);
