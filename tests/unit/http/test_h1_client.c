@@ -419,6 +419,15 @@ Test(client, continue_never_follows_a_final_response)
     cr_expect_eq(end(HTTP_END_REUSE), H1_CLOSING);
 }
 
+Test(client, continue_is_nothing_without_a_body)
+{
+    request_is("GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n");
+    cr_expect_eq(read_body(), IO_EOF);
+    respond(BODY_NONE, "");
+    expect_written("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    cr_expect_eq(end(HTTP_END_REUSE), H1_IDLE);
+}
+
 Test(client, interim_responses_are_passed_on)
 {
     request_is(get);
@@ -530,6 +539,34 @@ Test(client, connection_close)
     respond(BODY_NONE, "");
     expect_written("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     cr_expect_eq(end(HTTP_END_REUSE), H1_CLOSING);
+}
+
+Test(client, only_what_was_sent_whole_is_kept)
+{
+    request_is(get);
+    cr_expect_eq(end(HTTP_END_REUSE), H1_CLOSING, "no response");
+    restart();
+    request_is(get);
+    write_head(BODY_NONE, 0);
+    cr_expect_eq(end(HTTP_END_REUSE), H1_CLOSING, "not flushed");
+    cr_expect_eq(h1_connection_linger(connection, &task), IO_WAIT);
+    expect_written("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+}
+
+Test(client, upgrade_may_be_required)
+{
+    request_is(get);
+    response.status = 426;
+    response.upgrade = slice_of("x/2");
+    respond(BODY_NONE, "");
+    expect_written("HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n"
+                   "Connection: upgrade\r\nUpgrade: x/2\r\n\r\n");
+    cr_expect_eq(end(HTTP_END_REUSE), H1_IDLE);
+    restart();
+    request_is(get);
+    response.upgrade = slice_of("x/2");
+    respond(BODY_NONE, "");
+    expect_written("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
 }
 
 Test(client, an_unread_request_body_ends_the_connection)
@@ -786,6 +823,7 @@ static void open_tunnel(const char *early)
     cr_expect(slice_equal(request.upgrade, slice_of("websocket")));
     response.status = 101;
     response.upgrade = slice_of("websocket");
+    response.keeps_connection = false; /* means nothing here */
     write_head(BODY_CLOSE, 0);
     h1_stream_become_tunnel(http);
 }

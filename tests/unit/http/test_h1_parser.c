@@ -594,6 +594,9 @@ Test(refused, hosts)
     }
     check_refused("GET http://a/ HTTP/1.1\r\n\r\n");
     check_refused("GET http://a/ HTTP/1.0\r\nHost: b\r\n\r\n");
+    check_refused("GET http:///x HTTP/1.0\r\n\r\n");
+    check_refused("GET http://a/\x01 HTTP/1.0\r\n\r\n");
+    check_refused("CONNECT a\x7f HTTP/1.0\r\n\r\n");
     check_refused("GET http://a/ HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n");
     check_refused("GET / HTTP/1.0\r\nHost:\r\n\r\n");
 }
