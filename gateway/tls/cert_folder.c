@@ -23,9 +23,12 @@ struct search {
 
 static char *join(const char *folder, const char *name)
 {
+    size_t length = strlen(folder);
     char *path;
 
-    if (asprintf(&path, "%s/%s", folder, name) < 0)
+    while (length > 1 && folder[length - 1] == '/')
+        length--;
+    if (asprintf(&path, "%.*s/%s", (int)length, folder, name) < 0)
         abort();
     return path;
 }
