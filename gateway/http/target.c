@@ -167,7 +167,7 @@ static bool put_escape(struct path_writer *w, struct slice rest)
     int low = rest.len >= 3 ? hex_value(rest.at[2]) : -1;
     int value = high * 16 + low;
 
-    if (high < 0 || low < 0 || value == 0)
+    if (high < 0 || low < 0 || value < 0x20 || value == 0x7f)
         return false;
     if (is_unreserved(value)) {
         put_char(w, (char)value);

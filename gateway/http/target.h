@@ -15,7 +15,8 @@ bool host_normalise(struct arena *arena, struct slice authority, struct slice *h
 /* Splits at the first "?" and normalises the path (interface.md, Routes): escapes of unreserved
  * characters decoded, runs of "/" merged, other escapes kept as sent ("%2f" and "%5c" never
  * separate). False for what is refused: segments that are, or once %2f and %5c are decoded
- * contain, "." or ".."; %00, controls, "\", "#", bad escapes, no leading "/". *query keeps its "?".
+ * contain, "." or ".."; controls, escaped or not, "\", "#", bad escapes, no leading "/". *query
+ * keeps its "?".
  */
 bool path_normalise(struct arena *arena, struct slice target, struct slice *path,
                     struct slice *query);

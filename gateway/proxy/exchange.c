@@ -62,7 +62,8 @@ enum step exchange_fail(struct exchange *x, enum http_reason reason)
         x->status = http_reason_status(reason);
     if (reason == REASON_CLIENT_CLOSED)
         metric_add(x->env->metrics, METRIC_CLIENT_GONE, 1);
-    /* What came before the cut is the client's; that it was cut shows in how the connection ends. */
+    /* What came before the cut is the client's; that it was cut shows in how the connection ends.
+     */
     if (x->has_begun)
         x->client_stream->ops->flush(x->client_stream);
     x->ending = HTTP_END_ABORT;

@@ -154,6 +154,8 @@ static enum step pump_request(struct exchange *x)
     x->moved_on |= body_pump_run(&x->up, x->client_stream, x->backend_stream);
     switch (x->up.state) {
     case PUMP_READ_FAILED:
+        if (x->down.state == PUMP_DONE && !x->is_tunnel)
+            break; /* it has its answer and needs no more */
         if (x->client_stream->reason != REASON_CLIENT_CLOSED)
             metric_add(x->env->metrics, METRIC_BAD_REQUESTS, 1);
         return exchange_fail(x, x->client_stream->reason);
@@ -221,6 +223,7 @@ static enum step open_tunnel(struct exchange *x)
 
 static enum step begin_response(struct exchange *x)
 {
+    x->backend_stays = x->response.keeps_connection;
     http_fields_drop_hop_by_hop(&x->response.fields);
     x->response.keeps_connection = !x->env->is_draining;
     if (x->client_stream->ops->write_head(x->client_stream, &x->response) != IO_OK)
@@ -296,6 +299,8 @@ static void await_relay(struct exchange *x)
         exchange_await(x, WAIT_CLIENT_TAKES, x->settings->body_idle_ms);
     else if (x->up.state == PUMP_WAITS_READ)
         exchange_await(x, WAIT_CLIENT_SENDS, x->settings->body_idle_ms);
+    else if (x->up.state == PUMP_WAITS_WRITE)
+        exchange_await(x, WAIT_BACKEND_TAKES, x->settings->idle_ms);
     else
         exchange_await(x, WAIT_BACKEND_SENDS, x->settings->idle_ms);
 }
@@ -307,18 +312,24 @@ static enum step end_relay(struct exchange *x)
     return STEP_AGAIN;
 }
 
+/* The response is whole. A backend that goes on listening still gets the rest of the request, as it
+ * would without us; one that said it will close does not. */
+static bool is_relayed(const struct exchange *x)
+{
+    return x->down.state == PUMP_DONE &&
+           (!is_moving(&x->up) || !(x->is_tunnel || x->backend_stays));
+}
+
 enum step exchange_relay(struct exchange *x)
 {
     struct http_stream *client = x->client_stream, *backend = x->backend_stream;
     enum step step = pump_response(x);
 
-    if (x->state == RELAY && x->down.state == PUMP_DONE && !x->is_tunnel)
-        return end_relay(x);
-    if (x->state == RELAY)
+    if (x->state == RELAY && !is_relayed(x))
         step = pump_request(x);
     if (x->state != RELAY)
         return step;
-    if (x->is_tunnel && x->down.state == PUMP_DONE && !is_moving(&x->up))
+    if (is_relayed(x))
         return end_relay(x);
     if (client->ops->flush(client) == IO_ERROR)
         return exchange_fail(x, REASON_CLIENT_CLOSED);

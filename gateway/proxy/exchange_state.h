@@ -57,7 +57,8 @@ struct exchange {
     bool has_request; /* `request` was read whole */
     bool has_begun;   /* a final response head was written to the client */
     bool is_tunnel;
-    bool wants_fresh; /* the next connection must not be a reused one */
+    bool backend_stays; /* it did not say that it closes after its response */
+    bool wants_fresh;   /* the next connection must not be a reused one */
     bool awaits_continue;
     bool has_upstream_time;
     enum http_end ending; /* of the client's stream */

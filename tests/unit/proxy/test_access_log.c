@@ -72,10 +72,9 @@ TestSuite(access_log, .init = set_up, .fini = tear_down);
 Test(access_log, every_field_is_there)
 {
     static const char *const keys[] = {
-        "ts",        "request_id",  "client_ip",   "peer_ip", "method",  "host",
-        "path",      "proto",       "status",      "reason",  "bytes_in", "bytes_out",
-        "duration_ms", "upstream_ms", "route",     "backend", "server",  "attempts",
-        "tls",       "generation"};
+        "ts",    "request_id", "client_ip", "peer_ip",  "method",    "host",        "path",
+        "proto", "status",     "reason",    "bytes_in", "bytes_out", "duration_ms", "upstream_ms",
+        "route", "backend",    "server",    "attempts", "tls",       "generation"};
     json_t *line = written();
 
     for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)

@@ -63,8 +63,7 @@ static const char *backend_sees(const char *name)
     struct slice all = slice_make("", 0);
 
     for (uint32_t i = 0; i < request.fields.count; i++)
-        http_fields_add(&fields, &arena, request.fields.list[i].name,
-                        request.fields.list[i].value);
+        http_fields_add(&fields, &arena, request.fields.list[i].name, request.fields.list[i].value);
     forwarded_rewrite(&snapshot, &client, &arena, &request, &found, &fields);
     for (uint32_t i = 0; i < fields.count; i++)
         if (slice_equal_nocase(fields.list[i].name, slice_of(name)))
