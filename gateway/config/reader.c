@@ -5,8 +5,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static void report(struct reader *reader, const struct json_node *node, enum mistake_place place,
-                   bool is_warning, const char *suggestion, const char *format, va_list arguments)
+__attribute__((format(printf, 6, 0))) static void
+report(struct reader *reader, const struct json_node *node, enum mistake_place place,
+       bool is_warning, const char *suggestion, const char *format, va_list arguments)
 {
     bool at_key = place == AT_KEY && node->key.at;
     struct buffer path = {0};
