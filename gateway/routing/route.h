@@ -52,8 +52,8 @@ struct route {
 struct slice route_location(const struct route *route, struct arena *arena, bool is_tls,
                             struct slice host, struct slice path, struct slice query);
 
-/* The target for the n-th request of this route on a worker: exact shares per total_weight requests,
- * smoothly interleaved for small totals. */
+/* The target for the n-th request of this route on a worker: exact shares per total_weight
+ * requests, smoothly interleaved for small totals. */
 const struct route_target *route_pick_target(const struct route *route, uint64_t n);
 
 #endif
