@@ -9,10 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum {
-    PORT_TRIES = 16,            /* `:0`: until one port is free in both families */
-    TRAFFIC_SOCKET_MODE = 0666, /* who may connect to a Unix socket is its folder's business */
-};
+enum { TRAFFIC_SOCKET_MODE = 0666 }; /* who may connect to a Unix socket is its folder's business */
 
 struct listeners {
     unsigned workers;
@@ -69,49 +66,40 @@ static void listen_free(struct open_listen *open)
  * bind would find it taken, by ourselves. */
 static bool is_ours(const struct listeners *listeners, const struct address *address)
 {
+    if (address->as.any.sa_family == AF_UNIX)
+        return false; /* bound to a file: no second socket */
     for (unsigned i = 0; i < listeners->count; i++)
         if (address_equal(&listeners->list[i]->address, address))
             return true;
     return false;
 }
 
-static bool open_sockets(struct listeners *listeners, struct open_listen *open, struct error *error)
+/* Takes `fd`, the first socket; opens those of the other workers. */
+static struct open_listen *listen_new(struct listeners *listeners, const struct listen_spec *spec,
+                                      int place, const struct address *address, int fd,
+                                      struct error *error)
 {
-    bool is_unix = open->address.as.any.sa_family == AF_UNIX;
-    unsigned count = open->kind == LISTEN_STATUS ? 1 : listeners->workers;
-    open->fds = memory_array(count, sizeof(*open->fds));
+    struct open_listen *open = memory_new(sizeof(*open));
+    unsigned count = spec->kind == LISTEN_STATUS ? 1 : listeners->workers;
+    *open = (struct open_listen){.id = ++listeners->last_id,
+                                 .kind = spec->kind,
+                                 .text = slice_duplicate(slice_of(spec->text)),
+                                 .place = place,
+                                 .address = *address,
+                                 .spec = spec,
+                                 .fds = memory_array(count, sizeof(int)),
+                                 .fd_count = 1};
+    open->fds[0] = fd;
+    remember_socket_file(open);
     for (; open->fd_count < count; open->fd_count++) {
-        int fd;
-        if (open->fd_count > 0 && is_unix)
-            fd = fcntl(open->fds[0], F_DUPFD_CLOEXEC, 3);
-        else if (open->fd_count > 0 || (!is_unix && is_ours(listeners, &open->address)))
-            fd = listen_socket_share(&open->address, error);
-        else
-            fd = listen_socket_open(&open->address, TRAFFIC_SOCKET_MODE, error);
+        fd = address->as.any.sa_family == AF_UNIX ? fcntl(open->fds[0], F_DUPFD_CLOEXEC, 3)
+                                                  : listen_socket_share(address, error);
         if (fd < 0) {
-            close_sockets(open);
-            return false;
+            listen_free(open);
+            return NULL;
         }
         open->fds[open->fd_count] = fd;
     }
-    remember_socket_file(open);
-    return true;
-}
-
-static struct open_listen *listen_new(struct listeners *listeners, const struct listen_spec *spec,
-                                      int place, const struct address *address, struct error *error)
-{
-    struct open_listen *open = memory_new(sizeof(*open));
-    open->kind = spec->kind;
-    open->text = slice_duplicate(slice_of(spec->text));
-    open->place = place;
-    open->address = *address;
-    open->spec = spec;
-    if (!open_sockets(listeners, open, error)) {
-        listen_free(open);
-        return NULL;
-    }
-    open->id = ++listeners->last_id;
     return open;
 }
 
@@ -130,35 +118,24 @@ static struct open_listen *find_kept(struct listeners *listeners, const struct l
     return NULL;
 }
 
-static void set_port(struct address *address, uint16_t port)
+/* The first socket of each of the addresses, whose real ports are written back. */
+static bool open_first_sockets(struct listeners *listeners, struct address addresses[2], int count,
+                               int fds[2], struct error *error)
 {
-    if (address->as.any.sa_family == AF_INET)
-        address->as.v4.sin_port = htons(port);
-    else if (address->as.any.sa_family == AF_INET6)
-        address->as.v6.sin6_port = htons(port);
-}
-
-/* Opens the addresses of one text; those after the first get the port that the first one got. False
- * if one cannot be had; *another_port: because its port, which was any port's turn, was taken. */
-static bool open_spec_once(struct listeners *listeners, const struct listen_spec *spec,
-                           struct open_listen *opened[2], bool *another_port, struct error *error)
-{
-    uint16_t port = 0;
-    *another_port = false;
-    for (int place = 0; place < spec->address_count; place++) {
-        struct address address = spec->addresses[place];
-        bool is_any_port = address.as.any.sa_family != AF_UNIX && address_port(&address) == 0;
-        if (is_any_port && place > 0)
-            set_port(&address, port);
-        opened[place] = listen_new(listeners, spec, place, &address, error);
-        if (opened[place] == NULL) {
-            *another_port = is_any_port && place > 0;
-            while (place-- > 0)
-                listen_free(opened[place]);
+    bool any_is_ours = false;
+    for (int i = 0; i < count; i++)
+        any_is_ours |= is_ours(listeners, &addresses[i]);
+    if (!any_is_ours)
+        return listen_sockets_open(addresses, count, TRAFFIC_SOCKET_MODE, fds, error);
+    for (int i = 0; i < count; i++) {
+        fds[i] = is_ours(listeners, &addresses[i])
+                     ? listen_socket_share(&addresses[i], error)
+                     : listen_socket_open(&addresses[i], TRAFFIC_SOCKET_MODE, error);
+        if (fds[i] < 0) {
+            while (i-- > 0)
+                close(fds[i]);
             return false;
         }
-        if (address.as.any.sa_family != AF_UNIX)
-            port = address_port(&opened[place]->address);
     }
     return true;
 }
@@ -166,11 +143,19 @@ static bool open_spec_once(struct listeners *listeners, const struct listen_spec
 static bool open_spec(struct listeners *listeners, const struct listen_spec *spec,
                       struct open_listen *opened[2], struct error *error)
 {
-    bool another_port = true;
-    for (int tries = 0; tries < PORT_TRIES && another_port; tries++)
-        if (open_spec_once(listeners, spec, opened, &another_port, error))
-            return true;
-    return false;
+    struct address addresses[2] = {spec->addresses[0], spec->addresses[1]};
+    int fds[2], count = spec->address_count;
+    if (!open_first_sockets(listeners, addresses, count, fds, error))
+        return false;
+    bool is_fine = true;
+    for (int place = 0; place < count; place++) {
+        opened[place] = listen_new(listeners, spec, place, &addresses[place], fds[place], error);
+        is_fine = is_fine && opened[place] != NULL;
+    }
+    for (int place = 0; !is_fine && place < count; place++)
+        if (opened[place] != NULL)
+            listen_free(opened[place]);
+    return is_fine;
 }
 
 static bool plan_spec(struct listeners *listeners, struct listen_plan *plan,

@@ -1,0 +1,68 @@
+#include "control/admin_places.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char folder[32];
+static struct admin_place places[ADMIN_PLACES_MAX];
+
+static void begin(void)
+{
+    strcpy(folder, "/tmp/places-XXXXXX");
+    cr_assert_not_null(mkdtemp(folder));
+    unsetenv("RUNTIME_DIRECTORY");
+    unsetenv("XDG_RUNTIME_DIR");
+}
+
+static void end(void)
+{
+    rmdir(folder);
+}
+
+TestSuite(admin_places, .init = begin, .fini = end);
+
+Test(admin_places, one_without_an_environment)
+{
+    cr_assert_eq(admin_places(places), 1);
+    cr_expect_str_eq(places[0].folder, "/run/sallyport");
+    cr_expect_str_eq(places[0].address, "unix:/run/sallyport/admin.sock");
+}
+
+Test(admin_places, the_environment_in_its_order)
+{
+    setenv("RUNTIME_DIRECTORY", "/run/one:/run/two", 1);
+    setenv("XDG_RUNTIME_DIR", "/run/user/7", 1);
+    cr_assert_eq(admin_places(places), 3);
+    cr_expect_str_eq(places[0].address, "unix:/run/one/admin.sock", "the first of several");
+    cr_expect_str_eq(places[1].address, "unix:/run/sallyport/admin.sock");
+    cr_expect_str_eq(places[2].address, "unix:/run/user/7/sallyport/admin.sock");
+}
+
+Test(admin_places, what_cannot_hold_a_socket_is_left_out)
+{
+    char longest[200];
+    memset(longest, 'x', sizeof(longest));
+    longest[0] = '/';
+    longest[199] = '\0';
+    setenv("RUNTIME_DIRECTORY", longest, 1);
+    setenv("XDG_RUNTIME_DIR", "relative", 1);
+    cr_expect_eq(admin_places(places), 1);
+    setenv("RUNTIME_DIRECTORY", "", 1);
+    cr_expect_eq(admin_places(places), 1);
+}
+
+Test(admin_places, the_first_that_can_be_written_is_chosen_and_made)
+{
+    char below[64];
+    snprintf(below, sizeof(below), "%s/sallyport", folder);
+    struct admin_place some[2] = {{.folder = "/nowhere/below"}, {.folder = ""}};
+    snprintf(some[1].folder, sizeof(some[1].folder), "%s", below);
+    cr_expect_null(admin_place_choose(some, 1));
+    cr_expect_eq(admin_place_choose(some, 2), &some[1]);
+    cr_expect_eq(access(below, W_OK), 0, "made");
+    cr_expect_eq(admin_place_choose(some, 2), &some[1], "and found again");
+    rmdir(below);
+}
