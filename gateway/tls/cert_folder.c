@@ -222,25 +222,31 @@ static void take_file(struct search *search, const char *folder, const struct li
     free(key);
 }
 
+/* certbot keeps keys and requests that are served from elsewhere beside its folder "live". */
+static bool is_certbots_own(const char *name)
+{
+    return strcmp(name, "keys") == 0 || strcmp(name, "csr") == 0;
+}
+
 static void search_folder(struct search *search, const char *folder, unsigned levels)
 {
     struct listing listing;
-    bool is_certbots = false;
+    bool has_live = false;
 
     if (!list_folder(search, folder, &listing))
         return;
     for (size_t i = 0; i < listing.file_count; i++)
         take_file(search, folder, &listing, listing.files[i]);
     for (size_t i = 0; i < listing.folder_count; i++)
-        is_certbots = is_certbots || strcmp(listing.folders[i], "live") == 0;
+        has_live = has_live || strcmp(listing.folders[i], "live") == 0;
     for (size_t i = 0; i < listing.folder_count && levels > 0; i++) {
-        bool is_live = strcmp(listing.folders[i], "live") == 0;
+        const char *name = listing.folders[i];
         char *path;
 
-        if (is_certbots && !is_live)
+        if (has_live && is_certbots_own(name))
             continue;
-        path = join(folder, listing.folders[i]);
-        search_folder(search, path, is_live ? levels : levels - 1);
+        path = join(folder, name);
+        search_folder(search, path, strcmp(name, "live") == 0 ? levels : levels - 1);
         free(path);
     }
     listing_clear(&listing);

@@ -21,9 +21,10 @@ struct cert_pairs {
  *     fullchain.pem, privkey.pem  as certbot names them; its cert.pem and chain.pem are passed over
  *     tls.crt, tls.key            as Kubernetes names them; a ca.crt beside them is passed over
  *
- * and the same in its sub-folders, one level deep; where there is a sub-folder "live", only in that
- * one's (certbot's own folder). Names that begin with a dot are passed over, symlinks followed.
- * What is half there, cannot be read or is not there at all becomes a problem. */
+ * and the same in its sub-folders, one level deep, in those of a sub-folder "live" as well (beside
+ * which certbot's "keys" and "csr" are passed over). Names that begin with a dot are passed over,
+ * symlinks followed. What is half there, cannot be read or is not there at all becomes a problem.
+ */
 void cert_folder_find(const struct cert_source *source, struct cert_pairs *pairs,
                       struct cert_problems *problems);
 void cert_pairs_clear(struct cert_pairs *pairs);

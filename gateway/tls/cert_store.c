@@ -31,29 +31,34 @@ struct cert_store {
 /* --- preference ----------------------------------------------------------------------------------
  */
 
-/* Cheap to sign with and small comes first. */
+/* Among equals: what is cheap to sign with and known to everybody first. */
 static int key_rank(enum cert_key key)
 {
     switch (key) {
     case CERT_KEY_ECDSA_P256: return 0;
-    case CERT_KEY_ED25519: return 1;
-    case CERT_KEY_ECDSA_P384: return 2;
-    case CERT_KEY_ECDSA_P521: return 3;
+    case CERT_KEY_ECDSA_P384: return 1;
+    case CERT_KEY_ECDSA_P521: return 2;
+    case CERT_KEY_ED25519: return 3;
     case CERT_KEY_RSA: return 4;
     }
     return 5;
 }
 
+/* RSA stands beside another key for the sake of those who know nothing else: whichever was issued
+ * last, the others get the cheaper one. */
 static int compare_preference(const void *a, const void *b)
 {
     const struct certificate *one = *(struct certificate *const *)a;
     const struct certificate *other = *(struct certificate *const *)b;
-    int rank = key_rank(certificate_key(one)) - key_rank(certificate_key(other));
+    enum cert_key one_key = certificate_key(one), other_key = certificate_key(other);
+    int64_t one_from = certificate_not_before(one), other_from = certificate_not_before(other);
 
-    if (rank != 0)
-        return rank;
-    if (certificate_not_before(one) != certificate_not_before(other))
-        return certificate_not_before(one) > certificate_not_before(other) ? -1 : 1;
+    if ((one_key == CERT_KEY_RSA) != (other_key == CERT_KEY_RSA))
+        return one_key == CERT_KEY_RSA ? 1 : -1;
+    if (one_from != other_from)
+        return one_from > other_from ? -1 : 1;
+    if (one_key != other_key)
+        return key_rank(one_key) - key_rank(other_key);
     return strcmp(certificate_file(one), certificate_file(other));
 }
 

@@ -150,6 +150,14 @@ Test(cert_store, reads_kubernetes_secrets)
     cr_assert_eq(problems.count, 0, "%s", problems.count ? problems.list[0].message : "");
 }
 
+Test(cert_store, other_folders_beside_live_are_read)
+{
+    write_pair("b/live/x/fullchain.pem", "b/live/x/privkey.pem");
+    write_pair("b/own/a.crt", "b/own/a.key");
+    expect_files("b", (const char *const[]){"b/live/x/fullchain.pem", "b/own/a.crt", NULL});
+    cr_assert_eq(problems.count, 0);
+}
+
 Test(cert_store, looks_one_level_deep_and_passes_over_hidden_names)
 {
     write_pair("f/top.crt", "f/top.key");
@@ -336,6 +344,14 @@ Test(cert_store, newest_then_file_name)
     expect_file(store, "a.test", "c.crt");
     cert_store_free(store);
 
+    /* RSA is for those who know nothing else, however new it is. */
+    test_pair_write("e", &(struct test_cert_spec){.names = "a.test", .key = CERT_KEY_RSA});
+    test_pair_write("f", &(struct test_cert_spec){
+                             .names = "a.test", .begins_s = -400, .key = CERT_KEY_ECDSA_P384});
+    store = load_path("");
+    expect_file(store, "a.test", "f.crt");
+    cert_store_free(store);
+
     write_pair("same/2.crt", "same/2.key");
     write_pair("same/1.crt", "same/1.key");
     store = load_path("same");
@@ -351,7 +367,10 @@ Test(cert_store, only_what_the_client_can_use_is_chosen)
     for (size_t i = 0; i < 5; i++) {
         char name[8] = {(char)('0' + kinds[i])};
 
-        test_pair_write(name, &(struct test_cert_spec){.names = "a.test", .key = kinds[i]});
+        /* P-256 is the newest by a little: the clock may move on while they are made. */
+        test_pair_write(name, &(struct test_cert_spec){.names = "a.test",
+                                                       .key = kinds[i],
+                                                       .begins_s = -900 - 60 * (int)i});
     }
     struct cert_store *store = load_path("");
     for (size_t i = 0; i < 5; i++) {
