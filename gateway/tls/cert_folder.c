@@ -51,8 +51,7 @@ static bool has_suffix(const char *name, const char *suffix)
     return slice_ends_with(slice_of(name), slice_of(suffix)) && strlen(name) > strlen(suffix);
 }
 
-/* --- what is found -------------------------------------------------------------------------------
- */
+/* --- what is found ---------------------------------------------------------------------------- */
 
 void cert_problems_add(struct cert_problems *problems, const char *file, unsigned position,
                        const char *message)
@@ -95,8 +94,7 @@ void cert_pairs_clear(struct cert_pairs *pairs)
     *pairs = (struct cert_pairs){.count = 0};
 }
 
-/* --- one folder ----------------------------------------------------------------------------------
- */
+/* --- one folder ------------------------------------------------------------------------------- */
 
 static int compare_texts(const void *a, const void *b)
 {
@@ -252,8 +250,7 @@ static void search_folder(struct search *search, const char *folder, unsigned le
     listing_clear(&listing);
 }
 
-/* --- sources -------------------------------------------------------------------------------------
- */
+/* --- sources ---------------------------------------------------------------------------------- */
 
 static void search_file(struct search *search, const char *path)
 {

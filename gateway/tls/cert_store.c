@@ -28,8 +28,7 @@ struct cert_store {
     struct table wildcard; /* what follows the "*" -> entry */
 };
 
-/* --- preference ----------------------------------------------------------------------------------
- */
+/* --- preference ------------------------------------------------------------------------------- */
 
 /* Among equals: what is cheap to sign with and known to everybody first. */
 static int key_rank(enum cert_key key)
@@ -140,8 +139,7 @@ const struct certificate *cert_store_at(const struct cert_store *store, size_t i
     return store->list[index];
 }
 
-/* --- loading -------------------------------------------------------------------------------------
- */
+/* --- loading ---------------------------------------------------------------------------------- */
 
 struct loading {
     const struct cert_pairs *pairs;

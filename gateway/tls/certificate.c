@@ -55,8 +55,7 @@ const char *cert_key_name(enum cert_key key)
     return "";
 }
 
-/* --- reading the files ---------------------------------------------------------------------------
- */
+/* --- reading the files ------------------------------------------------------------------------ */
 
 static bool read_key(struct loading *load, struct error *error)
 {
@@ -139,8 +138,7 @@ static void loading_clear(struct loading *load)
     file_bytes_free(load->ocsp_bytes);
 }
 
-/* --- checking what was read ----------------------------------------------------------------------
- */
+/* --- checking what was read ------------------------------------------------------------------- */
 
 static bool parse_chain(struct loading *load, struct error *error)
 {
@@ -265,8 +263,7 @@ static bool check_dates(const struct loading *load, struct certificate *certific
     return false;
 }
 
-/* --- making it -----------------------------------------------------------------------------------
- */
+/* --- making it -------------------------------------------------------------------------------- */
 
 /* The session id context binds tickets to the certificate's names; SSL_set_SSL_CTX copies it into
  * the connection together with the chain, the key and the OCSP response. */
@@ -357,8 +354,7 @@ void certificate_unref(struct certificate *certificate)
     free(certificate);
 }
 
-/* --- asking it -----------------------------------------------------------------------------------
- */
+/* --- asking it -------------------------------------------------------------------------------- */
 
 SSL_CTX *certificate_context(const struct certificate *certificate)
 {

@@ -84,8 +84,7 @@ void file_bytes_free(struct slice bytes)
     free((char *)bytes.at);
 }
 
-/* --- blocks --------------------------------------------------------------------------------------
- */
+/* --- blocks ----------------------------------------------------------------------------------- */
 
 static bool is_certificate(const char *name)
 {

@@ -61,8 +61,7 @@ struct slice tls_normalise_name(struct slice text, char name[TLS_NAME_MAX])
     return label > 0 ? slice_make(name, text.len) : slice_of("");
 }
 
-/* --- what a ClientHello can use ------------------------------------------------------------------
- */
+/* --- what a ClientHello can use --------------------------------------------------------------- */
 
 /* The list of 16-bit numbers in an extension whose body is one such list; empty when it is missing
  * or malformed (BoringSSL refuses the latter a moment later). */
@@ -174,8 +173,7 @@ static void read_wish(const SSL_CLIENT_HELLO *hello, uint16_t version, struct ce
         read_tls12_wish(hello, algorithms, wish);
 }
 
-/* --- callbacks of a handshake --------------------------------------------------------------------
- */
+/* --- callbacks of a handshake ----------------------------------------------------------------- */
 
 /* The name's certificate, or the default one; NULL with the verdict. Borrowed. */
 static struct certificate *find_certificate(const struct tls_server *server, struct slice name,
@@ -250,8 +248,7 @@ static int seal_or_open_ticket(SSL *ssl, uint8_t *name, uint8_t *iv, EVP_CIPHER_
     return ticket_keys_apply(tls_choice_of(ssl)->server->keys, name, iv, cipher, hmac, seal);
 }
 
-/* --- making one ----------------------------------------------------------------------------------
- */
+/* --- making one ------------------------------------------------------------------------------- */
 
 #ifdef SSL_GROUP_X25519_MLKEM768 /* a BoringSSL of 2024 or newer */
 static const char groups[] = "X25519MLKEM768:X25519:P-256:P-384";

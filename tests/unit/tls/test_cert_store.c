@@ -91,8 +91,7 @@ static void expect_problem(size_t index, const char *file, const char *text)
     cr_assert_eq(problems.list[index].position, 7);
 }
 
-/* --- layouts -------------------------------------------------------------------------------------
- */
+/* --- layouts ---------------------------------------------------------------------------------- */
 
 Test(cert_store, reads_pairs_and_bundles_in_the_order_of_their_names)
 {
@@ -213,8 +212,7 @@ Test(cert_store, reads_many_on_several_threads_in_the_same_order)
     cert_store_free(store);
 }
 
-/* --- what is wrong -------------------------------------------------------------------------------
- */
+/* --- what is wrong ---------------------------------------------------------------------------- */
 
 Test(cert_store, what_is_broken_does_not_stop_the_rest)
 {
@@ -258,8 +256,7 @@ Test(cert_store, a_source_that_gives_nothing_is_a_problem)
     expect_problem(2, "no.crt", "no.crt cannot be read");
 }
 
-/* --- choice --------------------------------------------------------------------------------------
- */
+/* --- choice ----------------------------------------------------------------------------------- */
 
 static struct cert_wish wish_for(const char *name)
 {

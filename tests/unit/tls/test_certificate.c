@@ -62,8 +62,7 @@ static void expect_error(const char *chain_name, const char *key_name, const cha
     cr_assert_eq(ERR_peek_error(), 0u, "nothing stays in the queue");
 }
 
-/* --- what is read --------------------------------------------------------------------------------
- */
+/* --- what is read ----------------------------------------------------------------------------- */
 
 Test(certificate, says_what_it_is)
 {
@@ -206,8 +205,7 @@ Test(certificate, references_keep_it)
     certificate_unref(NULL);
 }
 
-/* --- what is broken ------------------------------------------------------------------------------
- */
+/* --- what is broken --------------------------------------------------------------------------- */
 
 Test(certificate, files_that_cannot_be_read_are_named)
 {
@@ -338,8 +336,7 @@ Test(certificate, a_certificate_without_names_is_refused)
     expect_error("ip.crt", "ip.key", "subjectAltName", "ip.crt");
 }
 
-/* --- OCSP ----------------------------------------------------------------------------------------
- */
+/* --- OCSP ------------------------------------------------------------------------------------- */
 
 Test(certificate, a_broken_ocsp_file_does_not_stop_it)
 {

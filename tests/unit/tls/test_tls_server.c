@@ -103,8 +103,7 @@ static SSL_SESSION *get_ticket(struct tls_server *server, const char *sni, uint1
 
 static const uint16_t versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
 
-/* --- choice --------------------------------------------------------------------------------------
- */
+/* --- choice ----------------------------------------------------------------------------------- */
 
 static enum cert_key chosen_key(struct tls_server *server, const struct tls_client_options *options)
 {
@@ -305,8 +304,7 @@ Test(tls_server, without_protocols_of_ours_alpn_is_not_spoken)
     tls_server_free(server);
 }
 
-/* --- OCSP ----------------------------------------------------------------------------------------
- */
+/* --- OCSP ------------------------------------------------------------------------------------- */
 
 Test(tls_server, staples_the_response_beside_the_certificate)
 {
@@ -339,8 +337,7 @@ Test(tls_server, staples_the_response_beside_the_certificate)
     test_cert_clear(&cert);
 }
 
-/* --- tickets -------------------------------------------------------------------------------------
- */
+/* --- tickets ---------------------------------------------------------------------------------- */
 
 /* A renewal, or another worker's generation: new contexts, the same keys and names. */
 Test(tls_server, resumes_on_any_server_with_the_same_keys_and_names)

@@ -79,8 +79,7 @@ static char *make_pattern(size_t length)
     return bytes;
 }
 
-/* --- handshakes ----------------------------------------------------------------------------------
- */
+/* --- handshakes ------------------------------------------------------------------------------- */
 
 Test(tls_stream, shakes_hands_in_tls_1_3_and_says_what_was_agreed)
 {
@@ -167,8 +166,7 @@ Test(tls_stream, keeps_what_came_behind_the_handshake)
     tls_pair_close(&pair);
 }
 
-/* --- bytes both ways -----------------------------------------------------------------------------
- */
+/* --- bytes both ways -------------------------------------------------------------------------- */
 
 Test(tls_stream, uploads_into_any_room)
 {
@@ -333,8 +331,7 @@ Test(tls_stream, tickets_leave_with_the_first_response)
     tls_pair_close(&pair);
 }
 
-/* --- ends ----------------------------------------------------------------------------------------
- */
+/* --- ends ------------------------------------------------------------------------------------- */
 
 Test(tls_stream, close_notify_is_the_end_and_a_bare_fin_is_not)
 {
@@ -431,8 +428,7 @@ Test(tls_stream, a_broken_record_gets_an_alert)
     tls_pair_close(&pair);
 }
 
-/* --- handshakes that fail ------------------------------------------------------------------------
- */
+/* --- handshakes that fail --------------------------------------------------------------------- */
 
 static enum io shake_with_bytes(struct tls_pair *pair, const char *bytes, size_t length,
                                 size_t step)
@@ -610,8 +606,7 @@ Test(tls_stream, an_alert_of_the_client_is_its_failure)
     tls_pair_close(&pair);
 }
 
-/* --- waiting -------------------------------------------------------------------------------------
- */
+/* --- waiting ---------------------------------------------------------------------------------- */
 
 static int signing_asks;
 
