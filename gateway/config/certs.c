@@ -184,6 +184,9 @@ static void add_source(struct load *load, const struct json_node *node, struct s
 
     if (!read_source(&load->reader, node, source))
         return;
+    reader_warn_if_pinned(&load->reader, node, source->path);
+    if (source->key)
+        reader_warn_if_pinned(&load->reader, node, source->key);
     source->position = (unsigned)sources->count;
     sources->nodes[sources->count++] = node;
 }

@@ -1,7 +1,9 @@
-/* What happens to a document before it is read: environment variables and duplicate keys. */
+/* What the reader asks of its surroundings: environment variables, mounts; and duplicate keys. */
 #include "config/reader.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 static bool is_name_byte(char c, bool is_first)
 {
@@ -87,4 +89,20 @@ static void prepare(struct reader *reader, struct json_node *node)
 void reader_prepare(struct reader *reader, struct json_document *document)
 {
     prepare(reader, document->root);
+}
+
+void reader_warn_if_pinned(struct reader *reader, const struct json_node *node, const char *path)
+{
+    static const char why[] =
+        "%s is mounted as a single file, so that a new version of it would not be seen here: mount "
+        "its folder";
+    struct statx status;
+
+    if (statx(AT_FDCWD, path, 0, STATX_TYPE, &status) != 0 || !S_ISREG(status.stx_mode) ||
+        !(status.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+        return;
+    if (node)
+        reader_warning(reader, node, AT_VALUE, why, path);
+    else
+        problems_add(reader->problems, true, reader->file, 0, 0, NULL, NULL, why, path);
 }

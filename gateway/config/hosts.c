@@ -61,6 +61,16 @@ static bool read_exact_host(struct reader *reader, const struct json_node *node,
     return true;
 }
 
+/* Below a wildcard this would be the end of an IPv4 address, which has no labels. */
+static bool ends_with_digits(struct slice name)
+{
+    ptrdiff_t dot = slice_find_last(name, '.');
+    struct slice label = slice_skip(name, (size_t)(dot + 1));
+    uint64_t number;
+
+    return slice_parse_u64(label, &number);
+}
+
 bool hosts_read_host(struct reader *reader, const struct json_node *node, struct slice *key)
 {
     struct slice text = node->key, name;
@@ -78,7 +88,7 @@ bool hosts_read_host(struct reader *reader, const struct json_node *node, struct
         return fail(reader, node, "the name behind \"*.\" is missing");
     if (!read_exact_host(reader, node, slice_skip(text, 2), &name))
         return false;
-    if (slice_find(name, ':') >= 0 || text.at[2] == '[')
+    if (slice_find(name, ':') >= 0 || ends_with_digits(name))
         return fail(reader, node, "a wildcard stands for names, not for IP addresses");
     *key = arena_printf(reader->arena, "*.%.*s", (int)name.len, name.at);
     return true;

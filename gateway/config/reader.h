@@ -92,6 +92,11 @@ bool reader_is_mistyped(const struct json_node *object, const char *key);
 /* A rule for what is read later, out of order, by json_member. */
 void reader_later(struct reader *reader, const struct json_node *node, void *into);
 
+/* Warns, at `node` or, without one, of the route file as a whole, when `path` is a mount point by
+ * itself, as of one file mounted into a container: it stays the same file when its name gets a new
+ * one. */
+void reader_warn_if_pinned(struct reader *reader, const struct json_node *node, const char *path);
+
 /* --- before anything is read --------------------------------------------------------------------
  */
 

@@ -189,6 +189,7 @@ static uint64_t fingerprint(const struct load *load, const json_t *value)
 {
     const struct cert_store *store = tls_server_certs(load->snapshot->tls);
     char *text = json_dumps(value, JSON_SORT_KEYS | JSON_COMPACT | JSON_ENCODE_ANY);
+    assert(text); /* it was parsed from one */
     uint64_t hash = hash_bytes(slice_of(text)) ^ hash_bytes(slice_of(load->reader.folder));
 
     for (size_t i = 0; i < cert_store_count(store); i++) {
@@ -249,6 +250,7 @@ struct snapshot *snapshot_load(const char *file, bool strict_certs, struct ticke
         .problems = problems,
         .arena = &snapshot->arena,
     };
+    reader_warn_if_pinned(&load.reader, NULL, file);
     if (read_file(&load.reader, &text))
         load_text(&load, buffer_content(&text), keys);
     settle(snapshot);

@@ -97,6 +97,7 @@ Test(routes, hosts_that_are_none)
     expect_refused("'*a.test': 'x:1'", "routes[\"*a.test\"]", "\"*\" stands alone", NULL);
     expect_refused("'*.*.test': 'x:1'", "routes[\"*.*.test\"]", "\"*\" stands alone", NULL);
     expect_refused("'*.': 'x:1'", "routes[\"*.\"]", "is missing", NULL);
+    expect_refused("'*.0.0.1': 'x:1'", "routes[\"*.0.0.1\"]", "not for IP", NULL);
     expect_refused("'*.[::1]': 'x:1'", "routes[\"*.[::1]\"]", "not for IP", NULL);
     expect_refused("'b\\u00fccher.test': 'x:1'",
                    "routes[\"b\xc3\xbc"

@@ -1,8 +1,10 @@
 #include "support/route_folder.h"
 
 #include <criterion/criterion.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -170,6 +172,30 @@ Test(snapshot, names_that_do_not_resolve_are_warned_of)
     cr_expect(strstr(problems.list[0].message, "nowhere.invalid:1"));
     cr_expect(strstr(problems.list[0].message, "backend \"b\""));
     problems_clear(&problems);
+}
+
+/* In a mount namespace of this test's own process; only root may make one. */
+Test(snapshot, a_file_mounted_by_itself_is_warned_of)
+{
+    char chain[128];
+
+    route_folder_good(&folder, "'routes': {}");
+    cr_expect_eq(folder.problems.count, 0, "%s", folder.printed);
+    snprintf(chain, sizeof(chain), "%s/certs/test.crt", folder.path);
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount(folder.file, folder.file, NULL, MS_BIND, NULL) != 0)
+        cr_skip_test("no mount namespace");
+    route_folder_good(&folder, "'routes': {}");
+    cr_expect_eq(folder.problems.count, 1, "%s", folder.printed);
+    route_folder_expect(&folder, 0, 0, NULL, "mounted as a single file", NULL);
+    cr_assert_eq(umount(folder.file), 0);
+    cr_assert_eq(mount(chain, chain, NULL, MS_BIND, NULL), 0);
+    route_folder_load(&folder, "{ 'routes': {},\n'certs': { 'chain': 'certs/test.crt', 'key': "
+                               "'certs/test.key' } }");
+    cr_expect_eq(folder.problems.count, 1, "%s", folder.printed);
+    route_folder_expect(&folder, 2, 10, "certs", "certs/test.crt is mounted as a single file",
+                        NULL);
+    cr_assert_eq(umount(chain), 0);
 }
 
 Test(snapshot, the_default_file)
