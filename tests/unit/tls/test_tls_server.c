@@ -416,6 +416,29 @@ Test(tls_server, a_ticket_opens_for_three_periods)
     }
 }
 
+/* TLS 1.2 resumes without a key exchange, TLS 1.3 with a fresh one. */
+Test(tls_server, a_resumed_connection_says_so)
+{
+    test_pair_write("a", &(struct test_cert_spec){.names = "a.test"});
+    struct tls_server *server = serve("");
+    for (size_t i = 0; i < 2; i++) {
+        SSL_SESSION *ticket = get_ticket(server, "a.test", versions[i]);
+        struct tls_info info;
+
+        connect_to(server,
+                   &(struct tls_client_options){
+                       .sni = "a.test", .session = ticket, .max_version = versions[i]},
+                   &info, NULL);
+        cr_assert(info.is_resumed);
+        if (versions[i] == TLS1_3_VERSION)
+            cr_assert_str_eq(info.group, "X25519");
+        else
+            cr_assert_null(info.group);
+        SSL_SESSION_free(ticket);
+    }
+    tls_server_free(server);
+}
+
 /* A ticket under an older key is answered with one under the newest: TLS 1.2 says so in the
  * callback's answer, TLS 1.3 always sends fresh ones. */
 Test(tls_server, resuming_under_an_older_key_renews_the_ticket)

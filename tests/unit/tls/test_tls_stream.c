@@ -139,6 +139,32 @@ Test(tls_stream, handshake_and_data_survive_any_cut)
     }
 }
 
+/* Its first guess at a group is not ours: a HelloRetryRequest leads to one that both have. */
+Test(tls_stream, asks_for_another_group)
+{
+    struct tls_pair pair;
+    struct tls_info info;
+
+    open_and_shake(&pair, &(struct tls_client_options){.sni = "a.test", .groups = "P-521:P-384"});
+    tls_stream_info(pair.server, &info);
+    cr_assert_str_eq(info.version, "TLSv1.3");
+    cr_assert_str_eq(info.group, "P-384");
+    tls_pair_close(&pair);
+}
+
+Test(tls_stream, follows_and_answers_key_updates)
+{
+    struct tls_pair pair;
+
+    open_and_shake(&pair, &client_of_a);
+    for (int i = 0; i < 3; i++) {
+        cr_assert(SSL_key_update(pair.client, SSL_KEY_UPDATE_REQUESTED));
+        cr_assert(tls_pair_upload(&pair, "new keys", 8, 100));
+        cr_assert(tls_pair_download(&pair, "on both sides", 13));
+    }
+    tls_pair_close(&pair);
+}
+
 /* A client may send its request together with its Finished. */
 Test(tls_stream, keeps_what_came_behind_the_handshake)
 {
