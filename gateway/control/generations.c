@@ -126,7 +126,7 @@ static void log_outcome(const struct generations *g, const struct load_outcome *
                   outcome->problems.errors, outcome->problems.errors == 1 ? "" : "s",
                   config_name(g), generation);
         break;
-    case LOAD_TOO_LATE: log_event(LOG_WARN, "reload_refused", "the gateway is draining"); break;
+    case LOAD_TOO_LATE: log_event(LOG_WARN, "reload_refused", "the gateway is draining"); return;
     }
     for (size_t i = 0; i < outcome->problems.count; i++)
         log_problem(&outcome->problems.list[i], "config");

@@ -1,0 +1,146 @@
+#include "cli/commands.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WORDS_MAX = 16 };
+
+static struct arguments arguments;
+static struct error error;
+
+static void begin(void)
+{
+    setenv("SALLYPORT_CONFIG", "/from/the/environment.json", 1);
+}
+
+TestSuite(arguments, .init = begin);
+
+/* Parses "sallyport LINE". */
+static bool parse(const char *line)
+{
+    static char copy[512];
+    char *argv[WORDS_MAX] = {(char *)"sallyport"}, *rest = NULL;
+    int argc = 1;
+    strcpy(copy, line);
+    for (char *word = strtok_r(copy, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest))
+        argv[argc++] = word;
+    error = (struct error){""};
+    return arguments_parse(&arguments, argc, argv, &error);
+}
+
+static void expect_refusal(const char *line, const char *words)
+{
+    cr_expect_not(parse(line), "%s", line);
+    cr_expect_not_null(strstr(error.message, words), "%s: %s", line, error.message);
+}
+
+static const char *command_of(const char *line)
+{
+    cr_assert(parse(line), "%s: %s", line, error.message);
+    return arguments.command->name;
+}
+
+Test(arguments, no_command_is_run)
+{
+    cr_expect_str_eq(command_of(""), "run");
+    cr_expect_str_eq(command_of("-c x.json"), "run");
+    cr_expect_str_eq(arguments.config, "x.json");
+}
+
+Test(arguments, every_command)
+{
+    static const char *const names[] = {"run",         "check", "reload", "status",
+                                        "healthcheck", "help",  "version"};
+    for (int i = 0; i < 7; i++)
+        cr_expect_str_eq(command_of(names[i]), names[i]);
+}
+
+Test(arguments, options_in_every_form_and_place)
+{
+    static const char *const lines[] = {"run -c x.json --workers 3", "-cx.json --workers=3 run",
+                                        "--config x.json run --workers 3",
+                                        "run --config=x.json --workers=3"};
+    for (int i = 0; i < 4; i++) {
+        cr_expect_str_eq(command_of(lines[i]), "run");
+        cr_expect_str_eq(arguments.config, "x.json");
+        cr_expect_eq(arguments.workers, 3);
+    }
+    cr_expect_str_eq(command_of("reload --admin unix:/a --json"), "reload");
+    cr_expect_str_eq(arguments.admin, "unix:/a");
+    cr_expect(arguments.as_json);
+}
+
+Test(arguments, the_route_file_is_found_where_none_is_named)
+{
+    parse("check");
+    cr_expect_str_eq(arguments.config, "/from/the/environment.json");
+}
+
+Test(arguments, help_and_version_as_options)
+{
+    cr_expect_str_eq(command_of("--help"), "help");
+    cr_expect_null(arguments.operand);
+    cr_expect_str_eq(command_of("-h"), "help");
+    cr_expect_str_eq(command_of("--version"), "version");
+    cr_expect_str_eq(command_of("-V"), "version");
+    cr_expect_str_eq(command_of("check --help"), "help");
+    cr_expect_str_eq(arguments.operand, "check");
+    cr_expect_str_eq(command_of("--help check"), "help");
+    cr_expect_str_eq(arguments.operand, "check");
+    cr_expect_str_eq(command_of("help reload"), "help");
+    cr_expect_str_eq(arguments.operand, "reload");
+    cr_expect_str_eq(command_of("version --json"), "version");
+    cr_expect(arguments.as_json);
+}
+
+Test(arguments, typing_mistakes)
+{
+    expect_refusal("relaod", "did you mean reload?");
+    expect_refusal("chekc", "did you mean check?");
+    expect_refusal("run --wrokers 2", "did you mean --workers?");
+    expect_refusal("run --confg=x", "did you mean --config?");
+    expect_refusal("frobnicate", "there is no command frobnicate");
+    expect_refusal("run -x", "there is no option -x");
+    expect_refusal("run --x=y", "there is no option --x");
+    cr_expect_null(strstr(error.message, "did you mean"));
+}
+
+Test(arguments, of_a_later_version)
+{
+    expect_refusal("explain https://x", "explain is not supported yet");
+    expect_refusal("diff x.json", "diff is not supported yet");
+    expect_refusal("certs", "certs is not supported yet");
+}
+
+Test(arguments, workers)
+{
+    expect_refusal("run --workers 0", "from 1 to 256");
+    expect_refusal("run --workers 257", "from 1 to 256");
+    expect_refusal("run --workers many", "\"many\"");
+    expect_refusal("run --workers -1", "\"-1\"");
+    cr_expect(parse("run --workers 256"));
+}
+
+Test(arguments, values_that_are_missing_or_too_many)
+{
+    expect_refusal("check -c", "--config FILE");
+    expect_refusal("reload --admin", "--admin ADDRESS");
+    expect_refusal("check --config=", "needs a value");
+    expect_refusal("check --json=yes", "takes no value");
+}
+
+Test(arguments, an_option_of_another_command)
+{
+    expect_refusal("check --workers 2", "--workers is no option of `check`");
+    expect_refusal("run --admin unix:/a", "--admin is no option of `run`");
+    expect_refusal("run --json", "--json is no option of `run`");
+    expect_refusal("--workers 2 version", "sallyport help version");
+}
+
+Test(arguments, a_word_too_many)
+{
+    expect_refusal("version superfluous", "superfluous");
+    expect_refusal("check routes.json", "routes.json");
+    expect_refusal("help check reload", "reload");
+}

@@ -1,0 +1,259 @@
+#include "support/control_fixture.h"
+#include "support/loopback.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct control_fixture f;
+
+static void begin(void)
+{
+    control_fixture_init(&f);
+}
+
+static void end(void)
+{
+    control_fixture_clear(&f);
+}
+
+TestSuite(generations, .init = begin, .fini = end);
+
+struct result {
+    enum load_result result;
+    uint64_t generation;
+    size_t errors, warnings;
+    char message[512]; /* of the first error */
+};
+
+static struct result result_of(const struct load_outcome *outcome)
+{
+    const struct problems *problems = &outcome->problems;
+    struct result result = {.result = outcome->result,
+                            .generation = outcome->generation,
+                            .errors = problems->errors,
+                            .warnings = problems->count - problems->errors};
+    for (size_t i = problems->count; i-- > 0;)
+        if (!problems->list[i].is_warning)
+            snprintf(result.message, sizeof(result.message), "%s", problems->list[i].message);
+    return result;
+}
+
+/* Writes the route file and loads it. */
+static struct result load(const char *text)
+{
+    const struct load_outcome *outcome;
+    if (text != NULL)
+        control_fixture_write(&f, text);
+    struct load_ask *ask = control_fixture_load(&f, &outcome);
+    struct result result = result_of(outcome);
+    load_ask_end(ask);
+    return result;
+}
+
+static uint64_t served(void)
+{
+    const struct snapshot *snapshot = generations_current(f.control.generations);
+    return snapshot != NULL ? snapshot->generation : 0;
+}
+
+Test(generations, are_numbered_from_1)
+{
+    cr_expect_eq(served(), 0);
+    struct result result = load("'routes': {}");
+    cr_expect_eq(result.result, LOAD_PUBLISHED, "%s", result.message);
+    cr_expect_eq(result.generation, 1);
+    cr_expect_eq(served(), 1);
+    cr_expect_eq(load("'routes': { 'a.test': 'x:1' }").generation, 2);
+    cr_expect_eq(served(), 2);
+}
+
+Test(generations, nothing_new_publishes_nothing)
+{
+    load("'routes': {}");
+    struct result result = load("'// why': 1, 'routes': {}");
+    cr_expect_eq(result.result, LOAD_UNCHANGED);
+    cr_expect_eq(result.generation, 1);
+    cr_expect_eq(load("'routes': { 'a.test': 'x:1' }").generation, 2);
+}
+
+Test(generations, a_certificate_makes_a_new_one)
+{
+    load("'routes': {}");
+    route_folder_certify(&f.folder, "more", "more.test", 90);
+    cr_expect_eq(load(NULL).generation, 2);
+}
+
+Test(generations, a_wrong_file_is_refused_and_uses_no_number)
+{
+    load("'routes': {}");
+    struct result result = load("'rout': {}, 'routes': 5");
+    cr_expect_eq(result.result, LOAD_INVALID);
+    cr_expect_eq(result.errors, 2);
+    cr_expect_eq(result.generation, 1, "the one that goes on");
+    cr_expect_eq(load("'routes': { 'a.test': 'x:1' }").generation, 2);
+}
+
+Test(generations, a_wrong_file_at_first)
+{
+    struct result result = load("'routes': 5");
+    cr_expect_eq(result.result, LOAD_INVALID);
+    cr_expect_eq(result.generation, 0);
+    cr_expect_null(generations_current(f.control.generations));
+    cr_expect_eq(load("'routes': {}").generation, 1);
+}
+
+Test(generations, a_broken_certificate_is_named)
+{
+    route_folder_write(&f.folder, "certs/broken.pem", "nonsense");
+    control_fixture_write(&f, "'routes': {}");
+    const struct load_outcome *outcome;
+    struct load_ask *ask = control_fixture_load(&f, &outcome);
+    cr_expect_eq(outcome->result, LOAD_PUBLISHED);
+    cr_assert_eq(outcome->problems.count, 1);
+    cr_assert_not_null(outcome->problems.list[0].broken_certificate);
+    cr_expect_not_null(strstr(outcome->problems.list[0].broken_certificate, "broken.pem"));
+    load_ask_end(ask);
+}
+
+Test(generations, an_address_that_is_taken_refuses)
+{
+    load("'routes': {}");
+    struct address address;
+    char text[ADDRESS_TEXT_SIZE], *file;
+    int taken = loopback_listen(&address);
+    address_format(&address, text);
+    cr_assert(asprintf(&file,
+                       "{ 'certs': 'certs', 'routes': {}, 'listen': { 'https': '%s',"
+                       " 'admin': '%s' } }",
+                       text, f.admin) > 0);
+    route_folder_write(&f.folder, "routes.json", file);
+    struct result result = load(NULL);
+    cr_expect_eq(result.result, LOAD_FAILED);
+    cr_expect_not_null(strstr(result.message, text), "%s", result.message);
+    cr_expect_eq(served(), 1);
+    close(taken);
+    cr_expect_eq(load(NULL).generation, 2);
+    free(file);
+}
+
+Test(generations, a_log_that_cannot_be_written_refuses)
+{
+    load("'routes': {}");
+    struct result result = load("'routes': {}, 'log': { 'access': 'nowhere/access.log' }");
+    cr_expect_eq(result.result, LOAD_FAILED);
+    cr_expect_not_null(strstr(result.message, "nowhere/access.log"));
+    cr_expect_eq(served(), 1);
+    cr_expect_eq(load("'routes': {}, 'log': { 'access': 'access.log' }").generation, 2);
+}
+
+Test(generations, an_admin_socket_that_cannot_be_had_fails_the_first)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "%s/admin.sock", f.folder.path);
+    struct address address;
+    int live = loopback_listen_unix(path, 4, &address);
+    struct result result = load("'routes': {}");
+    cr_expect_eq(result.result, LOAD_FAILED);
+    cr_expect_not_null(strstr(result.message, "admin.sock"), "%s", result.message);
+    cr_expect_eq(listeners_count(f.control.listeners), 0, "what was opened is closed again");
+    close(live);
+}
+
+/* --- one after the other -----------------------------------------------------------------------
+ */
+
+static bool is_answered(void *argument)
+{
+    const struct load_outcome *outcome;
+    return load_ask_answer(argument, &outcome) == IO_OK;
+}
+
+/* Whoever asks during a load gets one that begins after: the file may have changed meanwhile. */
+Test(generations, asks_during_a_load_share_the_next)
+{
+    control_fixture_write(&f, "'routes': {}");
+    struct load_ask *first = generations_ask(f.control.generations, NULL);
+    struct load_ask *second = generations_ask(f.control.generations, NULL);
+    struct load_ask *third = generations_ask(f.control.generations, NULL);
+    control_fixture_run_until(&f, is_answered, first);
+    const struct load_outcome *outcome, *other;
+    load_ask_answer(first, &outcome);
+    cr_expect_eq(outcome->result, LOAD_PUBLISHED);
+    control_fixture_run_until(&f, is_answered, third);
+    cr_assert_eq(load_ask_answer(second, &outcome), IO_OK);
+    load_ask_answer(third, &other);
+    cr_expect_eq(outcome, other);
+    cr_expect_eq(outcome->result, LOAD_UNCHANGED);
+    load_ask_end(first);
+    load_ask_end(second);
+    load_ask_end(third);
+    cr_expect_not(generations_are_busy(f.control.generations));
+}
+
+static bool is_idle(void *argument)
+{
+    (void)argument;
+    return !generations_are_busy(f.control.generations);
+}
+
+Test(generations, an_ask_may_end_before_its_answer)
+{
+    control_fixture_write(&f, "'routes': {}");
+    load_ask_end(generations_ask(f.control.generations, NULL));
+    load_ask_end(generations_ask(f.control.generations, NULL));
+    control_fixture_run_until(&f, is_idle, NULL);
+    cr_expect_eq(served(), 1);
+}
+
+Test(generations, reload_needs_nobody_who_waits)
+{
+    control_fixture_write(&f, "'routes': {}");
+    generations_reload(f.control.generations);
+    cr_expect(generations_are_busy(f.control.generations));
+    control_fixture_run_until(&f, is_idle, NULL);
+    cr_expect_eq(served(), 1);
+}
+
+Test(generations, too_late_when_closed)
+{
+    load("'routes': {}");
+    control_fixture_write(&f, "'routes': { 'a.test': 'x:1' }");
+    struct load_ask *under_way = generations_ask(f.control.generations, NULL);
+    generations_close(f.control.generations);
+    const struct load_outcome *outcome;
+    control_fixture_run_until(&f, is_answered, under_way);
+    load_ask_answer(under_way, &outcome);
+    cr_expect_eq(outcome->result, LOAD_TOO_LATE);
+    load_ask_end(under_way);
+    struct result result = load(NULL);
+    cr_expect_eq(result.result, LOAD_TOO_LATE);
+    cr_expect_eq(result.errors, 1);
+    cr_expect_eq(result.generation, 1);
+}
+
+Test(generations, logs_follow)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "%s/access.log", f.folder.path);
+    load("'routes': {}, 'log': { 'access': 'access.log', 'level': 'error' }");
+    cr_expect_eq(access(path, F_OK), 0);
+    cr_expect_not(log_wants(LOG_WARN));
+    load("'routes': {}, 'log': { 'level': 'debug' }");
+    cr_expect(log_wants(LOG_DEBUG));
+    log_configure(LOG_ERROR, LOG_TEXT);
+}
+
+Test(generations, status_addresses_come_and_go)
+{
+    load("'routes': {}");
+    const struct open_listen *status = listeners_at(f.control.listeners, 1);
+    cr_assert_eq(status->kind, LISTEN_STATUS);
+    cr_expect_eq(status->fds[0], -1, "the endpoints have it");
+    route_folder_write(&f.folder, "routes.json",
+                       "{ 'certs': 'certs', 'routes': {}, 'listen': { 'https': '127.0.0.1:0' } }");
+    cr_expect_eq(load(NULL).generation, 2);
+    cr_expect_eq(listeners_count(f.control.listeners), 1);
+}
