@@ -18,7 +18,9 @@ struct worker_listener {
     struct worker *worker;
     unsigned id;
     struct listener *listener;
-    const struct listen_spec *spec; /* in the newest generation */
+    struct listen_spec
+        spec; /* of the newest generation that had it; a copy, for it outlives that */
+    struct task farewell;
 };
 
 struct worker {
@@ -31,7 +33,7 @@ struct worker {
     struct proxy_env env;
     struct worker_pools pools;
     struct list listeners;
-    struct task drain_check;
+    struct task drain_check, finish;
     struct post *drained; /* the control thread's, posted once */
     struct post drain, cut, stop;
 };
@@ -92,7 +94,7 @@ static void on_accept(void *owner, const struct accepted *accepted)
 {
     struct worker_listener *entry = owner;
 
-    session_start(&entry->worker->env, entry->spec, accepted);
+    session_start(&entry->worker->env, &entry->spec, accepted);
 }
 
 static struct worker_listener *find_listener(struct worker *worker, unsigned id)
@@ -111,17 +113,36 @@ static void open_listener(struct worker *worker, const struct worker_listen *lis
 
     entry->worker = worker;
     entry->id = listen->id;
-    entry->spec = listen->spec;
+    entry->spec = *listen->spec;
     entry->listener = listener_new(worker->loop, listen->fd, on_accept, entry);
     list_push_back(&worker->listeners, &entry->node);
 }
 
-/* What the kernel has queued is still accepted, by the newest generation's rules. */
+static void free_listener(void *owner)
+{
+    free(owner);
+}
+
+static void bury_listener(void *owner)
+{
+    struct worker_listener *entry = owner;
+
+    loop_bury(entry->worker->loop, &entry->farewell, free_listener);
+}
+
+/* What the kernel has queued is still accepted, in a task of the listener that runs before ours. */
 static void close_listener(struct worker_listener *entry)
 {
     list_remove(&entry->node);
     listener_close(entry->listener);
-    free(entry);
+    task_init(&entry->farewell, bury_listener, entry);
+    loop_wake(entry->worker->loop, &entry->farewell);
+}
+
+static void close_listeners(struct worker *worker)
+{
+    list_each (&worker->listeners, node)
+        close_listener(container_of(node, struct worker_listener, node));
 }
 
 static void close_missing_listeners(struct worker *worker, const struct worker_change *change)
@@ -145,7 +166,7 @@ static void adopt(void *owner)
     struct worker *worker = change->worker;
     struct pin *before = worker->env.pin;
 
-    close_missing_listeners(worker, change); /* while their specs are still there */
+    close_missing_listeners(worker, change);
     worker->env.pin = pin_new(change->snapshot);
     worker->env.limits = change->snapshot->limits;
     worker_pools_adopt(&worker->pools, worker->env.pin); /* before the old one lets go of them */
@@ -156,7 +177,7 @@ static void adopt(void *owner)
         if (entry == NULL)
             open_listener(worker, &change->listens[i]);
         else
-            entry->spec = change->listens[i].spec;
+            entry->spec = *change->listens[i].spec;
     }
     loop_post(worker->options.control, &change->acknowledged);
 }
@@ -196,8 +217,7 @@ static void begin_drain(void *owner)
 
     worker->state = WORKER_DRAINING;
     worker->env.is_draining = true;
-    list_each (&worker->listeners, node)
-        close_listener(container_of(node, struct worker_listener, node));
+    close_listeners(worker);
     sessions_drain(&worker->env);
     loop_wake(worker->loop, &worker->drain_check);
 }
@@ -239,21 +259,27 @@ static void *run_worker(void *owner)
     return NULL;
 }
 
+/* Runs behind the listeners' last tasks. */
+static void finish_worker(void *owner)
+{
+    struct worker *worker = owner;
+    struct pin *pin = worker->env.pin;
+
+    sessions_cut(&worker->env);
+    worker->env.pin = NULL;
+    if (pin != NULL)
+        retire_pin(worker, pin);
+    loop_stop(worker->loop);
+}
+
 static void stop_worker(void *owner)
 {
     struct worker *worker = owner;
 
     worker->state = WORKER_STOPPED;
-    sessions_cut(&worker->env);
-    list_each (&worker->listeners, node)
-        close_listener(container_of(node, struct worker_listener, node));
-    sessions_cut(&worker->env);
-    if (worker->env.pin != NULL) {
-        struct pin *pin = worker->env.pin;
-        worker->env.pin = NULL;
-        retire_pin(worker, pin);
-    }
-    loop_stop(worker->loop);
+    close_listeners(worker);
+    task_init(&worker->finish, finish_worker, worker);
+    loop_wake(worker->loop, &worker->finish);
 }
 
 void worker_stop(struct worker *worker)
