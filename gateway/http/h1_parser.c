@@ -3,10 +3,13 @@
 #include "base/check.h"
 #include "http/h1_semantics.h"
 
+#include <llhttp.h>
+
 enum {
     METHOD_LONGEST = 32,
     EMPTY_LINES_MAX = 4,
-    CHUNK_OVERHEAD_MAX = 1024,   /* of one chunk: extensions are read over, not for ever */
+    CHUNK_LINE_MAX = 1024,       /* extensions are read over, but not for ever */
+    CHUNK_DIGITS_MAX = 16,       /* of a 64 bit number */
     CONNECTION_BYTES_MAX = 1024, /* each name in it is held against each field */
     FIELDS_TO_SPARE = 8,         /* for those that are added on the way */
 };
@@ -36,7 +39,7 @@ const char *h1_parser_detail(const struct h1_parser *parser)
     return parser->detail ? parser->detail : "";
 }
 
-/* --- start lines, which llhttp does not see: it knows registered methods only --------------- */
+/* --- start lines ---------------------------------------------------------------------------- */
 
 static bool take_version(struct h1_parser *p, struct slice text)
 {
@@ -136,10 +139,35 @@ static enum h1_result judge_so_far(struct h1_parser *p, struct slice bytes)
             return malformed(p, "a request line without a method");
         if (bytes.len > (size_t)p->limits->request_line + 1)
             return refuse(p, REASON_URI_TOO_LONG, "a start line over the limit");
+    } else if (p->stage == H1_STAGE_CHUNK_SIZE) {
+        if (bytes.len > CHUNK_LINE_MAX)
+            return malformed(p, "a chunk's size line without end");
     } else if (bytes.len > p->limits->head_bytes) {
         return refuse(p, REASON_HEADER_TOO_LARGE, "more bytes than the limit on heads");
     }
     return H1_MORE;
+}
+
+/* H1_DONE: *line is the next one, without its end. */
+static enum h1_result next_line(struct h1_parser *p, struct slice bytes, struct slice *line)
+{
+    const char *end = NULL;
+    enum h1_result result;
+
+    if (bytes.len > p->searched)
+        end = memchr(bytes.at + p->searched, '\n', bytes.len - p->searched);
+    p->searched = (uint32_t)(end ? (size_t)(end - bytes.at) : bytes.len);
+    result = judge_so_far(p, slice_make(bytes.at, p->searched));
+    if (result == H1_BAD || !end)
+        return result;
+
+    *line = slice_make(bytes.at + p->line_start, p->searched - p->line_start);
+    if (line->len == 0 || line->at[--line->len] != '\r')
+        return malformed(p, "a line that ends in LF alone");
+    if (memchr(line->at, '\r', line->len))
+        return malformed(p, "a CR within a line");
+    p->line_start = ++p->searched;
+    return H1_DONE;
 }
 
 /* Goes on line by line to the empty one. H1_DONE: *length bytes are the whole of it. */
@@ -148,21 +176,11 @@ static enum h1_result find_end_of_lines(struct h1_parser *p, struct slice bytes,
     enum h1_result result = H1_MORE;
 
     while (result == H1_MORE) {
-        const char *end = NULL;
+        struct slice line;
 
-        if (bytes.len > p->searched)
-            end = memchr(bytes.at + p->searched, '\n', bytes.len - p->searched);
-        p->searched = (uint32_t)(end ? (size_t)(end - bytes.at) : bytes.len);
-        result = judge_so_far(p, slice_make(bytes.at, p->searched));
-        if (result == H1_BAD || !end)
+        result = next_line(p, bytes, &line);
+        if (result != H1_DONE)
             return result;
-
-        struct slice line = slice_make(bytes.at + p->line_start, p->searched - p->line_start);
-        if (line.len == 0 || line.at[--line.len] != '\r')
-            return malformed(p, "a line that ends in LF alone");
-        if (memchr(line.at, '\r', line.len))
-            return malformed(p, "a CR within a line");
-        p->line_start = ++p->searched;
         result = take_line(p, line);
     }
     *length = p->line_start;
@@ -171,13 +189,11 @@ static enum h1_result find_end_of_lines(struct h1_parser *p, struct slice bytes,
 
 /* --- llhttp --------------------------------------------------------------------------------- */
 
-/* What its callbacks fill; only while it runs. */
+/* What its callbacks fill. */
 struct findings {
     struct arena *arena;
     struct http_fields *fields;
     struct slice name;
-    struct slice piece;
-    bool is_last_chunk;
 };
 
 static int keep_name(llhttp_t *llhttp, const char *at, size_t length)
@@ -202,40 +218,11 @@ static int pause_behind_fields(llhttp_t *llhttp)
     return HPE_PAUSED;
 }
 
-static int pause_behind_last_size(llhttp_t *llhttp)
-{
-    struct findings *found = llhttp->data;
-
-    found->is_last_chunk = llhttp->content_length == 0;
-    return found->is_last_chunk ? HPE_PAUSED : HPE_OK;
-}
-
-static int pause_behind_piece(llhttp_t *llhttp, const char *at, size_t length)
-{
-    struct findings *found = llhttp->data;
-
-    found->piece = slice_make(at, length);
-    return length > 0 ? HPE_PAUSED : HPE_OK;
-}
-
 static const llhttp_settings_t settings = {
     .on_header_field = keep_name,
     .on_header_value = add_field,
     .on_headers_complete = pause_behind_fields,
-    .on_chunk_header = pause_behind_last_size,
-    .on_body = pause_behind_piece,
 };
-
-static llhttp_errno_t run(struct h1_parser *p, struct slice bytes, struct findings *found)
-{
-    llhttp_errno_t result;
-
-    p->llhttp.data = found;
-    llhttp_resume(&p->llhttp);
-    result = llhttp_execute(&p->llhttp, bytes.at, bytes.len);
-    p->llhttp.data = NULL;
-    return result;
-}
 
 static const char *check_field(const struct h1_parser *p, const struct http_field *field)
 {
@@ -273,15 +260,18 @@ static enum h1_result parse_fields(struct h1_parser *p, struct slice lines, stru
     /* A start line that has llhttp take any framing there is, whatever the message is. */
     static const struct slice start_line = {"POST / HTTP/1.1\r\n", 17};
     struct findings found = {.arena = arena, .fields = fields};
+    llhttp_t llhttp;
 
     fields->capacity = p->field_lines + FIELDS_TO_SPARE;
     fields->list = arena_alloc(arena, fields->capacity * sizeof(*fields->list));
-    llhttp_init(&p->llhttp, HTTP_REQUEST, &settings);
-    if (run(p, start_line, &found) != HPE_OK || run(p, lines, &found) != HPE_PAUSED)
-        return malformed(p, llhttp_get_error_reason(&p->llhttp));
+    llhttp_init(&llhttp, HTTP_REQUEST, &settings);
+    llhttp.data = &found;
+    if (llhttp_execute(&llhttp, start_line.at, start_line.len) != HPE_OK ||
+        llhttp_execute(&llhttp, lines.at, lines.len) != HPE_PAUSED)
+        return malformed(p, llhttp_get_error_reason(&llhttp));
     /* Two readers that saw different lines: one of them could be made to see another message. Here
      * and below nothing hangs on how strict a build of llhttp is. */
-    if (llhttp_get_error_pos(&p->llhttp) != lines.at + lines.len || fields->count != p->field_lines)
+    if (llhttp_get_error_pos(&llhttp) != lines.at + lines.len || fields->count != p->field_lines)
         return malformed(p, "fields that can be read two ways");
     return check_fields(p, fields);
 }
@@ -339,12 +329,11 @@ static void split_start_line(const struct h1_parser *p, struct slice block, stru
 
 static void start_body(struct h1_parser *p, const struct http_head *head)
 {
-    p->chunk_overhead = p->piece_left = 0;
     p->body_left = head->content_length;
     switch (head->framing) {
     case BODY_NONE: p->stage = H1_STAGE_ENDED; break;
     case BODY_LENGTH: p->stage = H1_STAGE_LENGTH; break;
-    case BODY_CHUNKED: p->stage = H1_STAGE_CHUNKED; break;
+    case BODY_CHUNKED: start_lines(p, H1_STAGE_CHUNK_SIZE); break;
     case BODY_CLOSE: p->stage = H1_STAGE_UNTIL_EOF; break;
     }
 }
@@ -381,32 +370,55 @@ enum h1_result h1_parse_head(struct h1_parser *parser, struct buffer *in, struct
 
 /* --- bodies --------------------------------------------------------------------------------- */
 
-static enum h1_result next_chunk_piece(struct h1_parser *p, struct buffer *in)
+static int hex_value(char c)
 {
-    struct findings found = {0};
-    struct slice bytes = buffer_content(in);
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
 
-    if (bytes.len == 0)
-        return H1_MORE;
-    llhttp_errno_t error = run(p, bytes, &found);
-    if (error != HPE_OK && error != HPE_PAUSED)
-        return malformed(p, llhttp_get_error_reason(&p->llhttp));
+/* "1f" or "1f;name=value": extensions end here, nobody else has to understand them. */
+static bool take_chunk_size(struct h1_parser *p, struct slice line)
+{
+    size_t digits = 0;
 
-    size_t used =
-        error == HPE_OK ? bytes.len : (size_t)(llhttp_get_error_pos(&p->llhttp) - bytes.at);
-    size_t overhead = used - found.piece.len;
-    buffer_consume(in, overhead);
-    p->chunk_overhead += (uint32_t)overhead;
-    if (p->chunk_overhead > CHUNK_OVERHEAD_MAX)
-        return malformed(p, "chunk extensions without end");
-    if (found.is_last_chunk) {
+    p->body_left = 0;
+    while (digits < line.len && hex_value(line.at[digits]) >= 0)
+        p->body_left = p->body_left * 16 + (uint64_t)hex_value(line.at[digits++]);
+    if (digits == 0 || digits > CHUNK_DIGITS_MAX)
+        return false;
+    line = slice_skip(line, digits);
+    return line.len == 0 || (line.at[0] == ';' && http_is_field_value(line));
+}
+
+static enum h1_result read_chunk_size(struct h1_parser *p, struct buffer *in)
+{
+    struct slice line;
+    enum h1_result result = next_line(p, buffer_content(in), &line);
+
+    if (result != H1_DONE)
+        return result;
+    if (!take_chunk_size(p, line))
+        return malformed(p, "a chunk without a size");
+    buffer_consume(in, p->line_start);
+    if (p->body_left == 0)
         start_lines(p, H1_STAGE_TRAILERS);
-        return H1_DONE;
-    }
-    if (error == HPE_OK)
+    else
+        p->stage = H1_STAGE_CHUNK_DATA;
+    return H1_DONE;
+}
+
+static enum h1_result read_chunk_end(struct h1_parser *p, struct buffer *in)
+{
+    struct slice bytes = buffer_content(in), end = slice_make("\r\n", 2);
+
+    if (bytes.len < end.len && slice_starts_with(end, bytes))
         return H1_MORE;
-    p->chunk_overhead = 0;
-    p->piece_left = (uint32_t)found.piece.len;
+    if (!slice_starts_with(bytes, end))
+        return malformed(p, "a chunk that is longer than its size");
+    buffer_consume(in, end.len);
+    start_lines(p, H1_STAGE_CHUNK_SIZE);
     return H1_DONE;
 }
 
@@ -441,39 +453,35 @@ static enum h1_result take_front(const struct buffer *in, uint64_t most, struct 
 enum h1_result h1_parse_body(struct h1_parser *parser, struct buffer *in, struct arena *arena,
                              struct slice *piece, struct http_fields *trailers)
 {
+    enum h1_result result = H1_DONE;
+
     *piece = slice_make(NULL, 0);
     *trailers = (struct http_fields){0};
-    if (parser->stage == H1_STAGE_CHUNKED && parser->piece_left == 0) {
-        enum h1_result result = next_chunk_piece(parser, in);
-
-        if (result != H1_DONE)
-            return result;
+    while (result == H1_DONE) {
+        switch ((enum h1_stage)parser->stage) {
+        case H1_STAGE_LENGTH:
+        case H1_STAGE_CHUNK_DATA: return take_front(in, parser->body_left, piece);
+        case H1_STAGE_UNTIL_EOF: return take_front(in, UINT64_MAX, piece);
+        case H1_STAGE_CHUNK_SIZE: result = read_chunk_size(parser, in); break;
+        case H1_STAGE_CHUNK_END: result = read_chunk_end(parser, in); break;
+        case H1_STAGE_TRAILERS: return read_trailers(parser, in, arena, trailers);
+        case H1_STAGE_ENDED: return H1_DONE;
+        case H1_STAGE_BAD: return H1_BAD;
+        case H1_STAGE_HEAD: assert(!"a body is asked for behind its head"); return H1_BAD;
+        }
     }
-    switch ((enum h1_stage)parser->stage) {
-    case H1_STAGE_LENGTH: return take_front(in, parser->body_left, piece);
-    case H1_STAGE_CHUNKED: return take_front(in, parser->piece_left, piece);
-    case H1_STAGE_UNTIL_EOF: return take_front(in, UINT64_MAX, piece);
-    case H1_STAGE_TRAILERS: return read_trailers(parser, in, arena, trailers);
-    case H1_STAGE_ENDED: return H1_DONE;
-    case H1_STAGE_BAD: return H1_BAD;
-    case H1_STAGE_HEAD: break;
-    }
-    assert(!"a body is asked for behind its head");
-    return H1_BAD;
+    return result;
 }
 
 void h1_body_consumed(struct h1_parser *parser, struct buffer *in, size_t bytes)
 {
-    if (parser->stage == H1_STAGE_LENGTH) {
-        assert(bytes <= parser->body_left);
-        parser->body_left -= bytes;
-        if (parser->body_left == 0)
-            parser->stage = H1_STAGE_ENDED;
-    } else if (parser->stage == H1_STAGE_CHUNKED) {
-        assert(bytes <= parser->piece_left);
-        parser->piece_left -= (uint32_t)bytes;
-    }
     buffer_consume(in, bytes);
+    if (parser->stage == H1_STAGE_UNTIL_EOF)
+        return;
+    assert(bytes <= parser->body_left);
+    parser->body_left -= bytes;
+    if (parser->body_left == 0)
+        parser->stage = parser->stage == H1_STAGE_LENGTH ? H1_STAGE_ENDED : H1_STAGE_CHUNK_END;
 }
 
 enum h1_result h1_parse_eof(struct h1_parser *parser)

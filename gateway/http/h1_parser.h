@@ -1,4 +1,7 @@
-/* HTTP/1 in: bytes to heads, body pieces and trailers, around llhttp. No I/O.
+/* HTTP/1 in: bytes to heads, body pieces and trailers. No I/O.
+ *
+ * Lines are found and start lines and chunks read here; llhttp takes fields apart. It knows
+ * registered methods only, and refuses chunk extensions that are well formed.
  *
  * Strict beyond llhttp: whatever can be read two ways is H1_BAD (field-notes: both Content-Length
  * and Transfer-Encoding, several lengths even if equal, signs, codings other than one final
@@ -10,8 +13,6 @@
 
 #include "base/buffer.h"
 #include "http/message.h"
-
-#include <llhttp.h>
 
 enum h1_kind { H1_REQUEST, H1_RESPONSE };
 enum h1_result { H1_MORE, H1_DONE, H1_BAD };
@@ -25,9 +26,11 @@ struct h1_limits {
 
 enum h1_stage {
     H1_STAGE_HEAD,
-    H1_STAGE_LENGTH,   /* body_left says how much body there is still to come */
-    H1_STAGE_CHUNKED,  /* piece_left says how much of it lies in front, parsed already */
-    H1_STAGE_TRAILERS, /* behind the last chunk */
+    H1_STAGE_LENGTH,     /* body_left says how much body there is still to come */
+    H1_STAGE_CHUNK_SIZE, /* the line in front of a chunk */
+    H1_STAGE_CHUNK_DATA, /* body_left says how much of the chunk there is still to come */
+    H1_STAGE_CHUNK_END,  /* the line end behind it */
+    H1_STAGE_TRAILERS,   /* behind the last chunk */
     H1_STAGE_UNTIL_EOF,
     H1_STAGE_ENDED, /* the next head may come */
     H1_STAGE_BAD,
@@ -38,9 +41,7 @@ struct h1_parser {
     const struct h1_limits *limits;
     const char *detail;
     uint64_t body_left;
-    uint32_t piece_left;
-    uint32_t chunk_overhead; /* bytes of chunk framing since the last byte of body */
-    /* The lines of a head or of trailers, none of which is looked at twice: */
+    /* The lines of a head, of trailers or in front of a chunk, none of which is looked at twice: */
     uint32_t line_start;  /* of the first line that is not complete */
     uint32_t searched;    /* up to here there is no line end behind line_start */
     uint32_t field_lines; /* complete ones */
@@ -56,7 +57,6 @@ struct h1_parser {
     uint8_t stage;      /* enum h1_stage */
     uint8_t asked_with; /* enum http_method */
     uint8_t reason;     /* enum http_reason */
-    llhttp_t llhttp;
 };
 
 void h1_parser_init(struct h1_parser *parser, enum h1_kind kind, const struct h1_limits *limits);

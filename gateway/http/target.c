@@ -173,18 +173,16 @@ static bool put_escape(struct path_writer *w, struct slice rest)
         put_char(w, (char)value);
         return true;
     }
-    if (value == '/' || value == '\\') {
-        /* As sent: it is no separator to us, but must not hide a dot segment from a backend that
-         * decodes it. */
-        if (!end_segment(w))
-            return false;
-        memcpy(w->at + w->len, rest.at, 3);
-        w->len += 3;
-        return true;
+    /* As sent. %2f and %5c are no separators to us, but must not hide a dot segment from a backend
+     * that decodes them. */
+    if (value != '/' && value != '\\') {
+        w->segment += 3;
+        w->dots_only = false;
+    } else if (!end_segment(w)) {
+        return false;
     }
-    put_char(w, '%');
-    put_char(w, rest.at[1]);
-    put_char(w, rest.at[2]);
+    memcpy(w->at + w->len, rest.at, 3);
+    w->len += 3;
     return true;
 }
 

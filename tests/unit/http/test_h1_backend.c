@@ -319,7 +319,7 @@ Test(backend, nonsense)
 
     restart();
     send_request();
-    fake_stream_send_text(fake, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx");
+    fake_stream_send_text(fake, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n");
     cr_expect_eq(read_head(), IO_OK);
     cr_expect_eq(read_body(), IO_ERROR);
     cr_expect_eq(http->reason, REASON_BACKEND_BAD_RESPONSE);
