@@ -16,8 +16,8 @@ bool line_ring_put(struct line_ring *ring, struct slice line);
 /* Producer: lines dropped so far; any thread may read it. */
 uint64_t line_ring_dropped(const struct line_ring *ring);
 
-/* Consumer: copies out at most `room` bytes; the end of what is copied need not be the end of a line.
- * 0 when empty. */
+/* Consumer: copies out at most `room` bytes; the end of what is copied need not be the end of a
+ * line. 0 when empty. */
 size_t line_ring_take(struct line_ring *ring, char *into, size_t room);
 
 #endif

@@ -104,8 +104,7 @@ static void stop_listening(struct entrance *entrance)
 
 static bool is_listened_on(const struct endpoints *endpoints, unsigned id)
 {
-    list_each(&endpoints->listening, node)
-    {
+    list_each (&endpoints->listening, node) {
         const struct entrance *entrance = container_of(node, struct entrance, node);
         if (!entrance->is_admin && entrance->listener != NULL && entrance->id == id)
             return true;
@@ -124,8 +123,7 @@ static bool is_wanted(const struct listeners *listeners, unsigned id)
 void endpoints_follow(struct endpoints *endpoints)
 {
     struct listeners *listeners = endpoints->control->listeners;
-    list_each(&endpoints->listening, node)
-    {
+    list_each (&endpoints->listening, node) {
         struct entrance *entrance = container_of(node, struct entrance, node);
         if (!entrance->is_admin && !is_wanted(listeners, entrance->id))
             stop_listening(entrance);
@@ -251,9 +249,10 @@ void endpoints_close(struct endpoints *endpoints)
     if (endpoints->is_closing)
         return;
     endpoints->is_closing = true;
-    list_each(&endpoints->listening, node)
+    list_each (&endpoints->listening, node)
         stop_listening(container_of(node, struct entrance, node));
-    list_each(&endpoints->sessions, node) endpoint_session_finish(endpoint_session_of(node));
+    list_each (&endpoints->sessions, node)
+        endpoint_session_finish(endpoint_session_of(node));
     remove_admin_sockets(endpoints);
 }
 
@@ -264,7 +263,8 @@ bool endpoints_are_empty(const struct endpoints *endpoints)
 
 void endpoints_cut(struct endpoints *endpoints)
 {
-    list_each(&endpoints->sessions, node) endpoint_session_cut(endpoint_session_of(node));
+    list_each (&endpoints->sessions, node)
+        endpoint_session_cut(endpoint_session_of(node));
 }
 
 void endpoints_free(struct endpoints *endpoints)
@@ -272,8 +272,7 @@ void endpoints_free(struct endpoints *endpoints)
     if (endpoints == NULL)
         return;
     assert(list_is_empty(&endpoints->sessions));
-    list_each(&endpoints->listening, node)
-    {
+    list_each (&endpoints->listening, node) {
         list_remove(node);
         free(container_of(node, struct entrance, node));
     }

@@ -140,7 +140,8 @@ static void end_load(struct generations *g, enum load_result result)
     outcome->result = result;
     outcome->generation = g->current != NULL ? g->current->generation : 0;
     log_outcome(g, outcome);
-    list_each(&g->asks, node) answer_ask(container_of(node, struct load_ask, node), outcome);
+    list_each (&g->asks, node)
+        answer_ask(container_of(node, struct load_ask, node), outcome);
     outcome_unref(outcome);
     if (g->load_wanted)
         start_load(g);
@@ -260,8 +261,7 @@ static void start_load(struct generations *g)
 {
     g->load_wanted = false;
     g->outcome = outcome_new();
-    list_each(&g->later, node)
-    {
+    list_each (&g->later, node) {
         list_remove(node);
         list_push_back(&g->asks, node);
     }
