@@ -175,12 +175,10 @@ static bool put_escape(struct path_writer *w, struct slice rest)
     }
     /* As sent. %2f and %5c are no separators to us, but must not hide a dot segment from a backend
      * that decodes them. */
-    if (value != '/' && value != '\\') {
-        w->segment += 3;
+    if (value != '/' && value != '\\')
         w->dots_only = false;
-    } else if (!end_segment(w)) {
+    else if (!end_segment(w))
         return false;
-    }
     memcpy(w->at + w->len, rest.at, 3);
     w->len += 3;
     return true;

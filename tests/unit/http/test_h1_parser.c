@@ -675,6 +675,7 @@ Test(refused, chunks)
         "0\r\nX: \x01\r\n\r\n",
         "0\r\nX_y: z\r\n\r\n",
         "0\r\nX\r\n\r\n",
+        "1\r\na\rX0\r\n\r\n",
         "10000000000000000\r\n",
         "00000000000000001\r\na",
         "fffffffffffffffff\r\n",
