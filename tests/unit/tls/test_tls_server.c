@@ -304,6 +304,61 @@ Test(tls_server, without_protocols_of_ours_alpn_is_not_spoken)
     tls_server_free(server);
 }
 
+/* A new generation takes over: what shook hands before goes on. */
+Test(tls_server, connections_outlive_it)
+{
+    struct tls_pair pair;
+    struct tls_info info;
+
+    test_pair_write("a", &(struct test_cert_spec){.names = "a.test"});
+    struct tls_server *server = serve("");
+    tls_pair_open(&pair, server, &(struct tls_client_options){.sni = "a.test"}, 0);
+    cr_assert_eq(tls_pair_shake(&pair), IO_OK);
+    tls_server_free(server);
+    cr_assert(tls_pair_upload(&pair, "a", 1, 10));
+    cr_assert(tls_pair_download(&pair, "b", 1));
+    tls_stream_info(pair.server, &info);
+    cr_assert(certificate_covers(info.certificate, slice_of("a.test")));
+    tls_pair_close(&pair);
+}
+
+/* A flight that the loop's scratch cannot hold, to a client that reads slowly. */
+Test(tls_server, sends_chains_of_any_length)
+{
+    enum { NAMES = 4000, COPIES = 5 };
+    char *names = calloc(NAMES, 16), *at = names;
+    for (int i = 0; i < NAMES; i++)
+        at += sprintf(at, "n%04d.test,", i);
+    struct test_cert cert = test_cert_make(&(struct test_cert_spec){.names = names});
+    char *chain = test_cert_pem(&cert), *key = test_key_pem(&cert);
+    char *text = calloc(COPIES, strlen(chain) + 1);
+    struct tls_pair pair;
+
+    for (int i = 0; i < COPIES; i++)
+        strcat(text, chain);
+    cr_assert_gt(strlen(text), 2 * LOOP_SCRATCH_BYTES);
+    test_file_write("a.crt", text);
+    test_file_write("a.key", key);
+    struct tls_server *server = serve("");
+    for (size_t i = 0; i < 2; i++) {
+        tls_pair_open(&pair, server,
+                      &(struct tls_client_options){.sni = "n0042.test", .max_version = versions[i]},
+                      4096);
+        SSL_set_max_cert_list(pair.client, 1024 * 1024);
+        pair.step = 3000;
+        cr_assert_eq(tls_pair_shake(&pair), IO_OK);
+        cr_assert(pair.client_is_done);
+        cr_assert_gt(pair.wire_bytes, LOOP_SCRATCH_BYTES);
+        tls_pair_close(&pair);
+    }
+    tls_server_free(server);
+    test_cert_clear(&cert);
+    free(names);
+    free(chain);
+    free(key);
+    free(text);
+}
+
 /* --- OCSP ------------------------------------------------------------------------------------- */
 
 Test(tls_server, staples_the_response_beside_the_certificate)
