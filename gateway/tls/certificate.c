@@ -21,7 +21,7 @@ struct certificate {
     SSL_CTX *context;
     char *file;
     struct cert_names names;
-    int64_t not_before, not_after;
+    int64_t not_before, not_after, ocsp_expires;
     uint64_t fingerprint;
 };
 
@@ -74,7 +74,7 @@ static bool read_key(struct loading *load, struct error *error)
 }
 
 /* The OCSP file is not needed: one that cannot be used is only spoken of. */
-static void read_ocsp(struct loading *load)
+static void read_ocsp(struct loading *load, struct certificate *certificate)
 {
     const ASN1_INTEGER *number = X509_get0_serialNumber(load->leaf);
     struct error error = {.message = ""};
@@ -95,7 +95,7 @@ static void read_ocsp(struct loading *load)
         CBS_init(&serial, NULL, 0);
     const char *fault = ocsp_find_fault(
         load->ocsp_bytes, slice_make((const char *)CBS_data(&serial), CBS_len(&serial)),
-        clock_wall_ms() / 1000);
+        clock_wall_ms() / 1000, &certificate->ocsp_expires);
     OPENSSL_free(der);
     if (!fault)
         return;
@@ -103,6 +103,7 @@ static void read_ocsp(struct loading *load)
               fault);
     file_bytes_free(load->ocsp_bytes);
     load->ocsp_bytes = slice_make(NULL, 0);
+    certificate->ocsp_expires = INT64_MAX;
 }
 
 static bool read_files(struct loading *load, struct error *error)
@@ -265,6 +266,16 @@ static bool check_dates(const struct loading *load, struct certificate *certific
 
 /* --- making it -------------------------------------------------------------------------------- */
 
+/* Browsers give up on a stapled response that is out of date, not on a missing one. */
+static int decide_stapling(SSL *ssl, void *nothing)
+{
+    const struct certificate *certificate = tls_choice_of(ssl)->certificate;
+
+    (void)nothing;
+    return certificate->ocsp_expires < clock_wall_ms() / 1000 ? SSL_TLSEXT_ERR_NOACK
+                                                              : SSL_TLSEXT_ERR_OK;
+}
+
 /* The session id context binds tickets to the certificate's names; SSL_set_SSL_CTX copies it into
  * the connection together with the chain, the key and the OCSP response. */
 static bool make_context(const struct loading *load, struct certificate *certificate,
@@ -280,8 +291,10 @@ static bool make_context(const struct loading *load, struct certificate *certifi
         SSL_CTX_set_session_id_context(context, names, sizeof(names)) &&
         (load->ocsp_bytes.len == 0 ||
          SSL_CTX_set_ocsp_response(context, (const uint8_t *)load->ocsp_bytes.at,
-                                   load->ocsp_bytes.len)))
+                                   load->ocsp_bytes.len))) {
+        SSL_CTX_set_tlsext_status_cb(context, decide_stapling);
         return true;
+    }
     error_set(error, "the certificate in %s cannot be used for TLS: %s", load->chain_path,
               tls_library_error());
     return false;
@@ -312,7 +325,7 @@ static bool build(struct loading *load, struct certificate *certificate, struct 
         !check_key(load, certificate, error) || !check_dates(load, certificate, error) ||
         !check_names(load, certificate, error))
         return false;
-    read_ocsp(load);
+    read_ocsp(load, certificate);
     certificate->fingerprint = fingerprint(load);
     return make_context(load, certificate, error);
 }
@@ -329,6 +342,7 @@ struct certificate *certificate_load(const char *chain_path, const char *key_pat
     };
 
     refcount_init(&certificate->references);
+    certificate->ocsp_expires = INT64_MAX;
     certificate->file = slice_duplicate(slice_of(chain_path));
     bool is_fine = build(&load, certificate, error);
     loading_clear(&load);

@@ -60,11 +60,11 @@ static bool open_answer(CBS *answers, CBS *serial, int64_t *next_update)
     return !is_there || get_time(&next, next_update);
 }
 
-const char *ocsp_find_fault(struct slice response, struct slice serial, int64_t now)
+const char *ocsp_find_fault(struct slice response, struct slice serial, int64_t now,
+                            int64_t *expires)
 {
     CBS der, answers, found;
     uint64_t status;
-    int64_t next_update;
 
     CBS_init(&der, (const uint8_t *)response.at, response.len);
     if (!open_response(&der, &status, &answers))
@@ -72,11 +72,11 @@ const char *ocsp_find_fault(struct slice response, struct slice serial, int64_t 
     if (status != 0)
         return "it says that the responder failed";
     while (CBS_len(&answers) > 0) {
-        if (!open_answer(&answers, &found, &next_update))
+        if (!open_answer(&answers, &found, expires))
             return "it is not an OCSP response in DER form";
         if (!CBS_mem_equal(&found, (const uint8_t *)serial.at, serial.len))
             continue;
-        return next_update < now ? "it is out of date" : NULL;
+        return *expires < now ? "it is out of date" : NULL;
     }
     return "it is about another certificate";
 }

@@ -14,11 +14,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
     struct slice input = slice_make((const char *)bytes, length);
     static const char serial[] = {1, 2, 3};
     struct pem_content content;
+    int64_t expires;
     struct error error;
 
     if (length > PEM_FILE_MAX)
         return 0;
-    ocsp_find_fault(input, slice_make(serial, sizeof(serial)), 1700000000);
+    ocsp_find_fault(input, slice_make(serial, sizeof(serial)), 1700000000, &expires);
     if (!pem_parse(input, "fuzz.pem", &content, &error))
         return 0;
     for (size_t i = 0; i < content.count; i++) {

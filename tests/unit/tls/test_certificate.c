@@ -368,13 +368,16 @@ static const char *fault_of(const struct test_cert *about, int status, int64_t n
     struct slice serial =
         slice_make((const char *)ASN1_STRING_get0_data(X509_get0_serialNumber(cert.x509)),
                    (size_t)ASN1_STRING_length(X509_get0_serialNumber(cert.x509)));
+    int64_t expires;
     uint8_t *der;
     size_t length = test_ocsp_make(about, status, next_update_s, &der);
-    const char *fault = ocsp_find_fault(slice_make((const char *)der, length), serial, time(NULL));
+    const char *fault =
+        ocsp_find_fault(slice_make((const char *)der, length), serial, time(NULL), &expires);
 
     /* Nothing of it may be missing. */
     for (size_t cut = 0; cut < length; cut++)
-        cr_assert(ocsp_find_fault(slice_make((const char *)der, cut), serial, time(NULL)));
+        cr_assert(
+            ocsp_find_fault(slice_make((const char *)der, cut), serial, time(NULL), &expires));
     OPENSSL_free(der);
     return fault;
 }

@@ -7,6 +7,7 @@
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { PERIOD_S = 3600 };
@@ -385,6 +386,37 @@ Test(tls_server, staples_the_response_beside_the_certificate)
         cr_assert_eq(memcmp(stapled, der, length), 0);
         tls_pair_close(&pair);
     }
+    tls_server_free(server);
+    OPENSSL_free(der);
+    free(chain);
+    free(key);
+    test_cert_clear(&cert);
+}
+
+/* Browsers give up on a stapled response that is out of date, not on a missing one. */
+Test(tls_server, stops_stapling_what_has_run_out)
+{
+    struct test_cert cert = test_cert_make(&(struct test_cert_spec){.names = "a.test"});
+    char *chain = test_cert_pem(&cert), *key = test_key_pem(&cert);
+    uint8_t *der;
+    size_t length = test_ocsp_make(&cert, 0, 1, &der), stapled_length = 1;
+    int64_t start = time(NULL);
+    struct tls_pair pair;
+
+    test_file_write("a.crt", chain);
+    test_file_write("a.key", key);
+    test_file_write_bytes("a.ocsp", der, length);
+    struct tls_server *server = serve("");
+    while (stapled_length > 0 && time(NULL) < start + 10) {
+        const uint8_t *stapled;
+
+        tls_pair_open(&pair, server,
+                      &(struct tls_client_options){.sni = "a.test", .wants_ocsp = true}, 0);
+        cr_assert_eq(tls_pair_shake(&pair), IO_OK);
+        SSL_get0_ocsp_response(pair.client, &stapled, &stapled_length);
+        tls_pair_close(&pair);
+    }
+    cr_assert_eq(stapled_length, 0);
     tls_server_free(server);
     OPENSSL_free(der);
     free(chain);
