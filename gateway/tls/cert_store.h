@@ -29,8 +29,8 @@ void cert_problems_clear(struct cert_problems *problems);
 
 struct cert_store;
 
-/* Reads every source in the layouts of interface.md, Certificates (in parallel when there are
- * many). Never fails: what is broken goes to `problems`; a store may be empty. */
+/* Reads every source in the layouts of certs/README.md (in parallel when there are many). Never
+ * fails: what is broken goes to `problems`; a store may be empty. */
 struct cert_store *cert_store_load(const struct cert_source *sources, size_t count,
                                    struct cert_problems *problems);
 void cert_store_free(struct cert_store *store); /* drops its references */
@@ -45,10 +45,10 @@ struct cert_wish {
     int64_t now; /* seconds since 1970 */
 };
 
-/* Usable by the client's algorithms, then in date, then exact before wildcard, then newest
- * notBefore, then file name; an expired one only when nothing else matches. NULL when no
- * certificate has the name
- * (*covered false) or none of them is usable (*covered true). Borrowed. */
+/* Usable by the client's algorithms, then in date, then exact before wildcard, then any other key
+ * before RSA, then newest notBefore, then file name; an expired one only when nothing else matches.
+ * NULL when no certificate has the name (*covered false) or none of them is usable (*covered true).
+ * Borrowed. */
 struct certificate *cert_store_choose(const struct cert_store *store, const struct cert_wish *wish,
                                       bool *covered);
 /* Whether any certificate covers the host. */

@@ -1,5 +1,4 @@
-/* TLS termination of one generation: settings, certificates, and what a handshake needs. Immutable.
- */
+/* TLS termination of one generation: settings, certificates, what a handshake needs. Immutable. */
 #ifndef TLS_TLS_SERVER_H
 #define TLS_TLS_SERVER_H
 
@@ -20,8 +19,8 @@ struct tls_settings {
 
 struct tls_server;
 
-/* Mozilla Intermediate on top of `settings` (copied). Takes `store`; borrows `keys`, which outlive
- * it. */
+/* Mozilla Intermediate on top of `settings` (copied). Takes `store`, also on failure; borrows
+ * `keys`, which outlive it. */
 struct tls_server *tls_server_new(const struct tls_settings *settings, struct cert_store *store,
                                   struct ticket_keys *keys, struct error *error);
 /* Connections made from it live on; handshakes still in progress must have ended. */
