@@ -59,7 +59,7 @@ static void connect_to_listener(const struct arguments *arguments, struct gatewa
 
 int command_healthcheck(const struct arguments *arguments)
 {
-    struct gateway_places admin, other;
+    struct gateway_places admin, other = {0};
     struct health health = {0};
     find_admin(arguments, &admin);
     ask_ready(&admin, &health);
@@ -76,7 +76,9 @@ int command_healthcheck(const struct arguments *arguments)
         printf("{\"ready\":%s}\n", health.is_ready ? "true" : "false");
     else if (health.is_known)
         printf("%s: %s\n", health.asked, health.is_ready ? "ready" : "not ready");
-    if (!health.is_known && !arguments->as_json)
+    if (!health.is_known && (admin.count > 0 || other.count == 0))
         say_unreachable(&admin);
+    if (!health.is_known && other.count > 0)
+        say_unreachable(&other);
     return health.is_ready ? EXIT_FINE : EXIT_FAILED;
 }

@@ -185,9 +185,12 @@ static bool start_delay(struct gateway *g)
     if (!control->drain_wanted)
         return false;
     uint64_t delay_ms = generations_current(control->generations)->drain_delay_ms;
-    log_event(LOG_INFO, "draining",
-              "not ready any more; new connections are accepted for another %llu ms",
-              (unsigned long long)delay_ms);
+    if (delay_ms > 0)
+        log_event(LOG_INFO, "draining",
+                  "not ready any more; new connections are accepted for another %llu ms",
+                  (unsigned long long)delay_ms);
+    else
+        log_event(LOG_INFO, "draining", "listeners close; what is in flight finishes");
     generations_close(control->generations);
     enter(g, CONTROL_DELAYING, delay_ms);
     return true;
@@ -313,8 +316,7 @@ static void answer_signal(void *owner, int number)
     struct gateway *g = owner;
     struct control *control = &g->control;
     if (number == SIGHUP) {
-        if (control->state == CONTROL_SERVING)
-            generations_reload(control->generations);
+        generations_reload(control->generations);
     } else if (number == SIGUSR1) {
         if (control->access_writer != NULL)
             access_writer_reopen(control->access_writer);

@@ -241,6 +241,9 @@ Test(generations, logs_follow)
     load("'routes': {}, 'log': { 'access': 'access.log', 'level': 'error' }");
     cr_expect_eq(access(path, F_OK), 0);
     cr_expect_not(log_wants(LOG_WARN));
+    snprintf(path, sizeof(path), "%s/other.log", f.folder.path);
+    load("'routes': {}, 'log': { 'access': 'other.log', 'level': 'error' }");
+    cr_expect_eq(access(path, F_OK), 0);
     load("'routes': {}, 'log': { 'level': 'debug' }");
     cr_expect(log_wants(LOG_DEBUG));
     log_configure(LOG_ERROR, LOG_TEXT);
