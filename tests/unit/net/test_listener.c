@@ -257,6 +257,17 @@ static int open_with_mode(unsigned mode, struct address *address)
     return listen_socket_open(address, mode, &error);
 }
 
+static mode_t seen_before_chmod;
+
+/* Replaces the C library's: what could others do just before? */
+int chmod(const char *of, mode_t mode)
+{
+    struct stat status;
+    cr_assert_eq(stat(of, &status), 0);
+    seen_before_chmod = status.st_mode & 0777;
+    return fchmodat(AT_FDCWD, of, mode, 0);
+}
+
 Test(listen_local, has_its_mode_whatever_the_umask)
 {
     static const mode_t masks[] = {0, 022, 0777};
@@ -269,6 +280,8 @@ Test(listen_local, has_its_mode_whatever_the_umask)
         cr_assert_geq(fd, 0, "%s", error.message);
         cr_assert_eq(stat(path, &status), 0);
         cr_assert_eq(status.st_mode & 0777, modes[i % 3], "%o", status.st_mode);
+        cr_assert_eq(seen_before_chmod & ~modes[i % 3], 0, "never open to more, %o",
+                     seen_before_chmod);
         close(fd); /* leaves a dead one behind */
     }
 }
