@@ -1,7 +1,8 @@
 /* A queue of bytes in one contiguous block: appended at the end, consumed at the front.
  *
  * Blocks of the usual sizes come from a cache of the calling thread and go back to it, so a buffer
- * that is empty holds no memory and filling it again costs no malloc. A buffer belongs to one thread. */
+ * that is empty holds no memory and filling it again costs no malloc. A buffer belongs to one
+ * thread. */
 #ifndef BASE_BUFFER_H
 #define BASE_BUFFER_H
 
@@ -63,7 +64,8 @@ void buffer_clear(struct buffer *b);
 /* Gives the block back if nothing is in it. */
 void buffer_rest(struct buffer *b);
 
-/* Frees the calling thread's cache of blocks; a thread that used buffers calls it before it ends. */
+/* Frees the calling thread's cache of blocks; a thread that used buffers calls it before it ends.
+ */
 void buffer_cache_clear(void);
 
 #endif

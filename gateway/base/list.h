@@ -68,8 +68,8 @@ static inline struct list_node *list_last(const struct list *list)
 }
 
 /* The body may remove `node`, nothing else. */
-#define list_each(list, node)                                                                     \
-    for (struct list_node *node = (list)->head.next, *node##_after = node->next;                  \
+#define list_each(list, node)                                                    \
+    for (struct list_node *node = (list)->head.next, *node##_after = node->next; \
          node != &(list)->head; node = node##_after, node##_after = node->next)
 
 #endif

@@ -1,4 +1,5 @@
-/* Counters and gauges of one worker: written by its thread alone, read by any, added up when read. */
+/* Counters and gauges of one worker: written by its thread alone, read by any, added up when read.
+ */
 #ifndef BASE_METRIC_H
 #define BASE_METRIC_H
 
@@ -7,9 +8,9 @@
 
 enum metric {
     METRIC_CONNECTIONS_ACCEPTED,
-    METRIC_CONNECTIONS_OPEN,       /* gauge: accepted sockets not yet closed */
+    METRIC_CONNECTIONS_OPEN,        /* gauge: accepted sockets not yet closed */
     METRIC_CONNECTIONS_HANDSHAKING, /* gauge */
-    METRIC_CONNECTIONS_IDLE,       /* gauge: between requests */
+    METRIC_CONNECTIONS_IDLE,        /* gauge: between requests */
     METRIC_HANDSHAKES_DONE,
     METRIC_HANDSHAKES_RESUMED,
     METRIC_HANDSHAKES_FAILED,

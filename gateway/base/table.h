@@ -1,4 +1,5 @@
-/* A hash table from bytes to a pointer, for look-ups that cost the same with ten keys or 100,000. */
+/* A hash table from bytes to a pointer, for look-ups that cost the same with ten keys or 100,000.
+ */
 #ifndef BASE_TABLE_H
 #define BASE_TABLE_H
 

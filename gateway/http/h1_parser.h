@@ -3,7 +3,7 @@
  * Lines are found and start lines and chunks read here; llhttp takes fields apart. It knows
  * registered methods only, and refuses chunk extensions that are well formed.
  *
- * Strict beyond llhttp: whatever can be read two ways is H1_BAD (field-notes: both Content-Length
+ * Strict beyond llhttp: whatever can be read two ways is H1_BAD (both Content-Length
  * and Transfer-Encoding, several lengths even if equal, signs, codings other than one final
  * chunked, bare CR or LF, space before the colon, folded lines, NUL and controls, bad names,
  * several Host fields or none in HTTP/1.1, lists in Host, a Host that differs from an absolute-form

@@ -124,7 +124,7 @@ struct http_head {
 /* The short standard phrase, "" for unknown codes. */
 const char *http_status_phrase(int status);
 
-/* The gateway's own verdicts: a status and a stable reason word (interface.md, Requests). */
+/* The gateway's own verdicts: a status and a stable reason word. */
 enum http_reason {
     REASON_NONE,
     REASON_BAD_REQUEST,

@@ -12,7 +12,7 @@
 bool host_normalise(struct arena *arena, struct slice authority, struct slice *host,
                     uint16_t *port);
 
-/* Splits at the first "?" and normalises the path (interface.md, Routes): escapes of unreserved
+/* Splits at the first "?" and normalises the path (routes/README.md): escapes of unreserved
  * characters decoded, runs of "/" merged, other escapes kept as sent ("%2f" and "%5c" never
  * separate). False for what is refused: segments that are, or once %2f and %5c are decoded
  * contain, "." or ".."; controls, escaped or not, "\", "#", bad escapes, no leading "/". *query

@@ -12,8 +12,8 @@ struct stream_ops {
      * maybe more is there. */
     enum io (*read)(struct stream *, struct buffer *into);
     /* Takes bytes off the front of `bytes`; *taken says how many. IO_OK: some were taken (an empty
-     * slice: the stream can take some). IO_WAIT: none; the task is woken when some can be. Taken bytes
-     * may still be held here until `flush`. */
+     * slice: the stream can take some). IO_WAIT: none; the task is woken when some can be. Taken
+     * bytes may still be held here until `flush`. */
     enum io (*write)(struct stream *, struct slice bytes, size_t *taken);
     /* IO_OK when everything taken has left for the kernel, IO_WAIT while it has not. */
     enum io (*flush)(struct stream *);
@@ -25,7 +25,8 @@ struct stream_ops {
 
 struct stream {
     const struct stream_ops *ops;
-    struct task *task; /* woken when an answer of IO_WAIT may have changed; set by whoever asks now */
+    struct task
+        *task; /* woken when an answer of IO_WAIT may have changed; set by whoever asks now */
 };
 
 static inline enum io stream_read(struct stream *s, struct buffer *into)

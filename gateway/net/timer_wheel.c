@@ -99,15 +99,15 @@ static void spread(struct timer_wheel *wheel, uint64_t tick)
 {
     struct list taken;
     ring_take(&wheel->far, tick / WHEEL_SLOTS, &taken);
-    list_each(&taken, node) timer_wheel_file(wheel, container_of(node, struct deadline, node));
+    list_each (&taken, node)
+        timer_wheel_file(wheel, container_of(node, struct deadline, node));
 }
 
 static void expire(struct timer_wheel *wheel, struct loop *loop, uint64_t tick)
 {
     struct list taken;
     ring_take(&wheel->near, tick, &taken);
-    list_each(&taken, node)
-    {
+    list_each (&taken, node) {
         struct deadline *deadline = container_of(node, struct deadline, node);
         if (tick_of(deadline->due_ms) > tick) {
             timer_wheel_file(wheel, deadline);

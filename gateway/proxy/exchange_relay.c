@@ -99,7 +99,7 @@ static void make_outgoing(struct exchange *x)
 }
 
 /* Nothing came back: on a fresh connection once more if the request cannot have been acted on
- * (interface.md, Requests), else trouble. */
+ * (README.md), else trouble. */
 static enum step lose_backend(struct exchange *x, bool said_nothing)
 {
     bool may_repeat = said_nothing && upstream_connection_is_reused(x->connection) &&

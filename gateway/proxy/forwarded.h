@@ -1,4 +1,4 @@
-/* Who asks: client address, request id, and the fields that tell backends (interface.md, Requests).
+/* Who asks: client address, request id, and the fields that tell backends.
  */
 #ifndef PROXY_FORWARDED_H
 #define PROXY_FORWARDED_H

@@ -44,7 +44,7 @@ static void set_body(struct own_answer *answer, struct slice body)
     answer->head.has_content_length = !has_none;
 }
 
-/* JSON only for those who ask for it and for no kind of text (interface.md, Requests). */
+/* JSON only for those who ask for it and for no kind of text. */
 static bool wants_json(const struct http_head *request)
 {
     bool json = false;

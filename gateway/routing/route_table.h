@@ -12,7 +12,8 @@ struct route_table;
 struct route_table *route_table_new(struct arena *arena);
 void route_table_free(struct route_table *table);
 
-/* `host` is a normalised key: exact, "*.x.y", or "*". Path keys as in interface.md: "/v1", "/v1/",
+/* `host` is a normalised key: exact, "*.x.y", or "*". Path keys as in routes/README.md: "/v1",
+ * "/v1/",
  * "=/x", normalised; `path` empty: the whole host leads to `route`. False if that entry is there.
  */
 bool route_table_add(struct route_table *table, struct slice host, struct slice path,

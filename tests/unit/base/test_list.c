@@ -26,7 +26,8 @@ Test(list, keeps_order_at_both_ends)
     list_push_front(&list, &items[0].node);
     list_insert_before(&items[2].node, &items[1].node);
     int expected = 0;
-    list_each(&list, node) cr_assert_eq(item_of(node)->number, expected++);
+    list_each (&list, node)
+        cr_assert_eq(item_of(node)->number, expected++);
     cr_assert_eq(expected, 4);
     cr_assert_eq(item_of(list_first(&list))->number, 0);
     cr_assert_eq(item_of(list_last(&list))->number, 3);
@@ -48,6 +49,7 @@ Test(list, lets_go_in_one_step)
     cr_assert_eq(list_first(&list), &items[0].node);
     cr_assert_eq(list_last(&list), &items[2].node);
 
-    list_each(&list, node) list_remove(node);
+    list_each (&list, node)
+        list_remove(node);
     cr_assert(list_is_empty(&list));
 }
