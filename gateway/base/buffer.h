@@ -64,8 +64,7 @@ void buffer_clear(struct buffer *b);
 /* Gives the block back if nothing is in it. */
 void buffer_rest(struct buffer *b);
 
-/* Frees the calling thread's cache of blocks; a thread that used buffers calls it before it ends.
- */
+/* Frees the calling thread's cache of blocks: for threads that used buffers, before they end. */
 void buffer_cache_clear(void);
 
 #endif

@@ -1,5 +1,4 @@
-/* Counters and gauges of one worker: written by its thread alone, read by any, added up when read.
- */
+/* Counters and gauges of one worker: written by its thread alone, added up by whoever reads. */
 #ifndef BASE_METRIC_H
 #define BASE_METRIC_H
 

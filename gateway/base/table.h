@@ -1,5 +1,4 @@
-/* A hash table from bytes to a pointer, for look-ups that cost the same with ten keys or 100,000.
- */
+/* A hash table from bytes to a pointer: a look-up costs the same with ten keys or 100,000. */
 #ifndef BASE_TABLE_H
 #define BASE_TABLE_H
 
@@ -30,7 +29,7 @@ void *table_put(struct table *table, struct slice key, void *value);
 void *table_remove(struct table *table, struct slice key);
 
 /* For walking: the first entry at or after *position, which moves behind it; NULL at the end.
- * The order means nothing. */
+ * The order means nothing; the table must not change meanwhile. */
 struct table_entry *table_next(const struct table *table, size_t *position);
 
 /* The hash in use, for those who shard by it. */

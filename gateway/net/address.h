@@ -40,8 +40,8 @@ struct endpoint {
     struct address address; /* IP and UNIX: complete */
     char name[256];         /* NAME: lower-case, to be looked up */
     uint16_t port;
-    /* What `"host": "backend"` puts into Host: the host as written, with the port unless it is 80.
-     */
+    /* What `"host": "backend"` puts into Host: the host as written, with the port unless it is 80;
+     * "localhost" for Unix sockets. */
     char host[300];
 };
 

@@ -35,9 +35,11 @@ struct task {
     enum task_state state;
 };
 
+/* NULL when the kernel has no descriptors for it (errno says which limit). */
 struct loop *loop_new(void);
 
-/* Runs what is still queued and buried is freed; no watcher, deadline or job may be left. */
+/* Runs what is still queued and frees what is buried; no watcher, deadline or job may be left.
+ * Waits for threads that are still inside loop_post. */
 void loop_free(struct loop *loop);
 
 /* Returns after loop_stop, which is for the loop's own thread: the current round is finished. */

@@ -25,8 +25,8 @@ struct stream_ops {
 
 struct stream {
     const struct stream_ops *ops;
-    struct task
-        *task; /* woken when an answer of IO_WAIT may have changed; set by whoever asks now */
+    /* Woken when an answer of IO_WAIT may have changed; set by whoever asks now, NULL: nobody. */
+    struct task *task;
 };
 
 static inline enum io stream_read(struct stream *s, struct buffer *into)
