@@ -157,12 +157,14 @@ Test(heavy_load, killed_backend_costs_only_what_it_had)
     }
     int before = origin_requests(killed);
     wait_for_answers(&load, stretch);
+    while (origin_requests(killed) ==
+           before) /* it is skipped for a moment, however fast the load */
+        wait_for_answers(&load, stretch);
     monitor_lock();
     load.is_over = true;
     monitor_unlock();
     for (int i = 0; i < CLIENTS; i++)
         pthread_join(threads[i], NULL);
-    workplace_require(origin_requests(killed) > before, "the restarted server gets nothing");
     gateway_stop(gateway);
 
     cr_assert_eq(load.answered + load.failed, load.sent);

@@ -12,6 +12,7 @@
 struct curl_client {
     CURL *handle;
     struct curl_slist *names;
+    struct curl_slist *headers;
     char *base;
     struct curl_reply reply;
     size_t start_length;
@@ -32,6 +33,7 @@ static void client_free(void *object)
 
     curl_easy_cleanup(client->handle);
     curl_slist_free_all(client->names);
+    curl_slist_free_all(client->headers);
     free(client->base);
     free(client);
 }
@@ -86,6 +88,12 @@ struct curl_client *curl_client_new(const char *address, const char *host)
     curl_easy_setopt(client->handle, CURLOPT_READFUNCTION, give_body);
     curl_easy_setopt(client->handle, CURLOPT_READDATA, client);
     return client;
+}
+
+void curl_client_expect_nothing(struct curl_client *client)
+{
+    client->headers = curl_slist_append(client->headers, "Expect:");
+    curl_easy_setopt(client->handle, CURLOPT_HTTPHEADER, client->headers);
 }
 
 void curl_client_send_chunked(struct curl_client *client)

@@ -27,6 +27,8 @@ struct curl_reply curl_client_do(struct curl_client *client, const char *method,
                                  uint64_t body_bytes);
 /* Bodies go out chunked instead of with Content-Length. */
 void curl_client_send_chunked(struct curl_client *client);
+/* Bodies go out without waiting for 100 Continue. */
+void curl_client_expect_nothing(struct curl_client *client);
 /* Reads no faster than this many bytes a second; 0 as fast as it can. */
 void curl_client_read_slowly(struct curl_client *client, long bytes_a_second);
 

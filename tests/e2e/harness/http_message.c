@@ -99,7 +99,8 @@ static bool read_line(struct wire *wire, char **line)
             size_t whole = length + 1;
             if (length > 0 && bytes[length - 1] == '\r')
                 length--;
-            *line = strndup(bytes, length);
+            *line = calloc(1, length + 1); /* strndup may look behind the end of what is held */
+            memcpy(*line, bytes, length);
             wire_take(wire, whole);
             return true;
         }
