@@ -52,13 +52,6 @@ struct tls_choice *tls_choice_of(const SSL *ssl)
     return &container_of(wire, struct tls_stream, wire)->choice;
 }
 
-/* What went wrong before is nothing to the call that comes. */
-static void begin(struct tls_stream *t, struct tls_turn *turn)
-{
-    tls_turn_begin(&t->wire, turn);
-    ERR_clear_error();
-}
-
 /* --- handshake -------------------------------------------------------------------------------- */
 
 static enum io fail(struct tls_stream *t, enum tls_failure failure, const char *text)
@@ -208,7 +201,7 @@ enum io tls_stream_handshake(struct stream *stream)
     io = tls_wire_send_rest(&t->wire);
     if (io != IO_OK)
         return io == IO_WAIT ? IO_WAIT : peer_left(t);
-    begin(t, &turn);
+    tls_turn_begin(&t->wire, &turn);
     io = shake(t, &turn);
     tls_turn_end(&t->wire, &turn);
     if (turn.is_broken && io != IO_ERROR)
@@ -268,7 +261,7 @@ static enum io tls_read(struct stream *stream, struct buffer *into)
     t->wire.below->task = stream->task;
     if (buffer_length(&t->wire.rest) > 0)
         tls_wire_send_rest(&t->wire); /* what came of it is said to the next write or flush */
-    begin(t, &turn);
+    tls_turn_begin(&t->wire, &turn);
     enum io io = read_records(t, &turn, into);
     tls_turn_end(&t->wire, &turn);
     return turn.is_broken ? IO_ERROR : io;
@@ -309,7 +302,7 @@ static enum io tls_write(struct stream *stream, struct slice bytes, size_t *take
     if (io != IO_OK || slice_is_empty(bytes))
         return io;
     note_pause(t);
-    begin(t, &turn);
+    tls_turn_begin(&t->wire, &turn);
     while (*taken < bytes.len && *taken < WRITE_BYTES) {
         size_t record = choose_record(t, bytes.len - *taken, is_long);
 
@@ -340,7 +333,7 @@ static enum io tls_shut(struct stream *stream)
         struct tls_turn turn;
 
         t->is_shut = true;
-        begin(t, &turn);
+        tls_turn_begin(&t->wire, &turn);
         SSL_shutdown(t->ssl); /* writes nothing unless the handshake was done */
         ERR_clear_error();
         tls_turn_end(&t->wire, &turn);
