@@ -142,7 +142,7 @@ Test(check, mistakes_of_routes)
         {"'f.test': 'x.test:99999',", "routes[\"f.test\"]", "port"},
         {"'g.test': { 'paths': { '/a?b': 'x.test:1' } },", "routes[\"g.test\"].paths[\"/a?b\"]",
          NULL},
-        {"'h.test': { 'paths': { 'a': 'x.test:1' } },", "routes[\"h.test\"].paths[\"a\"]", NULL},
+        {"'h.test': { 'paths': { 'a': 'x.test:1' } },", "routes[\"h.test\"].paths.a", NULL},
         {"'i.test': { 'paths': { '/a/../b': 'x.test:1' } },", "routes[\"i.test\"].paths", NULL},
         {"'j.test': { 'to': { 'x.test:1': 0 } },", "routes[\"j.test\"].to", NULL},
         {"'k.test': { 'to': { 'x.test:1': 65536 } },", "routes[\"k.test\"].to[\"x.test:1\"]",
