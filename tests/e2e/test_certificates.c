@@ -26,8 +26,11 @@ static void expect_cert(struct gateway *gateway, const struct client_options *op
 {
     struct client *client = client_open_with(gateway_https(gateway), options);
 
-    workplace_require(cert_is(cert, client_peer(client)), "another certificate for SNI %s",
-                      options->sni != NULL ? options->sni : "(none)");
+    workplace_require(cert_is(cert, client_peer(client)),
+                      "another certificate for SNI %s, groups %s, sigalgs %s",
+                      options->sni != NULL ? options->sni : "(none)",
+                      options->groups != NULL ? options->groups : "of old",
+                      options->sigalgs != NULL ? options->sigalgs : "of old");
     client_close(client);
 }
 
@@ -120,7 +123,10 @@ Test(certificates, curve_that_the_client_does_not_know)
         "p256.pem", &(struct cert_options){.names = "k.example", .from_days = -10, .to_days = 30});
     struct gateway *gateway = start_own("'own'", "");
 
-    expect_cert_for(gateway, "k.example", p384);
+    expect_cert(gateway,
+                &(struct client_options){
+                    .sni = "k.example", .min_version = TLS1_3_VERSION, .sigalgs = "ECDSA+SHA384"},
+                p384);
     expect_cert(gateway,
                 &(struct client_options){
                     .sni = "k.example", .max_version = TLS1_2_VERSION, .groups = "P-256"},
@@ -185,7 +191,6 @@ Test(certificates, every_layout_of_a_folder)
         {"bundle.pem", NULL},
         {"crt.crt", "crt.key"},
         {"pem.pem", "pem.key"},
-        {"live/certbot.example/fullchain.pem", "live/certbot.example/privkey.pem"},
         {"tls.crt", "tls.key"},
         {"sub/bundle.pem", NULL},
         {"sub/tls.crt", "sub/tls.key"},
@@ -194,7 +199,6 @@ Test(certificates, every_layout_of_a_folder)
     enum { COUNT = sizeof layouts / sizeof *layouts };
     struct cert *certs[COUNT];
 
-    workplace_make_folder("own/live/certbot.example");
     workplace_make_folder("own/sub");
     workplace_make_folder("own/sub2");
     for (int i = 0; i < COUNT; i++) {
@@ -212,6 +216,33 @@ Test(certificates, every_layout_of_a_folder)
     for (int i = 0; i < COUNT; i++)
         expect_cert_for(gateway, text("l%d.example", i), certs[i]);
     gateway_stop(gateway);
+}
+
+Test(certificates, certbots_layout)
+{
+    struct cert *one = cert_new("one.example");
+    struct cert *two = cert_new("two.example");
+
+    workplace_make_folder("own/live/one.example");
+    workplace_make_folder("own/live/two.example-0001");
+    workplace_make_folder("own/archive/one.example");
+    cert_write_chain(one, workplace_path("own/archive/one.example/fullchain1.pem"));
+    cert_write_key(one, workplace_path("own/archive/one.example/privkey1.pem"));
+    cr_assert_eq(symlink("../../archive/one.example/fullchain1.pem",
+                         workplace_path("own/live/one.example/fullchain.pem")),
+                 0);
+    cr_assert_eq(symlink("../../archive/one.example/privkey1.pem",
+                         workplace_path("own/live/one.example/privkey.pem")),
+                 0);
+    cert_write_chain(two, workplace_path("own/live/two.example-0001/fullchain.pem"));
+    cert_write_chain(two, workplace_path("own/live/two.example-0001/cert.pem"));
+    cert_write_key(two, workplace_path("own/live/two.example-0001/privkey.pem"));
+    workplace_write(workplace_path("own/live/README"), "certbot was here\n", 17);
+    struct gateway *gateway = start_own("'own'", "");
+    expect_cert_for(gateway, "one.example", one);
+    expect_cert_for(gateway, "two.example", two);
+    gateway_stop(gateway);
+    command_expect(SALLYPORT("check", "-c", workplace_path("routes.json")), 0);
 }
 
 Test(certificates, dotfiles_are_ignored)

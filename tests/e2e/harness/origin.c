@@ -386,15 +386,15 @@ void origin_upgrade_echo(struct origin_turn *turn)
 
 struct pattern_job {
     struct wire *wire;
-    uint64_t bytes;
+    uint64_t from, to;
 };
 
 static void *stream_pattern(void *arg)
 {
     struct pattern_job *job = arg;
 
-    for (uint64_t at = 0; at < job->bytes;) {
-        uint64_t left = job->bytes - at;
+    for (uint64_t at = job->from; at < job->to;) {
+        uint64_t left = job->to - at;
         size_t piece = left < PATTERN_PIECE ? (size_t)left : PATTERN_PIECE;
         if (!wire_write(job->wire, pattern_at(at), piece))
             break;
@@ -405,14 +405,18 @@ static void *stream_pattern(void *arg)
 
 void origin_send_pattern(struct origin_turn *turn)
 {
-    struct pattern_job job = {.wire = turn->wire, .bytes = *(const uint64_t *)turn->arg};
+    uint64_t bytes = *(const uint64_t *)turn->arg;
+    uint64_t last = bytes > PATTERN_PIECE ? bytes - PATTERN_PIECE : 0;
+    struct pattern_job most = {.wire = turn->wire, .to = last};
+    struct pattern_job rest = {.wire = turn->wire, .from = last, .to = bytes};
     pthread_t sender;
 
     wire_print(turn->wire, "HTTP/1.1 200 OK\r\nContent-Length: %llu\r\n\r\n",
-               (unsigned long long)job.bytes);
-    start_thread(&sender, stream_pattern, &job);
+               (unsigned long long)bytes);
+    start_thread(&sender, stream_pattern, &most);
     turn->is_closing = !origin_read_body(turn);
     pthread_join(sender, NULL);
+    stream_pattern(&rest);
 }
 
 void origin_hang(struct origin_turn *turn)

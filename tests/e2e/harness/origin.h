@@ -52,8 +52,8 @@ void origin_tell(struct origin_turn *turn);
 void origin_echo(struct origin_turn *turn);
 /* 101, then every byte back until the client half-closes; then "bye" and the end. */
 void origin_upgrade_echo(struct origin_turn *turn);
-/* Streams (uint64_t)arg bytes of the pattern with Content-Length, reading the request's body
- * meanwhile. */
+/* Streams *(uint64_t *)arg bytes of the pattern with Content-Length while it reads the request's
+ * body, and the last piece after it. */
 void origin_send_pattern(struct origin_turn *turn);
 /* Reads the request (body too) and never answers; ends when the gateway closes. */
 void origin_hang(struct origin_turn *turn);
