@@ -45,7 +45,10 @@ struct origin {
     struct record *records;
     int record_count;
     int record_room;
+    struct origin *next; /* of all of this process */
 };
+
+static struct origin *all_origins;
 
 static void run_script(struct origin_turn *turn, char *path)
 {
@@ -220,6 +223,13 @@ void origin_stop(struct origin *origin)
     }
 }
 
+void origin_stop_all(void)
+{
+    for (struct origin *origin = all_origins; origin != NULL; origin = origin->next)
+        origin_stop(origin);
+    all_origins = NULL;
+}
+
 void origin_restart(struct origin *origin)
 {
     listen_and_accept(origin);
@@ -253,6 +263,8 @@ struct origin *origin_start_at(const char *name, const char *address)
     origin->listener = -1;
     snprintf(origin->name, sizeof origin->name, "%s", name);
     snprintf(origin->address, sizeof origin->address, "%s", address);
+    origin->next = all_origins;
+    all_origins = origin;
     workplace_own(origin, origin_free);
     listen_and_accept(origin);
     return origin;

@@ -33,6 +33,8 @@ struct origin *origin_start_at(const char *name, const char *address);
 const char *origin_address(const struct origin *origin);
 /* Closes the listener and every connection and waits for the threads; the record stays readable. */
 void origin_stop(struct origin *origin);
+/* At the end of a test, before what scripts use is freed. */
+void origin_stop_all(void);
 /* Listens again on the same address. */
 void origin_restart(struct origin *origin);
 

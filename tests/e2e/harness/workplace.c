@@ -2,6 +2,7 @@
 
 #include "gateway_process.h"
 #include "monitor.h"
+#include "origin.h"
 #include "test_certs.h"
 
 #include <arpa/inet.h>
@@ -82,6 +83,7 @@ void workplace_end(void)
 {
     gateway_kill_all();
     monitor_end();
+    origin_stop_all();
     pthread_mutex_lock(&here.owned_lock);
     while (here.owned != NULL) {
         struct owned *owned = here.owned;
