@@ -29,7 +29,6 @@ struct upstream_connection {
     struct task task;
     struct deadline deadline; /* RESOLVING, IDLE */
     uint64_t due_ms;          /* to be made by then; 0: no limit */
-    unsigned seen_answers;    /* of the server's look-ups when the making began */
     enum pool_failure failure;
     bool is_reused;
     struct dial *dial;
@@ -220,10 +219,11 @@ static void start_dial(struct upstream_connection *c)
 
 static void await_address(struct upstream_connection *c)
 {
-    bool is_late = deadline_passed(loop_of(c), &c->deadline);
-    if (server_find_addresses(c->server)) {
+    enum io answer = server_find_addresses(c->server);
+    bool is_late = answer == IO_WAIT && deadline_passed(loop_of(c), &c->deadline);
+    if (answer == IO_OK) {
         start_dial(c);
-    } else if (is_late || c->seen_answers != c->server->answer_count) {
+    } else if (answer == IO_ERROR || is_late) {
         server_note_unreachable(c->server);
         fail(c, is_late ? POOL_CONNECT_TIMEOUT : POOL_CONNECT_FAILED);
     }
@@ -252,7 +252,6 @@ struct upstream_connection *connection_make(struct server *server, uint64_t time
     task_init(&c->task, run, c);
     deadline_init(&c->deadline, &c->task);
     c->due_ms = timeout_ms > 0 ? loop_now_ms(loop_of(c)) + timeout_ms : 0;
-    c->seen_answers = server->answer_count;
     set_state(c, CONNECTION_RESOLVING, claimant);
     deadline_set(loop_of(c), &c->deadline, timeout_ms);
     await_address(c);

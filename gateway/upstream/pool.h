@@ -74,7 +74,8 @@ struct slice upstream_connection_server(const struct upstream_connection *connec
 struct slice upstream_connection_host(const struct upstream_connection *connection);
 /* Takes it, after its http_stream was ended: keeps it idle if its h1 state allows and the pool has
  * room, else closes it. An idle connection that says anything or closes is discarded. It is also
- * closed before the backend would: `Keep-Alive: timeout=N` less a second, else 4 s. */
+ * closed before the backend would: `Keep-Alive: timeout=N` less a second, else 4 s. Beyond what
+ * the spec keeps, as many again stay for half a second: the end of a burst is not the last one. */
 void upstream_connection_give_back(struct upstream_connection *connection);
 /* The server accepted the connection but gave no proper answer. Counts; does not take it. */
 void upstream_connection_failed(struct upstream_connection *connection);

@@ -61,22 +61,29 @@ static void take_addresses(void *owner)
     lookup_end(server->lookup);
     server->lookup = NULL;
     server->answer_count++;
+    server->answered_ms = now_of(server);
     server_wake_resolving(server);
 }
 
-bool server_find_addresses(struct server *server)
+static bool is_lookup_due(const struct server *server)
+{
+    uint64_t age_ms = server->address_count > 0 ? SERVER_ADDRESS_AGE_MS : SERVER_UNKNOWN_AGE_MS;
+    return server->lookup == NULL &&
+           (server->answer_count == 0 || now_of(server) - server->answered_ms >= age_ms);
+}
+
+enum io server_find_addresses(struct server *server)
 {
     if (server->lookup_name == NULL)
-        return true;
-    bool is_due =
-        server->address_count == 0 || now_of(server) - server->asked_ms >= SERVER_ADDRESS_AGE_MS;
-    if (is_due && server->lookup == NULL) {
+        return IO_OK;
+    if (is_lookup_due(server)) {
         const struct pool_env *env = &server->shared->env;
-        server->asked_ms = now_of(server);
         server->lookup = lookup_start(env->resolver, env->loop, server->lookup_name, server->port,
                                       &server->task);
     }
-    return server->address_count > 0;
+    if (server->address_count > 0)
+        return IO_OK;
+    return server->lookup != NULL ? IO_WAIT : IO_ERROR;
 }
 
 /* --- being skipped ------------------------------------------------------------------------ */

@@ -11,6 +11,7 @@ enum {
     SERVER_SKIP_MIN_MS = 1000, /* after a connect failure; doubles with each further one */
     SERVER_SKIP_MAX_MS = 10 * 1000,
     SERVER_ADDRESS_AGE_MS = 10 * 1000, /* then a name that is used is looked up again */
+    SERVER_UNKNOWN_AGE_MS = 1000,      /* the same for a name that has no address yet */
 };
 
 /* What all servers of a pool share. */
@@ -51,7 +52,7 @@ struct server {
     uint16_t port;
     struct address *addresses; /* the one that worked last comes first */
     int address_count;
-    uint64_t asked_ms;
+    uint64_t answered_ms;  /* when the last look-up ended */
     unsigned answer_count; /* look-ups that have ended */
     struct lookup *lookup;
     struct task task;
@@ -66,8 +67,9 @@ void server_ref(struct server *server);
 /* The last one ends it; it has no connection any more. */
 void server_unref(struct server *server);
 
-/* Starts a look-up where one is due. True when an address is known, maybe an old one. */
-bool server_find_addresses(struct server *server);
+/* Starts a look-up where one is due. IO_OK: an address is known, maybe an old one. IO_WAIT: the
+ * answer will wake those that resolve. IO_ERROR: there was none a moment ago. */
+enum io server_find_addresses(struct server *server);
 
 bool server_is_skipped(const struct server *server);
 /* It was chosen. Once its time of being skipped is over, the one that chose it tries it and others
