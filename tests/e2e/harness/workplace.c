@@ -166,7 +166,8 @@ void *workplace_own(void *object, void (*free_it)(void *))
     return object;
 }
 
-static char *format_text(const char *format, va_list arguments)
+static __attribute__((format(printf, 1, 0))) char *format_text(const char *format,
+                                                               va_list arguments)
 {
     char *made = NULL;
 
