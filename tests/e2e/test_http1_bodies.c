@@ -178,7 +178,7 @@ static const struct request_case request_cases[] = {
      "hello", NULL},
     {"post-chunk-extension",
      "POST /p HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: Chunked\r\n\r\n"
-     "5;a=\"b\"\r\nhello\r\n0\r\n\r\n",
+     "5;a=b; c=\"d\"\r\nhello\r\n0\r\n\r\n",
      "hello", NULL},
     {"put-trailers",
      "PUT /p HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\nTrailer: X-End\r\n\r\n"
@@ -412,6 +412,11 @@ Test(bodies, early_response_while_the_body_is_coming)
     origin_set_script(origin, "/up", answer_then_read, NULL);
     client_send(client, "POST /up HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10\r\n\r\nhello");
     expect_body(client_response(client), "early");
+    /* A backend that goes on listening gets the rest. */
+    client_send(client, "world");
+    struct message *seen = origin_finished_request(origin, 0);
+    cr_assert(seen->is_complete);
+    cr_assert_str_eq(seen->body, "helloworld");
     gateway_stop(gateway);
 }
 
