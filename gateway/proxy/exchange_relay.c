@@ -221,11 +221,19 @@ static enum step open_tunnel(struct exchange *x)
     return STEP_AGAIN;
 }
 
+/* If not, the client is told that its connection ends, for what it still sends reaches nobody. */
+static bool request_will_be_read(const struct exchange *x)
+{
+    return x->up.state == PUMP_DONE || (is_moving(&x->up) && x->backend_stays);
+}
+
 static enum step begin_response(struct exchange *x)
 {
     x->backend_stays = x->response.keeps_connection;
+    if (x->awaits_continue)
+        x->up.state = PUMP_OFF; /* refused: the client keeps its body */
     http_fields_drop_hop_by_hop(&x->response.fields);
-    x->response.keeps_connection = !x->env->is_draining;
+    x->response.keeps_connection = !x->env->is_draining && request_will_be_read(x);
     if (x->client_stream->ops->write_head(x->client_stream, &x->response) != IO_OK)
         return exchange_fail(x, REASON_CLIENT_CLOSED);
     x->has_begun = true;
@@ -320,6 +328,13 @@ static bool is_relayed(const struct exchange *x)
            (!is_moving(&x->up) || !(x->is_tunnel || x->backend_stays));
 }
 
+/* The end of a request's body may still be here when its response is over. */
+static bool owes_backend(struct exchange *x)
+{
+    return x->up.state == PUMP_DONE && (x->is_tunnel || x->backend_stays) &&
+           x->backend_stream->ops->flush(x->backend_stream) == IO_WAIT;
+}
+
 enum step exchange_relay(struct exchange *x)
 {
     struct http_stream *client = x->client_stream, *backend = x->backend_stream;
@@ -329,7 +344,7 @@ enum step exchange_relay(struct exchange *x)
         step = pump_request(x);
     if (x->state != RELAY)
         return step;
-    if (is_relayed(x))
+    if (is_relayed(x) && !owes_backend(x))
         return end_relay(x);
     if (client->ops->flush(client) == IO_ERROR)
         return exchange_fail(x, REASON_CLIENT_CLOSED);
@@ -337,5 +352,5 @@ enum step exchange_relay(struct exchange *x)
     if (x->down.state == PUMP_BUSY || x->up.state == PUMP_BUSY)
         return STEP_YIELD;
     await_relay(x);
-    return wait_or_leave(x);
+    return is_relayed(x) ? STEP_WAIT : wait_or_leave(x);
 }
