@@ -34,7 +34,7 @@ void worker_pools_clear(struct worker_pools *pools)
 }
 
 struct pool *worker_pools_find(struct worker_pools *pools, struct pin *pin,
-                               const struct upstream_spec *spec)
+                               const struct upstream_spec *spec, bool is_newest)
 {
     struct named_pool *named = table_get(&pools->by_name, spec->name);
 
@@ -42,7 +42,7 @@ struct pool *worker_pools_find(struct worker_pools *pools, struct pin *pin,
         named = memory_new(sizeof(*named));
         named->pool = pool_new(&pools->env, spec);
         table_put(&pools->by_name, pool_name(named->pool), named);
-    } else {
+    } else if (is_newest) {
         pool_follow(named->pool, spec);
     }
     named->pins++;
@@ -56,7 +56,7 @@ void worker_pools_adopt(struct worker_pools *pools, struct pin *pin)
 
     for (unsigned i = 0; pools->by_name.count > 0 && i < snapshot->upstream_count; i++)
         if (table_get(&pools->by_name, snapshot->upstreams[i]->name) != NULL)
-            worker_pools_find(pools, pin, snapshot->upstreams[i]);
+            worker_pools_find(pools, pin, snapshot->upstreams[i], true);
 }
 
 void worker_pools_unpin(struct worker_pools *pools, struct pin *pin)

@@ -84,7 +84,7 @@ static struct pool *find_pool(void *owner, struct pin *pin, const struct upstrea
 {
     struct worker *worker = owner;
 
-    return worker_pools_find(&worker->pools, pin, spec);
+    return worker_pools_find(&worker->pools, pin, spec, pin == worker->env.pin);
 }
 
 /* --- listeners

@@ -344,6 +344,36 @@ Test(reload, tickets_live_on)
     gateway_stop(gateway);
 }
 
+static void wait_in_flight(int count)
+{
+    long long start = monitor_now_ms();
+    json_t *status;
+
+    do {
+        cr_assert(monitor_may_ask_again(start), "no %d requests are in flight", count);
+        status = json_from(ask_admin("GET", "/status")->body);
+    } while (json_integer_value(json_member(status, "metrics.requests_in_flight")) != count);
+}
+
+/* A request that began before the reload first needs its backend after it. */
+Test(reload, late_request_does_not_bring_old_servers_back)
+{
+    struct origin *old = origin_start("old"), *new = origin_start("new");
+    struct gateway *gateway =
+        gateway_start("{ @base, 'routes': { 'a.test': '%s' } }", origin_address(old));
+    struct client *slow = client_open(gateway, "a.test");
+
+    client_send(slow, "GET / HTTP/1.1\r\n");
+    wait_in_flight(1);
+    gateway_rewrite("{ @base, 'routes': { 'a.test': '%s' } }", origin_address(new));
+    expect_reloaded(2);
+    expect_from(fetch(gateway, "a.test", "/"), "new");
+    client_send(slow, "Host: a.test\r\n\r\n");
+    expect_status(client_response(slow), 200);
+    expect_from(fetch(gateway, "a.test", "/"), "new");
+    gateway_stop(gateway);
+}
+
 struct asker {
     struct gateway *gateway;
     bool is_done;
