@@ -37,7 +37,10 @@ static void end(struct http_stream *http, enum http_end how)
         buffer_clear(&c->out);
     buffer_rest(&c->in);
     buffer_rest(&c->out);
-    c->http = (struct http_stream){0};
+    c->http = (struct http_stream){.task = c->starter};
+    /* Asking something, however little, has the stream forget whom it woke before: that task may
+     * be gone when the next bytes come. */
+    stream_flush(h1_below(c));
 }
 
 void h1_stream_become_tunnel(struct http_stream *http)
@@ -96,6 +99,7 @@ struct http_stream *h1_connection_begin(struct h1_connection *c, struct task *ta
 {
     assert(c->state == H1_IDLE);
     c->state = H1_BUSY;
+    c->starter = task;
     c->http = (struct http_stream){.ops = &h1_ops, .task = task};
     c->reading = READ_HEAD;
     c->writing = WRITE_HEAD;

@@ -17,7 +17,8 @@ struct h1_connection *h1_connection_new(struct stream *stream, enum h1_role role
 /* Does not close the stream. */
 void h1_connection_free(struct h1_connection *connection);
 
-/* The stream for the next request; one at a time. `task` is woken for it until it ends. */
+/* The stream for the next request; one at a time. `task` is woken for it unless the stream names
+ * another, and in any case once it has ended. */
 struct http_stream *h1_connection_begin(struct h1_connection *connection, struct task *task);
 
 /* What became of the connection when its stream ended. */

@@ -18,6 +18,7 @@ enum h1_writing {
 struct h1_connection {
     struct http_stream http;
     struct stream *stream; /* borrowed */
+    struct task *starter;  /* who began the exchange, and is woken again once it has ended */
     struct h1_parser parser;
     struct buffer in;  /* read, not yet consumed */
     struct buffer out; /* written, not yet taken by the stream */

@@ -622,6 +622,23 @@ Test(client, an_empty_body_is_framed)
     cr_expect_eq(end(HTTP_END_REUSE), H1_IDLE);
 }
 
+/* Whoever used the stream may be gone before the connection's owner has its turn. */
+Test(client, ended_streams_wake_who_began_them)
+{
+    static const enum http_end ends[] = {HTTP_END_REUSE, HTTP_END_CLOSE, HTTP_END_ABORT};
+    struct task other;
+
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        restart();
+        http->task = &other;
+        fake_stream_send_text(fake, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        cr_assert_eq(read_head(), IO_OK);
+        cr_assert_eq(fake->stream.task, &other);
+        http->ops->end(http, ends[i]);
+        cr_assert_eq(fake->stream.task, &task);
+    }
+}
+
 Test(client, half_a_response_breaks_the_connection)
 {
     size_t taken;
