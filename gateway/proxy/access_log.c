@@ -2,7 +2,9 @@
 
 #include "base/clock.h"
 
-enum { LINE_BYTES_MAX = 48 * 1024 }; /* a request line, a host and what is ours always fit */
+/* Longer texts are cut: escaped they are up to six times as long, and no client shall keep its line
+ * out of the log by asking for too much. All together stay below what the writer takes at once. */
+enum { TEXT_BYTES_MAX = 2 * 1024, PATH_BYTES_MAX = 32 * 1024 };
 
 static bool is_plain(unsigned char c)
 {
@@ -29,29 +31,33 @@ static size_t utf8_length(const unsigned char *at, size_t left)
     return length;
 }
 
-/* JSON text of any bytes: what is not UTF-8 shows as U+00XX of the byte. */
-static void put_escaped(struct buffer *line, struct slice text)
+/* JSON text of any bytes: what is not UTF-8 shows as U+00XX of the byte. Returns how much of `room`
+ * is left. */
+static size_t put_escaped(struct buffer *line, struct slice text, size_t room)
 {
     for (size_t i = 0; i < text.len;) {
         size_t run = 0;
-        while (i + run < text.len && is_plain((unsigned char)text.at[i + run]))
+        while (run < room && i + run < text.len && is_plain((unsigned char)text.at[i + run]))
             run++;
         if (run == 0 && (unsigned char)text.at[i] >= 0x80)
             run = utf8_length((const unsigned char *)text.at + i, text.len - i);
-        if (run == 0) {
-            buffer_printf(line, "\\u%04x", (unsigned char)text.at[i]);
-            i++;
-            continue;
-        }
-        buffer_append(line, slice_make(text.at + i, run));
+        size_t width = run > 0 ? run : 6;
+        if (width > room)
+            return 0;
+        room -= width;
+        if (run == 0)
+            buffer_printf(line, "\\u%04x", (unsigned char)text.at[i++]);
+        else
+            buffer_append(line, slice_make(text.at + i, run));
         i += run;
     }
+    return room;
 }
 
 static void put_string(struct buffer *line, struct slice text)
 {
     buffer_append(line, slice_make("\"", 1));
-    put_escaped(line, text);
+    put_escaped(line, text, TEXT_BYTES_MAX);
     buffer_append(line, slice_make("\"", 1));
 }
 
@@ -122,6 +128,7 @@ static void put_request(struct buffer *line, const struct access_record *record)
     static const struct http_head none;
     const struct http_head *request = record->request != NULL ? record->request : &none;
     struct slice path = request->path;
+    size_t room;
 
     put_text(line, "method", request->method_text);
     put_text(line, "host", request->host);
@@ -130,9 +137,9 @@ static void put_request(struct buffer *line, const struct access_record *record)
     } else {
         put_key(line, "path");
         buffer_append(line, slice_make("\"", 1));
-        put_escaped(line, path);
+        room = put_escaped(line, path, PATH_BYTES_MAX);
         if (record->snapshot->log_query)
-            put_escaped(line, request->query);
+            put_escaped(line, request->query, room);
         buffer_append(line, slice_make("\"", 1));
     }
     put_text(line, "proto",
@@ -174,7 +181,6 @@ void access_log_write(struct proxy_env *env, const struct access_record *record)
     put_tls(line, record->client);
     put_number(line, "generation", record->snapshot->generation);
     buffer_append_text(line, "}\n");
-    if (buffer_length(line) > LINE_BYTES_MAX ||
-        !line_ring_put(env->access_log, buffer_content(line)))
+    if (!line_ring_put(env->access_log, buffer_content(line)))
         metric_add(env->metrics, METRIC_LOG_DROPPED, 1);
 }

@@ -108,6 +108,30 @@ Test(access_log, any_byte_makes_valid_json)
     json_decref(line);
 }
 
+/* Escapes make a text six times as long: what a client sends must not keep it out of the log. */
+Test(access_log, long_texts_are_cut_not_dropped)
+{
+    static char path[16 * 1024], method[16 * 1024], query[64 * 1024];
+    json_t *line;
+
+    memset(path, '"', sizeof(path));
+    memset(method, 'M', sizeof(method));
+    memset(query, 0xff, sizeof(query));
+    request.path = slice_make(path, sizeof(path));
+    request.method_text = slice_make(method, sizeof(method));
+    request.query = slice_make(query, sizeof(query));
+    snapshot.log_query = true;
+    line = written();
+    cr_assert_eq(text_of(line, "path")[1000], '"');
+    cr_assert_eq(text_of(line, "method")[1000], 'M');
+    json_decref(line);
+    request.path = slice_make("/x", 2);
+    line = written();
+    cr_assert_eq(strncmp(text_of(line, "path"), "/x\xc3\xbf", 4), 0);
+    json_decref(line);
+    cr_assert_eq(line_ring_dropped(env.access_log), 0);
+}
+
 Test(access_log, without_a_request_its_fields_are_null)
 {
     json_t *line;
