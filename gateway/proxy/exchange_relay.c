@@ -110,6 +110,7 @@ static enum step lose_backend(struct exchange *x, bool said_nothing)
     if (!may_repeat)
         return exchange_fail(x, x->backend_stream->reason);
     exchange_release_backend(x, HTTP_END_ABORT);
+    metric_add(x->env->metrics, METRIC_UPSTREAM_RETRIES, 1);
     x->wants_fresh = true;
     exchange_enter(x, TAKE_UPSTREAM);
     return STEP_AGAIN;
