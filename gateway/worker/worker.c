@@ -6,6 +6,7 @@
 #include "proxy/session.h"
 #include "worker/pools.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -319,6 +320,12 @@ struct worker *worker_start(const struct worker_options *options, struct error *
     memset(worker, 0, sizeof(*worker));
     worker->options = *options;
     worker->loop = loop_new();
+    if (worker->loop == NULL) {
+        error_set(error, "cannot start worker %u: no event loop: %s", options->number,
+                  strerror(errno));
+        free(worker);
+        return NULL;
+    }
     worker->response_limits = (struct h1_limits){
         .head_bytes = 64 * 1024, .fields = 200, .request_line = 16 * 1024, .underscores = true};
     list_init(&worker->listeners);
