@@ -253,9 +253,9 @@ static void *run_worker(void *owner)
 
     loop_run(worker->loop);
     worker_pools_clear(&worker->pools);
-    exchange_free_spares(&worker->env);
     buffer_clear(&worker->env.log_line);
     loop_free(worker->loop);
+    exchange_free_spares(&worker->env); /* with those that were buried last */
     buffer_cache_clear();
     return NULL;
 }
