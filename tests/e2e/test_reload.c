@@ -429,3 +429,35 @@ Test(reload, many_reloads_under_load_leave_nothing_behind)
     pthread_join(thread, NULL);
     gateway_stop(gateway);
 }
+
+static void *reload_once(void *arg)
+{
+    struct message **answer = arg;
+
+    *answer = ask_admin("POST", "/reload");
+    return NULL;
+}
+
+Test(reload, loads_at_once_are_served_one_by_one)
+{
+    struct gateway *gateway = gateway_start(SAYS, "one");
+    struct message *answers[8];
+    pthread_t threads[8];
+    int changes = 0;
+
+    gateway_rewrite(SAYS, "two");
+    for (int i = 0; i < 8; i++)
+        pthread_create(&threads[i], NULL, reload_once, &answers[i]);
+    for (int i = 0; i < 8; i++)
+        pthread_join(threads[i], NULL);
+    workplace_settle();
+    for (int i = 0; i < 8; i++) {
+        expect_status(answers[i], 200);
+        json_t *answer = json_from(answers[i]->body);
+        expect_number(answer, "generation", 2);
+        changes += json_is_false(json_member(answer, "unchanged"));
+    }
+    cr_assert_geq(changes, 1);
+    expect_body(fetch(gateway, "a.test", "/"), "two");
+    gateway_stop(gateway);
+}

@@ -122,6 +122,16 @@ Test(tls, alpn)
     gateway_stop(gateway);
 }
 
+Test(tls, alpn_as_told)
+{
+    struct gateway *gateway = start_with_tls("'alpn': ['http/1.1']");
+
+    expect_served(gateway, &(struct client_options){.sni = "a.test", .alpn = "h9,http/1.1"});
+    expect_alert(gateway, &(struct client_options){.sni = "a.test", .alpn = "h9"},
+                 NO_APPLICATION_PROTOCOL);
+    gateway_stop(gateway);
+}
+
 /* A connection that was used, so that its tickets have come; they are in client->session. */
 static struct client *used_connection(struct gateway *gateway, const struct client_options *options)
 {
