@@ -147,8 +147,10 @@ static enum step deliver(struct exchange *x)
 {
     switch (x->client_stream->ops->flush(x->client_stream)) {
     case IO_OK: exchange_enter(x, FINISH); return STEP_AGAIN;
+    case IO_WAIT:
         x->moved_on = true; /* it is a writable socket that has us run again */
-    case IO_WAIT: exchange_await(x, WAIT_CLIENT_TAKES, body_idle_ms(x)); return STEP_WAIT;
+        exchange_await(x, WAIT_CLIENT_TAKES, body_idle_ms(x));
+        return STEP_WAIT;
     default: x->has_begun = true; return exchange_fail(x, REASON_CLIENT_CLOSED);
     }
 }
