@@ -27,7 +27,6 @@ static const char *const names[METRIC_COUNT] = {
     [METRIC_UPSTREAM_CONNECT_FAILURES] = "upstream_connect_failures",
     [METRIC_UPSTREAM_REUSED] = "upstream_reused",
     [METRIC_UPSTREAM_RETRIES] = "upstream_retries",
-    [METRIC_ACCEPT_PAUSED] = "accept_paused",
     [METRIC_LOG_DROPPED] = "log_dropped",
 };
 

@@ -30,7 +30,6 @@ enum metric {
     METRIC_UPSTREAM_CONNECT_FAILURES,
     METRIC_UPSTREAM_REUSED,
     METRIC_UPSTREAM_RETRIES,
-    METRIC_ACCEPT_PAUSED, /* times accepting stopped for want of file descriptors */
     METRIC_LOG_DROPPED,
     METRIC_COUNT
 };

@@ -85,7 +85,6 @@ struct exchange {
     unsigned attempts;
     struct slice server;
     uint64_t started_us, upstream_asked_us, upstream_us;
-    uint64_t bytes_in, bytes_out;
 };
 
 void exchange_enter(struct exchange *x, enum exchange_state state);

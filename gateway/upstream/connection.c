@@ -340,11 +340,6 @@ struct slice upstream_connection_host(const struct upstream_connection *c)
     return slice_of(c->server->host);
 }
 
-struct server *connection_server(const struct upstream_connection *c)
-{
-    return c->server;
-}
-
 void upstream_connection_failed(struct upstream_connection *c)
 {
     c->server->response_failures++;

@@ -24,7 +24,6 @@ void connection_hand_out(struct upstream_connection *connection);
 void connection_abandon(struct upstream_connection *connection);
 void connection_close(struct upstream_connection *connection);
 
-struct server *connection_server(const struct upstream_connection *connection);
 void server_close_idle(struct server *server);
 /* Ends those that nobody claims. */
 void server_close_unclaimed(struct server *server);
