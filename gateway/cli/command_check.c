@@ -25,7 +25,7 @@ static void print_json(const struct snapshot *snapshot, const struct problems *p
     if (snapshot != NULL && buffer_length(&text) > 0) {
         text.end--;
         buffer_printf(&text, ",\"routes\":%u,\"backends\":%u,\"certificates\":%zu}",
-                      snapshot->route_count, snapshot->upstream_count,
+                      snapshot->config->route_count, snapshot->config->upstream_count,
                       count_certificates(snapshot));
     }
     buffer_append_text(&text, "\n");
@@ -41,9 +41,10 @@ static void print_text(const char *file, const struct snapshot *snapshot,
     if (snapshot != NULL) {
         size_t certificates = count_certificates(snapshot);
         buffer_printf(&text, "%s is fine: %u route%s, %u backend%s, %zu certificate%s\n", file,
-                      snapshot->route_count, snapshot->route_count == 1 ? "" : "s",
-                      snapshot->upstream_count, snapshot->upstream_count == 1 ? "" : "s",
-                      certificates, certificates == 1 ? "" : "s");
+                      snapshot->config->route_count, snapshot->config->route_count == 1 ? "" : "s",
+                      snapshot->config->upstream_count,
+                      snapshot->config->upstream_count == 1 ? "" : "s", certificates,
+                      certificates == 1 ? "" : "s");
     }
     print(&text);
     buffer_clear(&text);

@@ -133,18 +133,18 @@ bool targets_read_servers(struct reader *reader, const struct json_node *node,
 
 struct upstream_spec *targets_add_upstream(struct load *load, struct slice name)
 {
-    struct snapshot *snapshot = load->snapshot;
-    struct upstream_spec *upstream = arena_alloc(&snapshot->arena, sizeof(*upstream));
+    struct config *config = load->config;
+    struct upstream_spec *upstream = arena_alloc(load->reader.arena, sizeof(*upstream));
 
-    if (snapshot->upstream_count == load->upstream_capacity) {
+    if (config->upstream_count == load->upstream_capacity) {
         load->upstream_capacity = load->upstream_capacity ? 2 * load->upstream_capacity : 64;
-        snapshot->upstreams = memory_resize(snapshot->upstreams,
-                                            load->upstream_capacity * sizeof(*snapshot->upstreams));
+        config->upstreams =
+            memory_resize(config->upstreams, load->upstream_capacity * sizeof(*config->upstreams));
     }
     upstream->name = name;
     upstream->keepalive = KEEPALIVE_BUILT_IN;
-    upstream->index = snapshot->upstream_count;
-    snapshot->upstreams[snapshot->upstream_count++] = upstream;
+    upstream->index = config->upstream_count;
+    config->upstreams[config->upstream_count++] = upstream;
     return upstream;
 }
 
@@ -181,7 +181,7 @@ static bool read_backend_object(struct load *load, const struct json_node *node,
 static void read_backend(struct load *load, const struct json_node *node)
 {
     struct backend *backend = arena_alloc(&load->scratch, sizeof(*backend));
-    struct slice name = arena_copy(&load->snapshot->arena, node->key);
+    struct slice name = arena_copy(load->reader.arena, node->key);
     struct upstream_spec *upstream = targets_add_upstream(load, name);
     bool is_good;
 

@@ -212,8 +212,8 @@ static void read_sources(struct load *load, const struct json_node *node, struct
 
 static bool listens_on_https(const struct load *load)
 {
-    for (unsigned i = 0; i < load->snapshot->listen_count; i++)
-        if (load->snapshot->listens[i].kind == LISTEN_HTTPS)
+    for (unsigned i = 0; i < load->globals->listen_count; i++)
+        if (load->globals->listens[i].kind == LISTEN_HTTPS)
             return true;
     return false;
 }

@@ -9,22 +9,22 @@ struct listen_reader {
 
 static struct listen_spec *add_spec(struct load *load, enum listen_kind kind)
 {
-    struct snapshot *snapshot = load->snapshot;
+    struct globals *globals = load->globals;
     struct listen_spec *grown =
-        arena_alloc(&snapshot->arena, (snapshot->listen_count + 1) * sizeof(*grown));
+        arena_alloc(&globals->arena, (globals->listen_count + 1) * sizeof(*grown));
 
     /* A handful: what the shorter list took is not missed. */
-    if (snapshot->listen_count)
-        memcpy(grown, snapshot->listens, snapshot->listen_count * sizeof(*grown));
-    snapshot->listens = grown;
-    grown[snapshot->listen_count].kind = kind;
-    return &grown[snapshot->listen_count++];
+    if (globals->listen_count)
+        memcpy(grown, globals->listens, globals->listen_count * sizeof(*grown));
+    globals->listens = grown;
+    grown[globals->listen_count].kind = kind;
+    return &grown[globals->listen_count++];
 }
 
 static const struct listen_spec *find_same(const struct load *load, const struct listen_spec *spec)
 {
-    for (unsigned i = 0; i < load->snapshot->listen_count; i++) {
-        const struct listen_spec *other = &load->snapshot->listens[i];
+    for (unsigned i = 0; i < load->globals->listen_count; i++) {
+        const struct listen_spec *other = &load->globals->listens[i];
 
         for (int a = 0; other != spec && a < other->address_count; a++)
             for (int b = 0; b < spec->address_count; b++)
@@ -201,8 +201,8 @@ static const struct rules listen_rules = {listen_list, 4, NULL};
 
 static void check_http(struct load *load, const struct json_node *http, bool has_https)
 {
-    for (unsigned i = 0; http && !has_https && i < load->snapshot->listen_count; i++) {
-        const struct listen_spec *spec = &load->snapshot->listens[i];
+    for (unsigned i = 0; http && !has_https && i < load->globals->listen_count; i++) {
+        const struct listen_spec *spec = &load->globals->listens[i];
         if (spec->kind == LISTEN_HTTP && !spec->serves_routes) {
             reader_warning(&load->reader, http, AT_KEY,
                            "redirects to https, but listen.https is off: \"serve\": \"routes\" "
@@ -233,7 +233,7 @@ void load_listen(struct load *load, const struct json_node *node)
         spec->text = ":8443";
         spec->address_count = listen_address_parse(slice_of(spec->text), spec->addresses, NULL);
     }
-    load->snapshot->admin_is_named = kinds[3].is_named;
+    load->globals->admin_is_named = kinds[3].is_named;
     if (kinds[0].is_off && (!kinds[1].is_named || kinds[1].is_off))
         reader_error(&load->reader, node, AT_VALUE,
                      "https is off and there is no http: nothing would be served");

@@ -14,7 +14,9 @@ struct backend {
 
 struct load {
     struct reader reader;
-    struct snapshot *snapshot;
+    struct config *config;
+    struct globals *globals;   /* the config's */
+    struct snapshot *snapshot; /* of the config */
     const struct json_node *root;
     struct layer defaults;
     struct table backends; /* name -> struct backend */

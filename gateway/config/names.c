@@ -26,8 +26,8 @@ void snapshot_check_names(const struct snapshot *snapshot, const char *file,
 {
     struct table asked = {0};
 
-    for (unsigned i = 0; i < snapshot->upstream_count; i++) {
-        struct upstream_spec *upstream = snapshot->upstreams[i];
+    for (unsigned i = 0; i < snapshot->config->upstream_count; i++) {
+        struct upstream_spec *upstream = snapshot->config->upstreams[i];
         for (unsigned s = 0; s < upstream->server_count; s++) {
             const struct server_spec *server = &upstream->servers[s];
             if (server->endpoint.kind == ENDPOINT_NAME &&

@@ -38,18 +38,19 @@ static bool read_url(struct reader *reader, const struct json_node *node, struct
     struct route_test *test = t->test;
     size_t end = 0;
 
-    if (!take_scheme(&url, &test->is_tls)) {
+    if (!take_scheme(&url, &test->request.is_tls)) {
         reader_error(reader, node, AT_VALUE,
                      "a URL with http:// or https:// is expected behind the method");
         return false;
     }
     while (end < url.len && url.at[end] != '/' && url.at[end] != '?')
         end++;
-    test->authority = slice_make(url.at, end);
-    test->target = slice_skip(url, end);
-    if (test->target.len == 0 || test->target.at[0] == '?')
-        test->target = arena_printf(reader->arena, "/%.*s", (int)test->target.len, test->target.at);
-    if (host_normalise(reader->arena, test->authority, &t->url_host, &test->port))
+    test->request.authority = slice_make(url.at, end);
+    test->request.target = slice_skip(url, end);
+    if (test->request.target.len == 0 || test->request.target.at[0] == '?')
+        test->request.target = arena_printf(reader->arena, "/%.*s", (int)test->request.target.len,
+                                            test->request.target.at);
+    if (host_normalise(reader->arena, test->request.authority, &t->url_host, &test->request.port))
         return true;
     reader_error(reader, node, AT_VALUE, "\"%.*s\" is no host", (int)end, url.at);
     return false;
@@ -70,7 +71,7 @@ static void read_request(struct reader *reader, const struct json_node *node, vo
         reader_error(reader, node, AT_VALUE, "%s is expected", expected);
         return;
     }
-    t->test->method = slice_make(text.at, (size_t)space);
+    t->test->request.method = slice_make(text.at, (size_t)space);
     t->test->is_valid = read_url(reader, node, slice_skip(text, (size_t)space + 1), t);
 }
 
@@ -89,7 +90,7 @@ static void read_headers(struct reader *reader, const struct json_node *node, vo
             field_id_from(member->key) != FIELD_HOST)
             continue;
         t->has_host = true;
-        t->test->authority = value;
+        t->test->request.authority = value;
     }
 }
 
@@ -102,7 +103,8 @@ static void read_sni(struct reader *reader, const struct json_node *node, void *
     t->has_sni = true;
     if (!reader_text(reader, node, "a name, or \"\" for a client without SNI,", &text))
         return;
-    if (text.len > 0 && (!host_normalise(reader->arena, text, &t->test->sni, &port) || port != 0))
+    if (text.len > 0 &&
+        (!host_normalise(reader->arena, text, &t->test->request.sni, &port) || port != 0))
         reader_error(reader, node, AT_VALUE, "\"%s\" is no host name", text.at);
 }
 
@@ -215,7 +217,7 @@ static void read_test(struct load *load, const struct json_node *node, struct ro
         read_headers(reader, json_member(node, "headers"), &t);
     /* A URL with an IP address makes clients send no name (RFC 6066 section 3). */
     if (!t.has_sni && !address_parse_ip(written, 0, &literal))
-        test->sni = written;
+        test->request.sni = written;
 }
 
 void load_tests(struct load *load, const struct json_node *node)

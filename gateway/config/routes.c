@@ -110,14 +110,14 @@ static void fill_route(struct load *load, const struct route_object *object, str
 
 static struct route *add_route(struct load *load, struct slice host, struct slice path)
 {
-    struct arena *arena = &load->snapshot->arena;
+    struct arena *arena = load->reader.arena;
     struct route *route = arena_alloc(arena, sizeof(*route));
 
     route->name = slice_is_empty(path) ? host
                                        : arena_printf(arena, "%.*s%.*s", (int)host.len, host.at,
                                                       (int)path.len, path.at);
     route->index = load->route_count++;
-    route_table_add(load->snapshot->routes, host, path, route);
+    route_table_add(load->config->routes, host, path, route);
     return route;
 }
 
@@ -253,5 +253,5 @@ void load_routes(struct load *load, const struct json_node *node)
         read_host(load, member, host);
     }
     table_clear(&seen);
-    load->snapshot->route_count = load->route_count;
+    load->config->route_count = load->route_count;
 }

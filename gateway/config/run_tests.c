@@ -1,119 +1,14 @@
 /* Running `tests`: each request is followed through the snapshot as the gateway would serve it. */
 #include "config/route_tests.h"
 
-#include "http/target.h"
-
 #include <stdarg.h>
 #include <stdio.h>
-
-/* What became of a request. */
-struct outcome {
-    const char *alert;               /* the handshake is refused; NULL: it is not */
-    struct certificate *certificate; /* NULL without TLS, or refused */
-    const struct route *route;       /* NULL: none matched, or none was asked */
-    int status;                      /* of the gateway's own answer; 0: a backend's */
-    struct slice location;
-    const char *unreachable; /* nothing listens for it: why */
-};
 
 struct run {
     struct load *load;
     const struct route_test *test;
-    struct outcome outcome;
-    struct arena *arena;
+    struct followed outcome;
 };
-
-/* --- following a request ------------------------------------------------------------------------
- */
-
-static const struct listen_spec *find_listener(const struct run *run, enum listen_kind kind)
-{
-    const struct snapshot *snapshot = run->load->snapshot;
-    const struct listen_spec *first = NULL;
-    uint16_t port = run->test->port ? run->test->port : run->test->is_tls ? 443 : 80;
-
-    for (unsigned i = 0; i < snapshot->listen_count; i++) {
-        const struct listen_spec *spec = &snapshot->listens[i];
-        if (spec->kind != kind)
-            continue;
-        if (spec->address_count > 0 && address_port(&spec->addresses[0]) == port)
-            return spec;
-        first = first ? first : spec;
-    }
-    return first;
-}
-
-static void redirect_to_https(struct run *run, const struct listen_spec *listener,
-                              struct slice host, struct slice path, struct slice query)
-{
-    bool is_ipv6 = slice_find(host, ':') >= 0;
-    char port[8] = "";
-
-    if (listener->https_port && listener->https_port != 443)
-        snprintf(port, sizeof(port), ":%u", listener->https_port);
-    run->outcome.status = 308;
-    run->outcome.location = arena_printf(
-        run->arena, "https://%s%.*s%s%s%.*s%.*s", is_ipv6 ? "[" : "", (int)host.len, host.at,
-        is_ipv6 ? "]" : "", port, (int)path.len, path.at, (int)query.len, query.at);
-}
-
-static bool is_misdirected(const struct run *run, struct slice host)
-{
-    const struct certificate *certificate = run->outcome.certificate;
-
-    return certificate && !slice_equal(host, run->test->sni) &&
-           !certificate_covers(certificate, host) &&
-           cert_store_covers(tls_server_certs(run->load->snapshot->tls), host);
-}
-
-static void follow_route(struct run *run, struct slice host, struct slice path, struct slice query)
-{
-    const struct route *route = route_table_find(run->load->snapshot->routes, host, path, NULL);
-    struct outcome *outcome = &run->outcome;
-
-    outcome->route = route;
-    if (!route) {
-        outcome->status = http_reason_status(REASON_NO_ROUTE);
-    } else if (route->kind == ROUTE_REDIRECT) {
-        outcome->status = route->status;
-        outcome->location = route_location(route, run->arena, run->test->is_tls, host, path, query);
-    } else if (route->kind == ROUTE_RESPOND) {
-        outcome->status = route->status;
-    }
-}
-
-/* The handshake, then the steps of an exchange up to its route, in their order. */
-static void follow(struct run *run)
-{
-    const struct route_test *test = run->test;
-    const struct listen_spec *listener =
-        find_listener(run, test->is_tls ? LISTEN_HTTPS : LISTEN_HTTP);
-    enum http_method method = http_method_from(test->method);
-    struct outcome *outcome = &run->outcome;
-    struct slice host, path, query;
-    uint16_t port;
-
-    if (!listener) {
-        outcome->unreachable = test->is_tls ? "listen.https is off" : "listen.http is off";
-        return;
-    }
-    if (test->is_tls)
-        outcome->certificate =
-            tls_server_choose(run->load->snapshot->tls, test->sni, &outcome->alert);
-    if (outcome->certificate)
-        outcome->alert = NULL;
-    if (!host_normalise(run->arena, test->authority, &host, &port) ||
-        !path_normalise(run->arena, test->target, &path, &query))
-        outcome->status = http_reason_status(REASON_BAD_REQUEST);
-    else if (method == METHOD_CONNECT || method == METHOD_TRACE)
-        outcome->status = http_reason_status(REASON_METHOD_REFUSED);
-    else if (!test->is_tls && !listener->serves_routes)
-        redirect_to_https(run, listener, host, path, query);
-    else if (is_misdirected(run, host))
-        outcome->status = http_reason_status(REASON_MISDIRECTED);
-    else
-        follow_route(run, host, path, query);
-}
 
 /* --- comparing ----------------------------------------------------------------------------------
  */
@@ -186,7 +81,7 @@ static void check_names(struct run *run)
 static void check_answer(struct run *run)
 {
     const struct route_test *test = run->test;
-    const struct outcome *outcome = &run->outcome;
+    const struct followed *outcome = &run->outcome;
     struct slice location = outcome->location;
 
     if (test->status && outcome->status == 0)
@@ -217,12 +112,12 @@ static bool has_name(const struct certificate *certificate, const char *name)
 static void check_handshake(struct run *run)
 {
     const struct route_test *test = run->test;
-    const struct outcome *outcome = &run->outcome;
+    const struct followed *outcome = &run->outcome;
     bool is_warning = !run->load->strict_certs;
 
     if (test->alert && !outcome->alert)
         fail(run, is_warning, "alert", "expected \"%s\", but %s", test->alert,
-             test->is_tls ? "the handshake succeeds" : "there is no handshake");
+             test->request.is_tls ? "the handshake succeeds" : "there is no handshake");
     else if (test->alert && strcmp(test->alert, outcome->alert) != 0)
         fail(run, is_warning, "alert", "expected \"%s\", got \"%s\"", test->alert, outcome->alert);
     else if (!test->alert && outcome->alert)
@@ -238,9 +133,9 @@ static void check_handshake(struct run *run)
 
 static void run_test(struct load *load, const struct route_test *test)
 {
-    struct run run = {.load = load, .test = test, .arena = &load->scratch};
+    struct run run = {.load = load, .test = test};
 
-    follow(&run);
+    follow_request(load->snapshot, &test->request, &load->scratch, &run.outcome);
     if (run.outcome.unreachable) {
         fail(&run, false, "request", "nothing receives it: %s", run.outcome.unreachable);
         return;

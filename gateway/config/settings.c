@@ -46,17 +46,17 @@ static void read_tunnel_idle(struct reader *reader, const struct json_node *node
 
 static void read_handshake(struct reader *reader, const struct json_node *node, void *into)
 {
-    reader_duration(reader, node, &((struct settings_reader *)into)->snapshot->handshake_ms);
+    reader_duration(reader, node, &((struct settings_reader *)into)->globals->handshake_ms);
 }
 
 static void read_header(struct reader *reader, const struct json_node *node, void *into)
 {
-    reader_duration(reader, node, &((struct settings_reader *)into)->snapshot->header_ms);
+    reader_duration(reader, node, &((struct settings_reader *)into)->globals->header_ms);
 }
 
 static void read_client_keepalive(struct reader *reader, const struct json_node *node, void *into)
 {
-    reader_duration(reader, node, &((struct settings_reader *)into)->snapshot->keepalive_ms);
+    reader_duration(reader, node, &((struct settings_reader *)into)->globals->keepalive_ms);
 }
 
 static const struct rule timeout_list[] = {
@@ -90,7 +90,7 @@ static void read_header_bytes(struct reader *reader, const struct json_node *nod
     uint64_t bytes;
 
     if (reader_size(reader, node, SIZE_MOST, &bytes))
-        ((struct settings_reader *)into)->snapshot->limits.head_bytes = or_unlimited(bytes);
+        ((struct settings_reader *)into)->globals->limits.head_bytes = or_unlimited(bytes);
 }
 
 static void read_request_line(struct reader *reader, const struct json_node *node, void *into)
@@ -98,7 +98,7 @@ static void read_request_line(struct reader *reader, const struct json_node *nod
     uint64_t bytes;
 
     if (reader_size(reader, node, SIZE_MOST, &bytes))
-        ((struct settings_reader *)into)->snapshot->limits.request_line = or_unlimited(bytes);
+        ((struct settings_reader *)into)->globals->limits.request_line = or_unlimited(bytes);
 }
 
 static void read_headers(struct reader *reader, const struct json_node *node, void *into)
@@ -106,7 +106,7 @@ static void read_headers(struct reader *reader, const struct json_node *node, vo
     uint64_t count;
 
     if (reader_count(reader, node, 0, SIZE_MOST, &count))
-        ((struct settings_reader *)into)->snapshot->limits.fields = or_unlimited(count);
+        ((struct settings_reader *)into)->globals->limits.fields = or_unlimited(count);
 }
 
 static const struct rule limit_list[] = {
@@ -275,16 +275,16 @@ void settings_merge(const struct layer *const *layers, size_t count, struct sett
 }
 
 void settings_read_defaults(struct reader *reader, const struct json_node *node,
-                            struct layer *defaults, struct snapshot *snapshot)
+                            struct layer *defaults, struct globals *globals)
 {
-    struct settings_reader s = {.here = IN_DEFAULTS, .snapshot = snapshot};
+    struct settings_reader s = {.here = IN_DEFAULTS, .globals = globals};
     const struct layer *layers[] = {&s.layer};
     struct settings settings;
 
-    snapshot->handshake_ms = 10 * 1000;
-    snapshot->header_ms = 10 * 1000;
-    snapshot->keepalive_ms = 75 * 1000;
-    snapshot->limits = (struct h1_limits){
+    globals->handshake_ms = 10 * 1000;
+    globals->header_ms = 10 * 1000;
+    globals->keepalive_ms = 75 * 1000;
+    globals->limits = (struct h1_limits){
         .head_bytes = 32 * 1024,
         .fields = 100,
         .request_line = 16 * 1024,
@@ -292,7 +292,7 @@ void settings_read_defaults(struct reader *reader, const struct json_node *node,
     if (node)
         reader_object(reader, node, &setting_rules, IN_DEFAULTS, &s);
     settings_merge(layers, 1, &settings);
-    snapshot->body_idle_ms = settings.body_idle_ms;
+    globals->body_idle_ms = settings.body_idle_ms;
     *defaults = s.layer;
 }
 

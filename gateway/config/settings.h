@@ -27,16 +27,16 @@ struct layer {
 struct settings_reader {
     unsigned here; /* enum place */
     struct layer layer;
-    struct snapshot *snapshot;                   /* IN_DEFAULTS: limits that no route can change */
+    struct globals *globals;                     /* IN_DEFAULTS: limits that no route can change */
     const struct json_node *servers, *keepalive; /* IN_BACKEND: read by its owner */
 };
 
 /* Rules for every setting there is; `into` is a struct settings_reader. */
 extern const struct rules setting_rules;
 
-/* `defaults`, or nothing when node is NULL: what is built in, into the snapshot. */
+/* `defaults`, or nothing when node is NULL: what is built in, into the globals. */
 void settings_read_defaults(struct reader *reader, const struct json_node *node,
-                            struct layer *defaults, struct snapshot *snapshot);
+                            struct layer *defaults, struct globals *globals);
 
 /* The nearest place that sets it wins: layers[0] first, NULL ones skipped, what is built in last.
  */

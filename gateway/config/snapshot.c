@@ -13,53 +13,53 @@
 
 static void read_drain_delay(struct reader *reader, const struct json_node *node, void *into)
 {
-    reader_duration(reader, node, &((struct load *)into)->snapshot->drain_delay_ms);
+    reader_duration(reader, node, &((struct load *)into)->globals->drain_delay_ms);
 }
 
 static void read_drain_timeout(struct reader *reader, const struct json_node *node, void *into)
 {
-    reader_duration(reader, node, &((struct load *)into)->snapshot->drain_timeout_ms);
+    reader_duration(reader, node, &((struct load *)into)->globals->drain_timeout_ms);
 }
 
 static void read_network(struct reader *reader, const struct json_node *node,
-                         struct snapshot *snapshot)
+                         struct globals *globals)
 {
     struct error error = {""};
     struct slice text;
 
     if (!reader_text(reader, node, "an address or a block such as \"10.0.0.0/8\"", &text))
         return;
-    if (network_parse(text, &snapshot->trusted_proxies[snapshot->trusted_proxy_count], &error))
-        snapshot->trusted_proxy_count++;
+    if (network_parse(text, &globals->trusted_proxies[globals->trusted_proxy_count], &error))
+        globals->trusted_proxy_count++;
     else
         reader_error(reader, node, AT_VALUE, "%s", error.message);
 }
 
 static void read_trusted_proxies(struct reader *reader, const struct json_node *node, void *into)
 {
-    struct snapshot *snapshot = ((struct load *)into)->snapshot;
+    struct globals *globals = ((struct load *)into)->globals;
     size_t count = 0;
 
     if (!reader_is_list(reader, node, "a list of blocks such as \"10.0.0.0/8\""))
         return;
     for (const struct json_node *element = node->first; element; element = element->next)
         count++;
-    snapshot->trusted_proxies = arena_alloc(reader->arena, (count + 1) * sizeof(struct network));
+    globals->trusted_proxies = arena_alloc(reader->arena, (count + 1) * sizeof(struct network));
     for (const struct json_node *element = node->first; element; element = element->next)
-        read_network(reader, element, snapshot);
+        read_network(reader, element, globals);
 }
 
 static void read_log_access(struct reader *reader, const struct json_node *node, void *into)
 {
-    struct snapshot *snapshot = ((struct load *)into)->snapshot;
+    struct globals *globals = ((struct load *)into)->globals;
     struct slice text = reader_node_text(node);
 
     if (slice_equal(text, slice_of("stdout")))
-        snapshot->access_log = ACCESS_LOG_STDOUT;
+        globals->access_log = ACCESS_LOG_STDOUT;
     else if (slice_equal(text, slice_of("off")))
-        snapshot->access_log = ACCESS_LOG_OFF;
-    else if (reader_path(reader, node, &snapshot->access_log_path))
-        snapshot->access_log = ACCESS_LOG_FILE;
+        globals->access_log = ACCESS_LOG_OFF;
+    else if (reader_path(reader, node, &globals->access_log_path))
+        globals->access_log = ACCESS_LOG_FILE;
 }
 
 static void read_log_format(struct reader *reader, const struct json_node *node, void *into)
@@ -68,7 +68,7 @@ static void read_log_format(struct reader *reader, const struct json_node *node,
     unsigned index;
 
     if (reader_word(reader, node, formats, 2, &index))
-        ((struct load *)into)->snapshot->log_format = index == 0 ? LOG_TEXT : LOG_JSON;
+        ((struct load *)into)->globals->log_format = index == 0 ? LOG_TEXT : LOG_JSON;
 }
 
 static void read_log_level(struct reader *reader, const struct json_node *node, void *into)
@@ -78,12 +78,12 @@ static void read_log_level(struct reader *reader, const struct json_node *node, 
     unsigned index;
 
     if (reader_word(reader, node, levels, 4, &index))
-        ((struct load *)into)->snapshot->log_level = values[index];
+        ((struct load *)into)->globals->log_level = values[index];
 }
 
 static void read_log_query(struct reader *reader, const struct json_node *node, void *into)
 {
-    reader_bool(reader, node, &((struct load *)into)->snapshot->log_query);
+    reader_bool(reader, node, &((struct load *)into)->globals->log_query);
 }
 
 static const struct rule log_list[] = {
@@ -167,15 +167,17 @@ static const char *folder_of(struct arena *arena, const char *file)
 
 static void read_sections(struct load *load, struct ticket_keys *keys)
 {
-    struct snapshot *snapshot = load->snapshot;
+    struct globals *globals = load->globals;
     const struct json_node *root = load->root;
 
-    snapshot->drain_timeout_ms = 30 * 1000;
-    snapshot->log_level = LOG_INFO;
+    load->reader.arena = &globals->arena;
+    globals->drain_timeout_ms = 30 * 1000;
+    globals->log_level = LOG_INFO;
     if (!reader_object(&load->reader, root, &top_rules, IN_TOP, load))
         return;
     load_listen(load, json_member(root, "listen"));
-    settings_read_defaults(&load->reader, json_member(root, "defaults"), &load->defaults, snapshot);
+    settings_read_defaults(&load->reader, json_member(root, "defaults"), &load->defaults, globals);
+    load->reader.arena = &load->config->arena;
     load_backends(load, json_member(root, "backends"));
     load_routes(load, json_member(root, "routes"));
     load_certs(load, keys);
@@ -201,14 +203,14 @@ static uint64_t fingerprint(const struct load *load, const json_t *value)
 }
 
 /* Moves what grew on the heap to the arena. */
-static void settle(struct snapshot *snapshot)
+static void settle(struct config *config)
 {
-    size_t bytes = snapshot->upstream_count * sizeof(*snapshot->upstreams);
-    struct upstream_spec **grown = snapshot->upstreams;
+    size_t bytes = config->upstream_count * sizeof(*config->upstreams);
+    struct upstream_spec **grown = config->upstreams;
 
-    snapshot->upstreams = arena_alloc(&snapshot->arena, bytes + 1);
+    config->upstreams = arena_alloc(&config->arena, bytes + 1);
     if (bytes)
-        memcpy(snapshot->upstreams, grown, bytes);
+        memcpy(config->upstreams, grown, bytes);
     free(grown);
 }
 
@@ -234,26 +236,57 @@ static void load_text(struct load *load, struct slice text, struct ticket_keys *
 /* --- the snapshot -------------------------------------------------------------------------------
  */
 
+static struct globals *globals_new(void)
+{
+    struct globals *globals = memory_new(sizeof(*globals));
+
+    refcount_init(&globals->references);
+    return globals;
+}
+
+static struct config *config_new(void)
+{
+    struct config *config = memory_new(sizeof(*config));
+
+    refcount_init(&config->references);
+    config->globals = globals_new();
+    config->routes = route_table_new(&config->arena);
+    return config;
+}
+
+static struct snapshot *snapshot_new(struct config *config)
+{
+    struct snapshot *snapshot = memory_new(sizeof(*snapshot));
+
+    refcount_init(&snapshot->references);
+    snapshot->config = config;
+    snapshot->globals = config->globals;
+    snapshot->routes = config->routes;
+    return snapshot;
+}
+
 struct snapshot *snapshot_load(const char *file, bool strict_certs, struct ticket_keys *keys,
                                struct problems *problems)
 {
-    struct snapshot *snapshot = memory_new(sizeof(*snapshot));
-    struct load load = {.snapshot = snapshot, .strict_certs = strict_certs};
+    struct config *config = config_new();
+    struct snapshot *snapshot = snapshot_new(config);
+    struct load load = {.config = config,
+                        .globals = config->globals,
+                        .snapshot = snapshot,
+                        .strict_certs = strict_certs};
     struct buffer text = {0};
     size_t errors = problems->errors;
 
-    refcount_init(&snapshot->references);
-    snapshot->routes = route_table_new(&snapshot->arena);
     load.reader = (struct reader){
         .file = file,
         .folder = folder_of(&load.scratch, file),
         .problems = problems,
-        .arena = &snapshot->arena,
+        .arena = &config->arena,
     };
     reader_warn_if_pinned(&load.reader, NULL, file);
     if (read_file(&load.reader, &text))
         load_text(&load, buffer_content(&text), keys);
-    settle(snapshot);
+    settle(config);
     buffer_clear(&text);
     table_clear(&load.backends);
     arena_clear(&load.scratch);
@@ -262,6 +295,30 @@ struct snapshot *snapshot_load(const char *file, bool strict_certs, struct ticke
         return snapshot;
     snapshot_unref(snapshot);
     return NULL;
+}
+
+struct globals *globals_ref(struct globals *globals)
+{
+    refcount_take(&globals->references);
+    return globals;
+}
+
+void globals_unref(struct globals *globals)
+{
+    if (!globals || !refcount_drop(&globals->references))
+        return;
+    arena_clear(&globals->arena);
+    free(globals);
+}
+
+static void config_unref(struct config *config)
+{
+    if (!refcount_drop(&config->references))
+        return;
+    route_table_free(config->routes);
+    globals_unref(config->globals);
+    arena_clear(&config->arena);
+    free(config);
 }
 
 struct snapshot *snapshot_ref(struct snapshot *snapshot)
@@ -276,8 +333,7 @@ void snapshot_unref(struct snapshot *snapshot)
         return;
     if (snapshot->tls)
         tls_server_free(snapshot->tls);
-    route_table_free(snapshot->routes);
-    arena_clear(&snapshot->arena);
+    config_unref(snapshot->config);
     free(snapshot);
 }
 

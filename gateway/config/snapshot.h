@@ -23,22 +23,15 @@ struct listen_spec {
 
 enum access_log { ACCESS_LOG_STDOUT, ACCESS_LOG_OFF, ACCESS_LOG_FILE };
 
-struct snapshot {
+/* What the route file says of the gateway as a whole: small, and all that a request still needs of
+ * its generation once it is routed. Immutable. */
+struct globals {
     struct refcount references;
-    uint64_t generation;  /* set when published, before any worker sees it */
-    uint64_t fingerprint; /* of the route file's meaning and the certificates' bytes: equal ones
-                             change nothing */
-    struct arena arena;   /* everything below lives here unless said otherwise */
+    struct arena arena; /* everything below lives here */
 
     struct listen_spec *listens;
     unsigned listen_count;
     bool admin_is_named; /* listen.admin was written: no default places, and it must be bound */
-
-    struct tls_server *tls; /* owned */
-    struct route_table *routes;
-    unsigned route_count;
-    struct upstream_spec **upstreams;
-    unsigned upstream_count;
 
     struct network *trusted_proxies;
     unsigned trusted_proxy_count;
@@ -57,12 +50,39 @@ struct snapshot {
     bool certs_strict;
 };
 
+/* A whole route file, without what lies in the certificates' files: generations that differ in
+ * those alone share it. Immutable. */
+struct config {
+    struct refcount references;
+    struct arena arena;      /* everything below lives here unless said otherwise */
+    struct globals *globals; /* a reference */
+
+    struct route_table *routes; /* owned */
+    unsigned route_count;
+    struct upstream_spec **upstreams;
+    unsigned upstream_count;
+};
+
+struct snapshot {
+    struct refcount references;
+    uint64_t generation;   /* set when published, before any worker sees it */
+    uint64_t fingerprint;  /* of the route file's meaning and the certificates' bytes: equal ones
+                              change nothing */
+    struct config *config; /* a reference */
+    const struct globals *globals;    /* the config's */
+    const struct route_table *routes; /* the config's */
+    struct tls_server *tls;           /* owned */
+};
+
 /* Reads, checks and builds. NULL when `problems` has errors (a broken certificate is a warning
  * unless `strict_certs`, or certs_strict is set; no usable certificate at all is an error when
  * https is on). Runs the file's `tests`. The caller owns one reference. Any thread; does not touch
  * what is served. */
 struct snapshot *snapshot_load(const char *file, bool strict_certs, struct ticket_keys *keys,
                                struct problems *problems);
+
+struct globals *globals_ref(struct globals *globals);
+void globals_unref(struct globals *globals);
 
 struct snapshot *snapshot_ref(struct snapshot *snapshot);
 /* The last one frees it: 100,000 routes go with it, so never on a worker (see worker/). */

@@ -186,12 +186,12 @@ static void open_admin_by_default(struct endpoints *endpoints)
 bool endpoints_open_admin(struct endpoints *endpoints, const struct snapshot *snapshot,
                           struct error *error)
 {
-    if (!snapshot->admin_is_named) {
+    if (!snapshot->globals->admin_is_named) {
         open_admin_by_default(endpoints);
         return true;
     }
-    for (unsigned i = 0; i < snapshot->listen_count; i++) {
-        const struct listen_spec *spec = &snapshot->listens[i];
+    for (unsigned i = 0; i < snapshot->globals->listen_count; i++) {
+        const struct listen_spec *spec = &snapshot->globals->listens[i];
         for (int k = 0; spec->kind == LISTEN_ADMIN && k < spec->address_count; k++)
             if (!open_admin_socket(endpoints, &spec->addresses[k], error))
                 return false;
@@ -202,15 +202,15 @@ bool endpoints_open_admin(struct endpoints *endpoints, const struct snapshot *sn
 void endpoints_warn_if_admin_moved(struct endpoints *endpoints, const struct snapshot *snapshot)
 {
     const struct snapshot *now = generations_current(endpoints->control->generations);
-    bool is_same = now->admin_is_named == snapshot->admin_is_named;
+    bool is_same = now->globals->admin_is_named == snapshot->globals->admin_is_named;
     unsigned named = 0;
-    for (unsigned i = 0; i < snapshot->listen_count; i++) {
-        const struct listen_spec *spec = &snapshot->listens[i];
+    for (unsigned i = 0; i < snapshot->globals->listen_count; i++) {
+        const struct listen_spec *spec = &snapshot->globals->listens[i];
         for (int k = 0; spec->kind == LISTEN_ADMIN && k < spec->address_count; k++, named++)
             is_same = is_same && named < endpoints->admin_count &&
                       address_equal(&endpoints->admin[named].address, &spec->addresses[k]);
     }
-    if (snapshot->admin_is_named)
+    if (snapshot->globals->admin_is_named)
         is_same = is_same && named == endpoints->admin_count;
     if (!is_same)
         log_event(LOG_WARN, "admin_moved",

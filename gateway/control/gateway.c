@@ -184,7 +184,7 @@ static bool start_delay(struct gateway *g)
     const struct control *control = &g->control;
     if (!control->drain_wanted)
         return false;
-    uint64_t delay_ms = generations_current(control->generations)->drain_delay_ms;
+    uint64_t delay_ms = generations_current(control->generations)->globals->drain_delay_ms;
     if (delay_ms > 0)
         log_event(LOG_INFO, "draining",
                   "not ready any more; new connections are accepted for another %llu ms",
@@ -214,7 +214,7 @@ static void start_draining(struct gateway *g)
         g->drained[i] = (struct post){.run = count_drained, .owner = g};
         worker_drain(control->workers[i], &g->drained[i]);
     }
-    enter(g, CONTROL_DRAINING, snapshot != NULL ? snapshot->drain_timeout_ms : 0);
+    enter(g, CONTROL_DRAINING, snapshot != NULL ? snapshot->globals->drain_timeout_ms : 0);
 }
 
 static bool finish_delay(struct gateway *g)

@@ -164,7 +164,7 @@ static void refuse(struct generations *g, struct snapshot *snapshot, const char 
 
 static void apply_logs(struct generations *g, const struct snapshot *snapshot)
 {
-    log_configure(snapshot->log_level, snapshot->log_format);
+    log_configure(snapshot->globals->log_level, snapshot->globals->log_format);
     if (g->access_changes)
         access_writer_switch(g->control->access_writer, &g->access_target);
 }
@@ -186,10 +186,10 @@ static void finish_publication(void *owner)
 static bool access_target_changes(const struct generations *g, const struct snapshot *next)
 {
     const struct snapshot *now = g->current;
-    if (now == NULL || now->access_log != next->access_log)
+    if (now == NULL || now->globals->access_log != next->globals->access_log)
         return true;
-    return next->access_log == ACCESS_LOG_FILE &&
-           strcmp(now->access_log_path, next->access_log_path) != 0;
+    return next->globals->access_log == ACCESS_LOG_FILE &&
+           strcmp(now->globals->access_log_path, next->globals->access_log_path) != 0;
 }
 
 static void publish(struct generations *g, struct snapshot *snapshot)
@@ -197,8 +197,8 @@ static void publish(struct generations *g, struct snapshot *snapshot)
     struct control *control = g->control;
     struct error error;
     g->access_changes = access_target_changes(g, snapshot);
-    if (g->access_changes && !access_target_open(&g->access_target, snapshot->access_log,
-                                                 snapshot->access_log_path, &error)) {
+    if (g->access_changes && !access_target_open(&g->access_target, snapshot->globals->access_log,
+                                                 snapshot->globals->access_log_path, &error)) {
         refuse(g, snapshot, "log.access", &error);
         return;
     }

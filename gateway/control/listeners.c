@@ -180,9 +180,10 @@ struct listen_plan *listeners_plan(struct listeners *listeners, const struct sna
                                    struct error *error)
 {
     struct listen_plan *plan = memory_new(sizeof(*plan));
-    plan->list = memory_array((size_t)snapshot->listen_count * 2 + 1, sizeof(struct open_listen *));
-    for (unsigned i = 0; i < snapshot->listen_count; i++) {
-        const struct listen_spec *spec = &snapshot->listens[i];
+    plan->list =
+        memory_array((size_t)snapshot->globals->listen_count * 2 + 1, sizeof(struct open_listen *));
+    for (unsigned i = 0; i < snapshot->globals->listen_count; i++) {
+        const struct listen_spec *spec = &snapshot->globals->listens[i];
         if (spec->kind != LISTEN_ADMIN && !plan_spec(listeners, plan, spec, error)) {
             listeners_abandon(listeners, plan);
             return NULL;

@@ -33,10 +33,10 @@ static void list_backends(struct status_query *query)
 {
     struct status_page *page = &query->page;
     const struct snapshot *snapshot = page->snapshot;
-    page->backends =
-        arena_alloc(&query->arena, (snapshot->upstream_count + 1) * sizeof(*page->backends));
-    for (unsigned i = 0; i < snapshot->upstream_count; i++) {
-        const struct upstream_spec *spec = snapshot->upstreams[i];
+    page->backends = arena_alloc(&query->arena,
+                                 (snapshot->config->upstream_count + 1) * sizeof(*page->backends));
+    for (unsigned i = 0; i < snapshot->config->upstream_count; i++) {
+        const struct upstream_spec *spec = snapshot->config->upstreams[i];
         struct status_backend *backend = &page->backends[page->backend_count++];
         backend->name = spec->name;
         backend->server_count = spec->server_count;

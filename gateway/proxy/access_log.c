@@ -138,7 +138,7 @@ static void put_request(struct buffer *line, const struct access_record *record)
         put_key(line, "path");
         buffer_append(line, slice_make("\"", 1));
         room = put_escaped(line, path, PATH_BYTES_MAX);
-        if (record->snapshot->log_query)
+        if (record->globals->log_query)
             put_escaped(line, request->query, room);
         buffer_append(line, slice_make("\"", 1));
     }
@@ -153,7 +153,7 @@ void access_log_write(struct proxy_env *env, const struct access_record *record)
     struct buffer *line = &env->log_line;
     char now[CLOCK_TEXT_SIZE];
 
-    if (record->snapshot->access_log == ACCESS_LOG_OFF)
+    if (record->globals->access_log == ACCESS_LOG_OFF)
         return;
     buffer_consume(line, buffer_length(line));
     clock_format(clock_wall_ms(), now);
@@ -179,7 +179,7 @@ void access_log_write(struct proxy_env *env, const struct access_record *record)
     put_text(line, "server", record->server);
     put_number(line, "attempts", record->attempts);
     put_tls(line, record->client);
-    put_number(line, "generation", record->snapshot->generation);
+    put_number(line, "generation", record->generation);
     buffer_append_text(line, "}\n");
     if (!line_ring_put(env->access_log, buffer_content(line)))
         metric_add(env->metrics, METRIC_LOG_DROPPED, 1);

@@ -7,7 +7,8 @@
 
 struct access_record {
     const struct client *client;
-    const struct snapshot *snapshot;
+    const struct globals *globals;
+    uint64_t generation;
     const struct http_head *request; /* NULL: none was read whole */
     struct slice client_ip, request_id;
     struct slice route, backend, server; /* empty: null */

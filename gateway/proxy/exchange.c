@@ -109,7 +109,7 @@ enum step exchange_answer(struct exchange *x)
 
 static uint64_t body_idle_ms(const struct exchange *x)
 {
-    return x->settings != NULL ? x->settings->body_idle_ms : x->pin->snapshot->body_idle_ms;
+    return x->settings != NULL ? x->settings->body_idle_ms : x->globals->body_idle_ms;
 }
 
 static enum step write_answer(struct exchange *x)
@@ -173,7 +173,8 @@ static void write_log(struct exchange *x)
 {
     struct access_record record = {
         .client = x->client,
-        .snapshot = x->pin->snapshot,
+        .globals = x->globals,
+        .generation = x->pin->snapshot->generation,
         .request = x->has_request ? &x->request : NULL,
         .client_ip = x->facts.client_ip.len > 0 ? x->facts.client_ip : slice_of(x->client->peer_ip),
         .request_id = x->facts.request_id,
@@ -252,14 +253,12 @@ static enum step read_request_head(struct exchange *x)
         x->awaits_continue = x->request.expects_continue && x->request.framing != BODY_NONE;
         exchange_enter(x, CHOOSE_ROUTE);
         return STEP_AGAIN;
-    case IO_WAIT:
-        exchange_await(x, WAIT_CLIENT_HEAD, x->pin->snapshot->header_ms);
-        return STEP_WAIT;
+    case IO_WAIT: exchange_await(x, WAIT_CLIENT_HEAD, x->globals->header_ms); return STEP_WAIT;
     default:
         if (client->reason != REASON_CLIENT_CLOSED) {
             metric_add(x->env->metrics, METRIC_BAD_REQUESTS, 1);
-            forwarded_facts(x->env, x->pin->snapshot, x->client, &x->arena,
-                            &(struct http_fields){0}, &x->facts);
+            forwarded_facts(x->env, x->globals, x->client, &x->arena, &(struct http_fields){0},
+                            &x->facts);
             return exchange_fail(x, client->reason);
         }
         x->ending = HTTP_END_ABORT;
@@ -279,7 +278,7 @@ static enum step run_out_of_time(struct exchange *x)
     deadline_clear(&x->deadline);
     switch (wait) {
     case WAIT_CLIENT_HEAD:
-        forwarded_facts(x->env, x->pin->snapshot, x->client, &x->arena, &(struct http_fields){0},
+        forwarded_facts(x->env, x->globals, x->client, &x->arena, &(struct http_fields){0},
                         &x->facts);
         return exchange_fail(x, REASON_HEADER_TIMEOUT);
     case WAIT_CLIENT_TAKES:
@@ -351,6 +350,7 @@ void exchange_start(struct proxy_env *env, const struct client *client, struct h
     x->done = done;
     x->slot = slot;
     x->pin = pin_take(env);
+    x->globals = x->pin->snapshot->globals;
     x->ending = HTTP_END_REUSE;
     x->started_us = loop_now_us(env->loop);
     task_init(&x->task, run_exchange, x);

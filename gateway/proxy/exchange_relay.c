@@ -94,7 +94,7 @@ static void make_outgoing(struct exchange *x)
     fields->list = arena_alloc(&x->arena, fields->capacity * sizeof(*fields->list));
     memcpy(fields->list, x->request.fields.list, fields->count * sizeof(*fields->list));
     http_fields_drop_hop_by_hop(fields);
-    forwarded_rewrite(x->pin->snapshot, x->client, &x->arena, &x->request, &x->facts, fields);
+    forwarded_rewrite(x->globals, x->client, &x->arena, &x->request, &x->facts, fields);
     x->outgoing.keeps_connection = true;
 }
 

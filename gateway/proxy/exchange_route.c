@@ -70,7 +70,7 @@ enum step exchange_choose_route(struct exchange *x)
     const struct snapshot *snapshot = x->pin->snapshot;
     struct slice path = request->path, host_key;
 
-    forwarded_facts(x->env, snapshot, x->client, &x->arena, &request->fields, &x->facts);
+    forwarded_facts(x->env, x->globals, x->client, &x->arena, &request->fields, &x->facts);
     if (request->method == METHOD_CONNECT || request->method == METHOD_TRACE)
         return exchange_fail(x, REASON_METHOD_REFUSED);
     if (!x->client->is_tls && !x->client->serves_routes)

@@ -50,6 +50,7 @@ struct exchange {
     struct exchange *next_spare;
     struct arena arena;
     struct pin *pin;
+    const struct globals *globals; /* of the pin's generation */
 
     enum exchange_state state; /* written by exchange_enter alone */
     enum exchange_wait wait;

@@ -1,21 +1,21 @@
 #include "proxy/forwarded.h"
 
-static bool is_trusted(const struct snapshot *snapshot, const struct address *address)
+static bool is_trusted(const struct globals *globals, const struct address *address)
 {
-    for (unsigned i = 0; i < snapshot->trusted_proxy_count; i++)
-        if (network_contains(&snapshot->trusted_proxies[i], address))
+    for (unsigned i = 0; i < globals->trusted_proxy_count; i++)
+        if (network_contains(&globals->trusted_proxies[i], address))
             return true;
     return false;
 }
 
-static bool peer_is_trusted(const struct snapshot *snapshot, const struct client *client)
+static bool peer_is_trusted(const struct globals *globals, const struct client *client)
 {
     struct address peer;
 
-    if (snapshot->trusted_proxy_count == 0 || client->peer.any.sa_family == AF_UNIX)
+    if (globals->trusted_proxy_count == 0 || client->peer.any.sa_family == AF_UNIX)
         return false;
     peer = client_address(client);
-    return is_trusted(snapshot, &peer);
+    return is_trusted(globals, &peer);
 }
 
 /* --- the request id ------------------------------------------------------------------------------
@@ -89,7 +89,7 @@ static bool take_last_in_list(struct slice *list, struct slice *element)
 
 /* Walks X-Forwarded-For from the right past trusted addresses. What cannot be read ends the walk:
  * the last address that was understood is the client. */
-static struct slice rightmost_untrusted(const struct snapshot *snapshot, struct slice peer_ip,
+static struct slice rightmost_untrusted(const struct globals *globals, struct slice peer_ip,
                                         struct arena *arena, const struct http_fields *fields)
 {
     struct slice found = peer_ip;
@@ -105,23 +105,23 @@ static struct slice rightmost_untrusted(const struct snapshot *snapshot, struct 
                 return found;
             address_format_ip(&hop, text);
             found = arena_copy(arena, slice_of(text));
-            if (!is_trusted(snapshot, &hop))
+            if (!is_trusted(globals, &hop))
                 return found;
         }
     }
     return found;
 }
 
-void forwarded_facts(struct proxy_env *env, const struct snapshot *snapshot,
+void forwarded_facts(struct proxy_env *env, const struct globals *globals,
                      const struct client *client, struct arena *arena,
                      const struct http_fields *fields, struct origin_facts *facts)
 {
-    bool trusted = peer_is_trusted(snapshot, client);
+    bool trusted = peer_is_trusted(globals, client);
     const struct http_field *id = trusted ? http_fields_get(fields, FIELD_X_REQUEST_ID) : NULL;
 
     facts->client_ip = slice_of(client->peer_ip);
     if (trusted)
-        facts->client_ip = rightmost_untrusted(snapshot, facts->client_ip, arena, fields);
+        facts->client_ip = rightmost_untrusted(globals, facts->client_ip, arena, fields);
     facts->request_id =
         id != NULL && is_sane_id(id->value) ? id->value : make_request_id(env, arena);
 }
@@ -195,11 +195,11 @@ static struct slice port_text(struct arena *arena, uint16_t port)
     return arena_copy(arena, slice_make(digits + at, sizeof(digits) - at));
 }
 
-void forwarded_rewrite(const struct snapshot *snapshot, const struct client *client,
+void forwarded_rewrite(const struct globals *globals, const struct client *client,
                        struct arena *arena, const struct http_head *request,
                        const struct origin_facts *facts, struct http_fields *fields)
 {
-    bool trusted = peer_is_trusted(snapshot, client);
+    bool trusted = peer_is_trusted(globals, client);
 
     drop_fields(fields, trusted);
     http_fields_add_id(fields, arena, FIELD_X_FORWARDED_FOR, slice_of("X-Forwarded-For"),

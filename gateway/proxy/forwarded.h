@@ -12,12 +12,12 @@ struct origin_facts {
 };
 
 /* Reads, before fields are changed. Texts live in `arena` or in `client`. */
-void forwarded_facts(struct proxy_env *env, const struct snapshot *snapshot,
+void forwarded_facts(struct proxy_env *env, const struct globals *globals,
                      const struct client *client, struct arena *arena,
                      const struct http_fields *fields, struct origin_facts *facts);
 
 /* Rewrites `fields` for the backend: forwarding fields of an untrusted peer removed, ours set. */
-void forwarded_rewrite(const struct snapshot *snapshot, const struct client *client,
+void forwarded_rewrite(const struct globals *globals, const struct client *client,
                        struct arena *arena, const struct http_head *request,
                        const struct origin_facts *facts, struct http_fields *fields);
 

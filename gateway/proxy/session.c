@@ -91,7 +91,7 @@ static void begin_http(struct session *s)
 {
     const struct snapshot *snapshot = s->env->pin->snapshot;
     uint64_t wait_ms =
-        s->env->is_draining ? FIRST_REQUEST_WHILE_DRAINING_MS : snapshot->keepalive_ms;
+        s->env->is_draining ? FIRST_REQUEST_WHILE_DRAINING_MS : snapshot->globals->keepalive_ms;
 
     s->connection = h1_connection_new(s->stream, H1_TO_CLIENT, &s->env->limits);
     enter(s, SESSION_IDLE, wait_ms);
@@ -192,7 +192,7 @@ static bool end_request(struct session *s)
     if (s->exchange != NULL)
         return false;
     switch (h1_connection_state(s->connection)) {
-    case H1_IDLE: enter(s, SESSION_IDLE, s->env->pin->snapshot->keepalive_ms); return true;
+    case H1_IDLE: enter(s, SESSION_IDLE, s->env->pin->snapshot->globals->keepalive_ms); return true;
     case H1_CLOSING: enter(s, SESSION_LINGER, LINGER_MS); return true;
     default: close_session(s); return false;
     }
@@ -292,7 +292,7 @@ void session_start(struct proxy_env *env, const struct listen_spec *listen,
     s->state = SESSION_CLOSED; /* not counted as anything yet */
     if (s->client.is_tls) {
         s->pin = pin_take(env);
-        enter(s, SESSION_HANDSHAKE, env->pin->snapshot->handshake_ms);
+        enter(s, SESSION_HANDSHAKE, env->pin->snapshot->globals->handshake_ms);
     } else {
         begin_http(s);
     }

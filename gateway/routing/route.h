@@ -31,7 +31,7 @@ struct redirect_part {
 
 struct route {
     struct slice name; /* host key, plus the path key where paths matched */
-    unsigned index;    /* 0 .. snapshot->route_count-1 */
+    unsigned index;    /* 0 .. snapshot->config->route_count-1 */
     enum route_kind kind;
 
     /* ROUTE_TO */

@@ -13,7 +13,7 @@ struct server_spec {
 
 struct upstream_spec {
     struct slice name; /* unique within a generation; pools live on across generations by it */
-    unsigned index;    /* 0 .. snapshot->upstream_count-1 */
+    unsigned index;    /* 0 .. snapshot->config->upstream_count-1 */
     struct server_spec *servers;
     unsigned server_count;
     unsigned keepalive; /* idle connections kept per server and worker */

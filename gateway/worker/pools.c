@@ -54,14 +54,14 @@ void worker_pools_adopt(struct worker_pools *pools, struct pin *pin)
 {
     const struct snapshot *snapshot = pin->snapshot;
 
-    for (unsigned i = 0; pools->by_name.count > 0 && i < snapshot->upstream_count; i++)
-        if (table_get(&pools->by_name, snapshot->upstreams[i]->name) != NULL)
-            worker_pools_find(pools, pin, snapshot->upstreams[i], true);
+    for (unsigned i = 0; pools->by_name.count > 0 && i < snapshot->config->upstream_count; i++)
+        if (table_get(&pools->by_name, snapshot->config->upstreams[i]->name) != NULL)
+            worker_pools_find(pools, pin, snapshot->config->upstreams[i], true);
 }
 
 void worker_pools_unpin(struct worker_pools *pools, struct pin *pin)
 {
-    for (unsigned i = 0; i < pin->snapshot->upstream_count; i++) {
+    for (unsigned i = 0; i < pin->snapshot->config->upstream_count; i++) {
         struct named_pool *named;
         if (pin->pools[i] == NULL)
             continue;

@@ -76,8 +76,8 @@ static struct pin *pin_new(struct snapshot *snapshot)
     struct pin *pin = memory_new(sizeof(*pin));
 
     pin->snapshot = snapshot_ref(snapshot);
-    pin->pools = memory_array(snapshot->upstream_count + 1, sizeof(*pin->pools));
-    pin->route_turns = memory_array(snapshot->route_count + 1, sizeof(*pin->route_turns));
+    pin->pools = memory_array(snapshot->config->upstream_count + 1, sizeof(*pin->pools));
+    pin->route_turns = memory_array(snapshot->config->route_count + 1, sizeof(*pin->route_turns));
     return pin;
 }
 
@@ -169,7 +169,7 @@ static void adopt(void *owner)
 
     close_missing_listeners(worker, change);
     worker->env.pin = pin_new(change->snapshot);
-    worker->env.limits = change->snapshot->limits;
+    worker->env.limits = change->snapshot->globals->limits;
     worker_pools_adopt(&worker->pools, worker->env.pin); /* before the old one lets go of them */
     if (before != NULL && before->users == 0)
         retire_pin(worker, before);

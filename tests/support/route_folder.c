@@ -278,8 +278,8 @@ char *snapshot_describe(const struct snapshot *s)
     size_t length = 0;
     FILE *out = open_memstream(&text, &length);
 
-    for (unsigned i = 0; i < s->listen_count; i++) {
-        const struct listen_spec *spec = &s->listens[i];
+    for (unsigned i = 0; i < s->globals->listen_count; i++) {
+        const struct listen_spec *spec = &s->globals->listens[i];
         fprintf(out, "listen %d %s routes %d port %u:", spec->kind, spec->text, spec->serves_routes,
                 spec->https_port);
         for (int a = 0; a < spec->address_count; a++) {
@@ -288,24 +288,24 @@ char *snapshot_describe(const struct snapshot *s)
         }
         fprintf(out, "\n");
     }
-    fprintf(out, "admin named %d\n", s->admin_is_named);
+    fprintf(out, "admin named %d\n", s->globals->admin_is_named);
     describe_tls(s, out);
-    for (unsigned i = 0; i < s->upstream_count; i++)
-        describe_upstream(s->upstreams[i], out);
+    for (unsigned i = 0; i < s->config->upstream_count; i++)
+        describe_upstream(s->config->upstreams[i], out);
     for (size_t h = 0; h < 3; h++)
         for (size_t p = 0; p < 4; p++)
             describe_route(s, hosts[h], paths[p], out);
-    for (unsigned i = 0; i < s->trusted_proxy_count; i++)
-        fprintf(out, "trusted %02x%02x %u\n", s->trusted_proxies[i].bytes[12],
-                s->trusted_proxies[i].bytes[13], s->trusted_proxies[i].bits);
-    fprintf(out, "handshake %lu header %lu keepalive %lu body_idle %lu\n", s->handshake_ms,
-            s->header_ms, s->keepalive_ms, s->body_idle_ms);
-    fprintf(out, "limits %u %u %u\n", s->limits.head_bytes, s->limits.fields,
-            s->limits.request_line);
-    fprintf(out, "drain %lu %lu\n", s->drain_delay_ms, s->drain_timeout_ms);
-    fprintf(out, "log %d %s %d %d %d\n", s->access_log,
-            s->access_log_path ? s->access_log_path : "", s->log_format, s->log_level,
-            s->log_query);
+    for (unsigned i = 0; i < s->globals->trusted_proxy_count; i++)
+        fprintf(out, "trusted %02x%02x %u\n", s->globals->trusted_proxies[i].bytes[12],
+                s->globals->trusted_proxies[i].bytes[13], s->globals->trusted_proxies[i].bits);
+    fprintf(out, "handshake %lu header %lu keepalive %lu body_idle %lu\n", s->globals->handshake_ms,
+            s->globals->header_ms, s->globals->keepalive_ms, s->globals->body_idle_ms);
+    fprintf(out, "limits %u %u %u\n", s->globals->limits.head_bytes, s->globals->limits.fields,
+            s->globals->limits.request_line);
+    fprintf(out, "drain %lu %lu\n", s->globals->drain_delay_ms, s->globals->drain_timeout_ms);
+    fprintf(out, "log %d %s %d %d %d\n", s->globals->access_log,
+            s->globals->access_log_path ? s->globals->access_log_path : "", s->globals->log_format,
+            s->globals->log_level, s->globals->log_query);
     fclose(out);
     return text;
 }

@@ -19,11 +19,11 @@ TestSuite(listen, .init = begin, .fini = end);
 static const struct listen_spec *spec_at(const struct snapshot *snapshot, unsigned index,
                                          enum listen_kind kind, const char *text)
 {
-    cr_assert_lt(index, snapshot->listen_count);
-    cr_expect_eq(snapshot->listens[index].kind, kind);
-    cr_expect_str_eq(snapshot->listens[index].text, text);
-    cr_expect_geq(snapshot->listens[index].address_count, 1);
-    return &snapshot->listens[index];
+    cr_assert_lt(index, snapshot->globals->listen_count);
+    cr_expect_eq(snapshot->globals->listens[index].kind, kind);
+    cr_expect_str_eq(snapshot->globals->listens[index].text, text);
+    cr_expect_geq(snapshot->globals->listens[index].address_count, 1);
+    return &snapshot->globals->listens[index];
 }
 
 static void expect_refused(const char *text, const char *path, const char *message)
@@ -38,10 +38,10 @@ Test(listen, https_alone_by_default)
 {
     const struct snapshot *snapshot = route_folder_good(&folder, "'routes': {}");
 
-    cr_expect_eq(snapshot->listen_count, 1);
+    cr_expect_eq(snapshot->globals->listen_count, 1);
     spec_at(snapshot, 0, LISTEN_HTTPS, ":8443");
-    cr_expect_eq(address_port(&snapshot->listens[0].addresses[0]), 8443);
-    cr_expect_not(snapshot->admin_is_named);
+    cr_expect_eq(address_port(&snapshot->globals->listens[0].addresses[0]), 8443);
+    cr_expect_not(snapshot->globals->admin_is_named);
 }
 
 Test(listen, every_form)
@@ -54,7 +54,7 @@ Test(listen, every_form)
                  "           { 'bind': '127.0.0.1:0', 'serve': 'routes' },"
                  "           { 'bind': '127.0.0.1:0', 'serve': 'redirect' }] }");
 
-    cr_expect_eq(snapshot->listen_count, 7);
+    cr_expect_eq(snapshot->globals->listen_count, 7);
     spec_at(snapshot, 0, LISTEN_HTTPS, "127.0.0.1:443");
     spec_at(snapshot, 1, LISTEN_HTTPS, "[::1]:0");
     const struct listen_spec *redirect = spec_at(snapshot, 2, LISTEN_HTTP, "127.0.0.1:80");
@@ -64,7 +64,7 @@ Test(listen, every_form)
     cr_expect_not(spec_at(snapshot, 4, LISTEN_HTTP, "127.0.0.1:0")->serves_routes);
     spec_at(snapshot, 5, LISTEN_STATUS, "127.0.0.1:9901");
     spec_at(snapshot, 6, LISTEN_ADMIN, "unix:/run/x/admin.sock");
-    cr_expect(snapshot->admin_is_named);
+    cr_expect(snapshot->globals->admin_is_named);
 }
 
 Test(listen, off)
@@ -73,9 +73,9 @@ Test(listen, off)
         &folder, "'routes': {}, 'listen': { 'https': 'off', 'status': 'off', 'admin': 'off',"
                  "'http': { 'bind': ':0', 'serve': 'routes' } }");
 
-    cr_expect_eq(snapshot->listen_count, 1);
-    cr_expect_eq(snapshot->listens[0].kind, LISTEN_HTTP);
-    cr_expect(snapshot->admin_is_named, "off is named, too: no default place is tried");
+    cr_expect_eq(snapshot->globals->listen_count, 1);
+    cr_expect_eq(snapshot->globals->listens[0].kind, LISTEN_HTTP);
+    cr_expect(snapshot->globals->admin_is_named, "off is named, too: no default place is tried");
     cr_expect_eq(folder.problems.count, 0, "%s", folder.printed);
 }
 

@@ -68,7 +68,7 @@ Test(routes, names)
     expect_name("c.test", "/q", "c.test/");
     expect_name("c.test", "/v1/A/q", "c.test/v1/A/");
     expect_name("c.test", "/x", "c.test=/x");
-    cr_expect_eq(folder.snapshot->route_count, 9);
+    cr_expect_eq(folder.snapshot->config->route_count, 9);
 }
 
 Test(routes, indexes_are_their_numbers)
@@ -77,14 +77,14 @@ Test(routes, indexes_are_their_numbers)
 
     route_folder_good(&folder, "'routes': { 'a.test': { 'paths': { '/a': 'x:1', '/b': 'x:1' } }, "
                                "'b.test': 'x:1', '*': { 'respond': {} } }");
-    cr_assert_eq(folder.snapshot->route_count, 4);
+    cr_assert_eq(folder.snapshot->config->route_count, 4);
     seen[route_folder_find(&folder, "a.test", "/a")->index] = true;
     seen[route_folder_find(&folder, "a.test", "/b")->index] = true;
     seen[route_folder_find(&folder, "b.test", "/")->index] = true;
     seen[route_folder_find(&folder, "c.test", "/")->index] = true;
     cr_expect(seen[0] && seen[1] && seen[2] && seen[3]);
-    for (unsigned i = 0; i < folder.snapshot->upstream_count; i++)
-        cr_expect_eq(folder.snapshot->upstreams[i]->index, i);
+    for (unsigned i = 0; i < folder.snapshot->config->upstream_count; i++)
+        cr_expect_eq(folder.snapshot->config->upstreams[i]->index, i);
 }
 
 Test(routes, hosts_that_are_none)
@@ -179,7 +179,7 @@ Test(routes, backends)
                       "[{ 'to': 'x:1', 'weight': 0 }, { 'to': 'x:2', 'weight': 65535 }, "
                       "{ 'to': 'x:3', 'backup': true }], 'keepalive': 0 } }, 'routes': { 'a.test': "
                       "'one', 'b.test': 'two', 'c.test': { 'to': 'three' }, 'd.test': 'three' }");
-    cr_expect_eq(folder.snapshot->upstream_count, 3);
+    cr_expect_eq(folder.snapshot->config->upstream_count, 3);
     cr_expect_eq(upstream_of("a.test")->server_count, 1);
     cr_expect_eq(upstream_of("b.test")->server_count, 2);
     const struct upstream_spec *three = upstream_of("c.test");

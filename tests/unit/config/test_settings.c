@@ -39,21 +39,21 @@ Test(settings, built_in)
     cr_expect_eq(settings->max_body, 0);
     cr_expect_eq(settings->host_mode, HOST_PRESERVE);
     cr_expect_eq(settings->retry_attempts, 2);
-    cr_expect_eq(s->handshake_ms, 10000);
-    cr_expect_eq(s->header_ms, 10000);
-    cr_expect_eq(s->keepalive_ms, 75000);
-    cr_expect_eq(s->body_idle_ms, 30000);
-    cr_expect_eq(s->limits.head_bytes, 32768);
-    cr_expect_eq(s->limits.fields, 100);
-    cr_expect_eq(s->limits.request_line, 16384);
-    cr_expect_not(s->limits.underscores);
-    cr_expect_eq(s->drain_delay_ms, 0);
-    cr_expect_eq(s->drain_timeout_ms, 30000);
-    cr_expect_eq(s->access_log, ACCESS_LOG_STDOUT);
-    cr_expect_eq(s->log_format, LOG_TEXT);
-    cr_expect_eq(s->log_level, LOG_INFO);
-    cr_expect_not(s->log_query);
-    cr_expect_eq(s->upstreams[0]->keepalive, 32);
+    cr_expect_eq(s->globals->handshake_ms, 10000);
+    cr_expect_eq(s->globals->header_ms, 10000);
+    cr_expect_eq(s->globals->keepalive_ms, 75000);
+    cr_expect_eq(s->globals->body_idle_ms, 30000);
+    cr_expect_eq(s->globals->limits.head_bytes, 32768);
+    cr_expect_eq(s->globals->limits.fields, 100);
+    cr_expect_eq(s->globals->limits.request_line, 16384);
+    cr_expect_not(s->globals->limits.underscores);
+    cr_expect_eq(s->globals->drain_delay_ms, 0);
+    cr_expect_eq(s->globals->drain_timeout_ms, 30000);
+    cr_expect_eq(s->globals->access_log, ACCESS_LOG_STDOUT);
+    cr_expect_eq(s->globals->log_format, LOG_TEXT);
+    cr_expect_eq(s->globals->log_level, LOG_INFO);
+    cr_expect_not(s->globals->log_query);
+    cr_expect_eq(s->config->upstreams[0]->keepalive, 32);
 }
 
 /* All five places set max_body; each test takes the nearest away. */
@@ -143,7 +143,7 @@ Test(settings, of_answers_without_a_route)
 {
     cr_expect_eq(route_folder_good(&folder, "'routes': {}, 'defaults': { 'timeout': { 'body_idle': "
                                             "'7s' } }")
-                     ->body_idle_ms,
+                     ->globals->body_idle_ms,
                  7000);
 }
 

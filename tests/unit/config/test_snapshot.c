@@ -99,8 +99,8 @@ Test(snapshot, paths_start_where_the_file_is_named)
     struct problems problems = {0};
     struct snapshot *snapshot = snapshot_load("routes.json", false, folder.keys, &problems);
     cr_assert(snapshot);
-    cr_expect(strstr(snapshot->access_log_path, "/a.log"));
-    cr_expect_eq(snapshot->access_log_path[0], '/');
+    cr_expect(strstr(snapshot->globals->access_log_path, "/a.log"));
+    cr_expect_eq(snapshot->globals->access_log_path[0], '/');
     snapshot_unref(snapshot);
     cr_expect_null(snapshot_load("other/r.json", false, folder.keys, &problems),
                    "a link's own folder counts, which has no certs");
@@ -115,16 +115,16 @@ Test(snapshot, fills_in_the_rest)
                  "'query': true }");
     struct address inside, outside;
 
-    cr_expect_eq(s->drain_delay_ms, 1000);
-    cr_expect_eq(s->drain_timeout_ms, 0);
-    cr_expect_eq(s->access_log, ACCESS_LOG_OFF);
-    cr_expect_eq(s->log_format, LOG_JSON);
-    cr_expect_eq(s->log_level, LOG_ERROR);
-    cr_expect(s->log_query);
+    cr_expect_eq(s->globals->drain_delay_ms, 1000);
+    cr_expect_eq(s->globals->drain_timeout_ms, 0);
+    cr_expect_eq(s->globals->access_log, ACCESS_LOG_OFF);
+    cr_expect_eq(s->globals->log_format, LOG_JSON);
+    cr_expect_eq(s->globals->log_level, LOG_ERROR);
+    cr_expect(s->globals->log_query);
     address_parse_ip(slice_of("192.0.2.9"), 0, &inside);
     address_parse_ip(slice_of("192.0.3.9"), 0, &outside);
-    cr_expect(network_contains(&s->trusted_proxies[0], &inside));
-    cr_expect_not(network_contains(&s->trusted_proxies[0], &outside));
+    cr_expect(network_contains(&s->globals->trusted_proxies[0], &inside));
+    cr_expect_not(network_contains(&s->globals->trusted_proxies[0], &outside));
 }
 
 static char *many_hosts(int count)
@@ -150,12 +150,12 @@ Test(snapshot, a_hundred_thousand_hosts, .timeout = 60)
     char *text = many_hosts(100000), host[32];
 
     route_folder_good(&folder, text);
-    cr_expect_eq(folder.snapshot->route_count, 150001);
+    cr_expect_eq(folder.snapshot->config->route_count, 150001);
     for (int i = 0; i < 100000; i++) {
         snprintf(host, sizeof(host), "h%d.test", i);
         const struct route *route = route_folder_find(&folder, host, "/x/y");
         cr_assert(route && slice_starts_with(route->name, slice_of(host)));
-        cr_assert_lt(route->index, folder.snapshot->route_count);
+        cr_assert_lt(route->index, folder.snapshot->config->route_count);
     }
     free(text);
 }

@@ -63,8 +63,8 @@ Test(values, durations)
                                       "'1s '"};
 
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
-        cr_expect_eq(load_value("'drain_delay'", good[i].text, true)->drain_delay_ms, good[i].ms,
-                     "%s", good[i].text);
+        cr_expect_eq(load_value("'drain_delay'", good[i].text, true)->globals->drain_delay_ms,
+                     good[i].ms, "%s", good[i].text);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         load_value("'drain_delay'", bad[i], false);
 }
@@ -85,8 +85,8 @@ Test(values, sizes)
 
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         snprintf(value, sizeof(value), "{ 'limits': { 'header_bytes': %s } }", good[i].text);
-        cr_expect_eq(load_value("'defaults'", value, true)->limits.head_bytes, good[i].bytes, "%s",
-                     good[i].text);
+        cr_expect_eq(load_value("'defaults'", value, true)->globals->limits.head_bytes,
+                     good[i].bytes, "%s", good[i].text);
     }
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         snprintf(value, sizeof(value), "{ 'limits': { 'header_bytes': %s } }", bad[i]);
@@ -102,20 +102,20 @@ Test(values, zero_is_no_limit)
                    "'max_body': 0, 'timeout': { 'header': 0, 'body_idle': 0 } }",
                    true);
 
-    cr_expect_geq(snapshot->limits.head_bytes, 1U << 30);
-    cr_expect_geq(snapshot->limits.fields, 1U << 30);
-    cr_expect_geq(snapshot->limits.request_line, 1U << 30);
-    cr_expect_eq(snapshot->header_ms, 0);
-    cr_expect_eq(snapshot->body_idle_ms, 0);
+    cr_expect_geq(snapshot->globals->limits.head_bytes, 1U << 30);
+    cr_expect_geq(snapshot->globals->limits.fields, 1U << 30);
+    cr_expect_geq(snapshot->globals->limits.request_line, 1U << 30);
+    cr_expect_eq(snapshot->globals->header_ms, 0);
+    cr_expect_eq(snapshot->globals->body_idle_ms, 0);
 }
 
 Test(values, booleans_and_words)
 {
-    cr_expect(load_value("'log'", "{ 'query': true }", true)->log_query);
-    cr_expect_not(load_value("'log'", "{ 'query': false }", true)->log_query);
+    cr_expect(load_value("'log'", "{ 'query': true }", true)->globals->log_query);
+    cr_expect_not(load_value("'log'", "{ 'query': false }", true)->globals->log_query);
     load_value("'log'", "{ 'query': 1 }", false);
     load_value("'log'", "{ 'query': 'true' }", false);
-    cr_expect_eq(load_value("'log'", "{ 'level': 'debug' }", true)->log_level, LOG_DEBUG);
+    cr_expect_eq(load_value("'log'", "{ 'level': 'debug' }", true)->globals->log_level, LOG_DEBUG);
     load_value("'log'", "{ 'level': 'Debug' }", false);
     load_value("'log'", "{ 'level': 3 }", false);
     load_value("'log'", "[]", false);
@@ -126,9 +126,11 @@ Test(values, paths_start_at_the_folder_of_the_file)
     char expected[128];
 
     snprintf(expected, sizeof(expected), "%s/logs/access.log", folder.path);
-    cr_expect_str_eq(load_value("'log'", "{ 'access': 'logs/access.log' }", true)->access_log_path,
-                     expected);
-    cr_expect_str_eq(load_value("'log'", "{ 'access': '/x/y' }", true)->access_log_path, "/x/y");
+    cr_expect_str_eq(
+        load_value("'log'", "{ 'access': 'logs/access.log' }", true)->globals->access_log_path,
+        expected);
+    cr_expect_str_eq(load_value("'log'", "{ 'access': '/x/y' }", true)->globals->access_log_path,
+                     "/x/y");
     load_value("'log'", "{ 'access': '' }", false);
     load_value("'log'", "{ 'access': 5 }", false);
 }
@@ -140,14 +142,15 @@ Test(values, environment_variables)
     setenv("SALLYPORT_TEST_NESTED", "${SALLYPORT_TEST_LEVEL}", 1);
     setenv("SALLYPORT_TEST_BYTES", "\xff", 1);
     unsetenv("SALLYPORT_TEST_UNSET");
-    cr_expect_eq(load_value("'log'", "{ 'level': '${SALLYPORT_TEST_LEVEL}' }", true)->log_level,
-                 LOG_DEBUG);
     cr_expect_eq(
-        load_value("'log'", "{ 'level': 'de${SALLYPORT_TEST_EMPTY}bug' }", true)->log_level,
+        load_value("'log'", "{ 'level': '${SALLYPORT_TEST_LEVEL}' }", true)->globals->log_level,
         LOG_DEBUG);
+    cr_expect_eq(load_value("'log'", "{ 'level': 'de${SALLYPORT_TEST_EMPTY}bug' }", true)
+                     ->globals->log_level,
+                 LOG_DEBUG);
     cr_expect_str_eq(
         load_value("'log'", "{ 'access': '/${SALLYPORT_TEST_NESTED}/$${x}/$/$$/$x/'}", true)
-            ->access_log_path,
+            ->globals->access_log_path,
         "/${SALLYPORT_TEST_LEVEL}/${x}/$/$$/$x/", "expanded once");
     load_value("'log'", "{ 'access': '/${SALLYPORT_TEST_UNSET}' }", false);
     route_folder_expect(&folder, 1, 0, "log.access", "SALLYPORT_TEST_UNSET is not set", NULL);
@@ -169,7 +172,7 @@ Test(values, networks)
     const struct snapshot *snapshot =
         load_value("'trusted_proxies'", "['10.0.0.0/8', '192.168.1.1', 'fd00::/8']", true);
 
-    cr_expect_eq(snapshot->trusted_proxy_count, 3);
+    cr_expect_eq(snapshot->globals->trusted_proxy_count, 3);
     load_value("'trusted_proxies'", "['10.0.0.0/33']", false);
     load_value("'trusted_proxies'", "[5]", false);
     load_value("'trusted_proxies'", "'10.0.0.0/8'", false);

@@ -13,6 +13,7 @@ enum { WORKERS = 2, LISTENS_MAX = 4 };
 
 static struct listeners *listeners;
 static struct listen_spec specs[LISTENS_MAX];
+static struct globals globals;
 static struct snapshot snapshot;
 static char folder[32];
 static int fds_before;
@@ -23,7 +24,8 @@ static void begin(void)
     cr_assert_not_null(mkdtemp(folder));
     fds_before = open_fd_count();
     listeners = listeners_new(WORKERS);
-    snapshot = (struct snapshot){.listens = specs};
+    globals = (struct globals){.listens = specs};
+    snapshot = (struct snapshot){.globals = &globals};
 }
 
 static void end(void)
@@ -38,12 +40,12 @@ TestSuite(listeners, .init = begin, .fini = end);
 
 static void forget(void)
 {
-    snapshot.listen_count = 0;
+    globals.listen_count = 0;
 }
 
 static struct listen_spec *add(enum listen_kind kind, const char *text)
 {
-    struct listen_spec *spec = &specs[snapshot.listen_count++];
+    struct listen_spec *spec = &specs[globals.listen_count++];
     struct error error;
     *spec = (struct listen_spec){.kind = kind, .text = text};
     spec->address_count = listen_address_parse(slice_of(text), spec->addresses, &error);

@@ -7,14 +7,14 @@
 
 static struct proxy_env env;
 static struct metrics metrics;
-static struct snapshot snapshot;
+static struct globals globals;
 static struct client client;
 static struct http_head request;
 static struct access_record record;
 
 static void set_up(void)
 {
-    snapshot = (struct snapshot){.generation = 7, .access_log = ACCESS_LOG_STDOUT};
+    globals = (struct globals){.access_log = ACCESS_LOG_STDOUT};
     env = (struct proxy_env){.metrics = &metrics, .access_log = line_ring_new(1 << 16)};
     client = (struct client){.peer_ip = "192.0.2.7"};
     request = (struct http_head){
@@ -26,7 +26,8 @@ static void set_up(void)
     };
     record = (struct access_record){
         .client = &client,
-        .snapshot = &snapshot,
+        .globals = &globals,
+        .generation = 7,
         .request = &request,
         .client_ip = slice_of("192.0.2.7"),
         .request_id = slice_of("id"),
@@ -91,7 +92,7 @@ Test(access_log, the_query_only_on_request)
 {
     json_t *line;
 
-    snapshot.log_query = true;
+    globals.log_query = true;
     line = written();
     cr_assert_str_eq(text_of(line, "path"), "/x?token=secret");
     json_decref(line);
@@ -120,7 +121,7 @@ Test(access_log, long_texts_are_cut_not_dropped)
     request.path = slice_make(path, sizeof(path));
     request.method_text = slice_make(method, sizeof(method));
     request.query = slice_make(query, sizeof(query));
-    snapshot.log_query = true;
+    globals.log_query = true;
     line = written();
     cr_assert_eq(text_of(line, "path")[1000], '"');
     cr_assert_eq(text_of(line, "method")[1000], 'M');
@@ -158,7 +159,7 @@ Test(access_log, off_writes_nothing)
 {
     char byte;
 
-    snapshot.access_log = ACCESS_LOG_OFF;
+    globals.access_log = ACCESS_LOG_OFF;
     access_log_write(&env, &record);
     cr_assert_eq(line_ring_take(env.access_log, &byte, 1), 0);
 }

@@ -6,7 +6,7 @@
 
 static struct arena arena;
 static struct proxy_env env;
-static struct snapshot snapshot;
+static struct globals globals;
 static struct client client;
 static struct network trusted[2];
 static struct http_head request;
@@ -16,7 +16,7 @@ static void set_up(void)
     struct error error;
 
     env = (struct proxy_env){.random_state = {1, 2}};
-    snapshot = (struct snapshot){.trusted_proxies = trusted, .trusted_proxy_count = 2};
+    globals = (struct globals){.trusted_proxies = trusted, .trusted_proxy_count = 2};
     cr_assert(network_parse(slice_of("10.0.0.0/8"), &trusted[0], &error));
     cr_assert(network_parse(slice_of("fd00::/8"), &trusted[1], &error));
     client = (struct client){.local_port = 8443, .is_tls = true};
@@ -46,7 +46,7 @@ static struct origin_facts facts(void)
 {
     struct origin_facts found;
 
-    forwarded_facts(&env, &snapshot, &client, &arena, &request.fields, &found);
+    forwarded_facts(&env, &globals, &client, &arena, &request.fields, &found);
     return found;
 }
 
@@ -64,7 +64,7 @@ static const char *backend_sees(const char *name)
 
     for (uint32_t i = 0; i < request.fields.count; i++)
         http_fields_add(&fields, &arena, request.fields.list[i].name, request.fields.list[i].value);
-    forwarded_rewrite(&snapshot, &client, &arena, &request, &found, &fields);
+    forwarded_rewrite(&globals, &client, &arena, &request, &found, &fields);
     for (uint32_t i = 0; i < fields.count; i++)
         if (slice_equal_nocase(fields.list[i].name, slice_of(name)))
             all = arena_printf(&arena, "%.*s%s%.*s", (int)all.len, all.at, all.len ? "|" : "",
