@@ -8,7 +8,8 @@
 
 enum {
     BLOCK_USUAL = 4096, /* with its head: holds a typical request */
-    BLOCK_OWN = 1024,   /* what is larger and does not fit gets a block of its own */
+    BLOCK_SMALL = 256,
+    BLOCK_OWN = 1024, /* what is larger and does not fit gets a block of its own */
     ALIGNMENT = _Alignof(max_align_t),
 };
 
@@ -23,6 +24,11 @@ static const size_t usual_bytes = BLOCK_USUAL - sizeof(struct arena_block);
 void arena_init(struct arena *arena)
 {
     *arena = (struct arena){0};
+}
+
+void arena_init_small(struct arena *arena)
+{
+    *arena = (struct arena){.next_block = BLOCK_SMALL};
 }
 
 static struct arena_block *block_new(size_t size)
@@ -54,6 +60,18 @@ static char *take_own_block(struct arena *arena, size_t bytes)
     return block->bytes;
 }
 
+/* Sized for what is asked for at least. */
+static struct arena_block *next_block(struct arena *arena, size_t bytes)
+{
+    size_t size = arena->next_block;
+    if (size == 0)
+        return block_new(usual_bytes);
+    while (size < bytes + ALIGNMENT)
+        size *= 2;
+    arena->next_block = size < usual_bytes / 2 ? size * 2 : 0;
+    return block_new(size < usual_bytes ? size : usual_bytes);
+}
+
 static char *take(struct arena *arena, size_t bytes, size_t alignment)
 {
     assert(bytes < SIZE_MAX / 2);
@@ -63,7 +81,7 @@ static char *take(struct arena *arena, size_t bytes, size_t alignment)
     if (arena->newest == NULL || gap + bytes > room) {
         if (bytes > BLOCK_OWN)
             return take_own_block(arena, bytes);
-        struct arena_block *block = block_new(usual_bytes);
+        struct arena_block *block = next_block(arena, bytes);
         block->older = arena->newest;
         use_block(arena, block);
         gap = 0;

@@ -10,10 +10,13 @@ struct arena {
     struct arena_block *newest;
     char *next, *limit;
     size_t total_bytes; /* handed out since the last reset */
+    size_t next_block;  /* size of the next block; 0: the usual one */
 };
 
 /* All zeroes is an empty arena too. */
 void arena_init(struct arena *arena);
+/* For what is many and small and stays: the first blocks are small, each twice the last. */
+void arena_init_small(struct arena *arena);
 
 /* Zeroed and aligned for any type. Ends the process when there is no memory: what a peer can make
  * an arena hold is bounded by the limits on heads. */

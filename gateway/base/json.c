@@ -3,6 +3,9 @@
 #include "base/check.h"
 #include "base/json_scan.h"
 #include "base/json_text.h"
+#include "base/table.h"
+
+#include <stdlib.h>
 
 static bool is_comment(const char *key)
 {
@@ -117,6 +120,16 @@ void json_append_path(struct buffer *out, const struct json_node *node)
         json_append_string(out, node->key);
         buffer_append_text(out, "]");
     }
+}
+
+uint64_t json_fingerprint(const json_t *value)
+{
+    char *text = json_dumps(value, JSON_SORT_KEYS | JSON_COMPACT | JSON_ENCODE_ANY);
+    assert(text); /* it was parsed from one */
+    uint64_t hash = hash_bytes(slice_of(text));
+
+    free(text);
+    return hash;
 }
 
 const char *json_kind_name(const json_t *value)

@@ -4,7 +4,7 @@
 #include "base/check.h"
 #include "config/suggest.h"
 
-enum { KEEPALIVE_BUILT_IN = 32, KEEPALIVE_MOST = 65536, WEIGHT_MOST = 65535 };
+enum { KEEPALIVE_MOST = 65536, WEIGHT_MOST = 65535 };
 
 /* --- servers ------------------------------------------------------------------------------------
  */
@@ -131,23 +131,6 @@ bool targets_read_servers(struct reader *reader, const struct json_node *node,
     return is_good;
 }
 
-struct upstream_spec *targets_add_upstream(struct load *load, struct slice name)
-{
-    struct config *config = load->config;
-    struct upstream_spec *upstream = arena_alloc(load->reader.arena, sizeof(*upstream));
-
-    if (config->upstream_count == load->upstream_capacity) {
-        load->upstream_capacity = load->upstream_capacity ? 2 * load->upstream_capacity : 64;
-        config->upstreams =
-            memory_resize(config->upstreams, load->upstream_capacity * sizeof(*config->upstreams));
-    }
-    upstream->name = name;
-    upstream->keepalive = KEEPALIVE_BUILT_IN;
-    upstream->index = config->upstream_count;
-    config->upstreams[config->upstream_count++] = upstream;
-    return upstream;
-}
-
 /* --- backends -----------------------------------------------------------------------------------
  */
 
@@ -178,23 +161,43 @@ static bool read_backend_object(struct load *load, const struct json_node *node,
     return false;
 }
 
+/* The same of an earlier generation, if nothing of it has changed. */
+static struct upstream_spec *find_unchanged(const struct load *load, struct slice name,
+                                            uint64_t fingerprint)
+{
+    struct upstream_spec *found =
+        load->previous ? table_get(&load->previous->upstreams_by_name, name) : NULL;
+
+    return found && found->fingerprint == fingerprint ? found : NULL;
+}
+
 static void read_backend(struct load *load, const struct json_node *node)
 {
     struct backend *backend = arena_alloc(&load->scratch, sizeof(*backend));
-    struct slice name = arena_copy(load->reader.arena, node->key);
-    struct upstream_spec *upstream = targets_add_upstream(load, name);
+    struct upstream_spec *upstream = upstream_new(node->key), *unchanged;
     bool is_good;
 
-    if (!is_backend_name(name))
+    if (!is_backend_name(upstream->name))
         reader_error(&load->reader, node, AT_KEY,
                      "the name of a backend is made of letters, digits, \".\", \"_\" and \"-\"");
     backend->line = node->key_line;
+    load->reader.arena = &upstream->arena;
     if (json_is_object(node->value))
         is_good = read_backend_object(load, node, backend, upstream);
     else
         is_good = targets_read_servers(&load->reader, node, upstream);
+    load->reader.arena = &load->config->arena;
+    upstream->fingerprint = json_fingerprint(node->value);
+    unchanged = is_good ? find_unchanged(load, upstream->name, upstream->fingerprint) : NULL;
+    if (unchanged) {
+        backend->layer.values.host_name =
+            arena_copy(&load->scratch, backend->layer.values.host_name);
+        upstream_unref(upstream);
+        upstream = upstream_ref(unchanged);
+    }
+    config_add_backend(load->config, upstream);
     backend->upstream = is_good ? upstream : NULL;
-    table_put(&load->backends, name, backend);
+    table_put(&load->backends, upstream->name, backend);
 }
 
 void load_backends(struct load *load, const struct json_node *node)

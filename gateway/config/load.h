@@ -3,11 +3,12 @@
 #define CONFIG_LOAD_H
 
 #include "base/table.h"
+#include "config/config.h"
 #include "config/settings.h"
 
 /* An entry of `backends`. */
 struct backend {
-    const struct upstream_spec *upstream; /* NULL: its servers are wrong */
+    struct upstream_spec *upstream; /* a reference; NULL: its servers are wrong */
     struct layer layer;
     unsigned line;
 };
@@ -19,9 +20,11 @@ struct load {
     struct snapshot *snapshot; /* of the config */
     const struct json_node *root;
     struct layer defaults;
-    struct table backends; /* name -> struct backend */
-    unsigned upstream_capacity, route_count;
-    struct arena scratch; /* what the snapshot does not need */
+    const struct config *previous; /* what has not changed since is shared; NULL: nothing */
+    struct table backends;         /* name -> struct backend */
+    struct host *host;             /* being read */
+    uint64_t context;              /* of what every host is read with: `defaults`, the folder */
+    struct arena scratch;          /* what the snapshot does not need */
     bool strict_certs;
 
     struct json_node **hosts; /* exact hosts of `routes`, for the check against the certificates */

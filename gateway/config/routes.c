@@ -108,16 +108,16 @@ static void fill_route(struct load *load, const struct route_object *object, str
     }
 }
 
-static struct route *add_route(struct load *load, struct slice host, struct slice path)
+static struct route *add_route(struct load *load, struct slice path)
 {
     struct arena *arena = load->reader.arena;
     struct route *route = arena_alloc(arena, sizeof(*route));
+    struct slice host = load->host->key;
 
     route->name = slice_is_empty(path) ? host
                                        : arena_printf(arena, "%.*s%.*s", (int)host.len, host.at,
                                                       (int)path.len, path.at);
-    route->index = load->route_count++;
-    route_table_add(load->config->routes, host, path, route);
+    host_add(load->host, path, route);
     return route;
 }
 
@@ -125,17 +125,17 @@ static void merge_route_settings(struct load *load, struct route *route,
                                  const struct layer *const nearest[2])
 {
     const struct layer *layers[] = {nearest[0], nearest[1], &load->defaults};
-    settings_merge(layers, 3, &route->settings);
+    settings_merge(layers, 3, load->reader.arena, &route->settings);
 }
 
 /* A host without paths, or one of its paths. Returns what kind of route it became. */
 static enum route_kind read_route(struct load *load, const struct json_node *node,
-                                  struct route_object *object, struct slice host, struct slice path,
+                                  struct route_object *object, struct slice path,
                                   const struct layer *host_layer)
 {
     const struct layer *own = object ? &object->settings.layer : NULL;
     const struct layer *nearest[2] = {host_layer ? own : NULL, host_layer ? host_layer : own};
-    struct route *route = add_route(load, host, path);
+    struct route *route = add_route(load, path);
 
     merge_route_settings(load, route, nearest);
     if (object)
@@ -162,20 +162,20 @@ static bool check_key_is_new(struct reader *reader, struct table *seen, struct s
 }
 
 /* Returns whether a backend can be asked here. */
-static bool read_path_entry(struct load *load, const struct json_node *node, struct slice host,
-                            struct slice path, const struct layer *host_layer)
+static bool read_path_entry(struct load *load, const struct json_node *node, struct slice path,
+                            const struct layer *host_layer)
 {
     struct route_object object = {.settings = {.here = IN_PATH}};
 
     if (!json_is_object(node->value))
-        return read_route(load, node, NULL, host, path, host_layer) == ROUTE_TO;
+        return read_route(load, node, NULL, path, host_layer) == ROUTE_TO;
     reader_object(&load->reader, node, &route_rules, IN_PATH, &object.settings);
     if (!check_one_target(&load->reader, node, &object, false))
         return true;
-    return read_route(load, node, &object, host, path, host_layer) == ROUTE_TO;
+    return read_route(load, node, &object, path, host_layer) == ROUTE_TO;
 }
 
-static void read_paths(struct load *load, const struct route_object *object, struct slice host)
+static void read_paths(struct load *load, const struct route_object *object)
 {
     struct reader *reader = &load->reader;
     bool asks_backends = false;
@@ -190,7 +190,7 @@ static void read_paths(struct load *load, const struct route_object *object, str
     for (struct json_node *node = object->paths->first; node; node = node->next) {
         if (!hosts_read_path(reader, node, &path) || !check_key_is_new(reader, &seen, path, node))
             asks_backends = true;
-        else if (read_path_entry(load, node, host, path, &object->settings.layer))
+        else if (read_path_entry(load, node, path, &object->settings.layer))
             asks_backends = true;
     }
     table_clear(&seen);
@@ -201,21 +201,70 @@ static void read_paths(struct load *load, const struct route_object *object, str
 /* --- hosts --------------------------------------------------------------------------------------
  */
 
-static void read_host(struct load *load, const struct json_node *node, struct slice host)
+static void read_host(struct load *load, const struct json_node *node)
 {
     struct route_object object = {.settings = {.here = IN_HOST}};
 
     if (!json_is_object(node->value)) {
-        read_route(load, node, NULL, host, slice_make(NULL, 0), NULL);
+        read_route(load, node, NULL, slice_make(NULL, 0), NULL);
         return;
     }
     reader_object(&load->reader, node, &route_rules, IN_HOST, &object.settings);
     if (!check_one_target(&load->reader, node, &object, true))
         return;
     if (object.paths)
-        read_paths(load, &object, host);
+        read_paths(load, &object);
     else
-        read_route(load, node, &object, host, slice_make(NULL, 0), NULL);
+        read_route(load, node, &object, slice_make(NULL, 0), NULL);
+}
+
+/* --- what has not changed ------------------------------------------------------------------------
+ */
+
+/* Whether reading it anew would come to the same: its backends are the same ones still, and none of
+ * its own targets has a namesake among them now. */
+static bool is_as_before(const struct load *load, const struct host *host)
+{
+    const struct backend *backend;
+
+    for (unsigned i = 0; i < host->backend_count; i++) {
+        backend = table_get(&load->backends, host->backends[i]->name);
+        if (!backend || backend->upstream != host->backends[i])
+            return false;
+    }
+    for (unsigned i = 0; i < host->inline_count; i++)
+        if (table_get(&load->backends, host->inlines[i]->name))
+            return false;
+    return true;
+}
+
+/* A reference to the host of the generation before, if nothing of it has changed. */
+static struct host *find_unchanged(const struct load *load, struct slice key, uint64_t fingerprint)
+{
+    struct host *host = NULL;
+
+    if (load->previous)
+        host = route_table_host(load->previous->routes, key);
+    if (!host || !host->is_shareable || host->fingerprint != fingerprint)
+        return NULL;
+    return is_as_before(load, host) ? host_ref(host) : NULL;
+}
+
+static struct host *make_host(struct load *load, const struct json_node *node, struct slice key)
+{
+    size_t problems = load->reader.problems->count;
+    uint64_t fingerprint = json_fingerprint(node->value) ^ load->context;
+    struct host *host = find_unchanged(load, key, fingerprint);
+
+    if (host)
+        return host;
+    load->host = host = host_new(key);
+    load->reader.arena = &host->arena;
+    read_host(load, node);
+    load->reader.arena = &load->config->arena;
+    host->fingerprint = fingerprint;
+    host->is_shareable = load->reader.problems->count == problems;
+    return host;
 }
 
 static void keep_exact_host(struct load *load, struct json_node *node, struct slice host)
@@ -250,8 +299,7 @@ void load_routes(struct load *load, const struct json_node *node)
             !check_key_is_new(reader, &seen, host, member))
             continue;
         keep_exact_host(load, member, host);
-        read_host(load, member, host);
+        config_add_host(load->config, make_host(load, member, host));
     }
     table_clear(&seen);
-    load->config->route_count = load->route_count;
 }

@@ -265,13 +265,15 @@ static void copy_setting(enum setting setting, const struct settings *from, stru
     }
 }
 
-void settings_merge(const struct layer *const *layers, size_t count, struct settings *settings)
+void settings_merge(const struct layer *const *layers, size_t count, struct arena *arena,
+                    struct settings *settings)
 {
     *settings = built_in;
     for (size_t i = count; i-- > 0;)
         for (enum setting setting = 0; layers[i] && setting < SETTING_COUNT; setting++)
             if (layers[i]->from[setting])
                 copy_setting(setting, &layers[i]->values, settings);
+    settings->host_name = arena_copy(arena, settings->host_name);
 }
 
 void settings_read_defaults(struct reader *reader, const struct json_node *node,
@@ -291,7 +293,7 @@ void settings_read_defaults(struct reader *reader, const struct json_node *node,
     };
     if (node)
         reader_object(reader, node, &setting_rules, IN_DEFAULTS, &s);
-    settings_merge(layers, 1, &settings);
+    settings_merge(layers, 1, reader->arena, &settings);
     globals->body_idle_ms = settings.body_idle_ms;
     *defaults = s.layer;
 }

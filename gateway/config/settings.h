@@ -39,8 +39,9 @@ void settings_read_defaults(struct reader *reader, const struct json_node *node,
                             struct layer *defaults, struct globals *globals);
 
 /* The nearest place that sets it wins: layers[0] first, NULL ones skipped, what is built in last.
- */
-void settings_merge(const struct layer *const *layers, size_t count, struct settings *settings);
+ * Texts are copied to `arena`. */
+void settings_merge(const struct layer *const *layers, size_t count, struct arena *arena,
+                    struct settings *settings);
 
 /* A setting that only a backend's requests obey, written where no backend is asked, is a mistake;
  * `what` says what is there instead: "a redirect". */

@@ -190,28 +190,13 @@ static void read_sections(struct load *load, struct ticket_keys *keys)
 static uint64_t fingerprint(const struct load *load, const json_t *value)
 {
     const struct cert_store *store = tls_server_certs(load->snapshot->tls);
-    char *text = json_dumps(value, JSON_SORT_KEYS | JSON_COMPACT | JSON_ENCODE_ANY);
-    assert(text); /* it was parsed from one */
-    uint64_t hash = hash_bytes(slice_of(text)) ^ hash_bytes(slice_of(load->reader.folder));
+    uint64_t hash = json_fingerprint(value) ^ hash_bytes(slice_of(load->reader.folder));
 
     for (size_t i = 0; i < cert_store_count(store); i++) {
         uint64_t pair[2] = {hash, certificate_fingerprint(cert_store_at(store, i))};
         hash = hash_bytes(slice_make((const char *)pair, sizeof(pair)));
     }
-    free(text);
     return hash;
-}
-
-/* Moves what grew on the heap to the arena. */
-static void settle(struct config *config)
-{
-    size_t bytes = config->upstream_count * sizeof(*config->upstreams);
-    struct upstream_spec **grown = config->upstreams;
-
-    config->upstreams = arena_alloc(&config->arena, bytes + 1);
-    if (bytes)
-        memcpy(config->upstreams, grown, bytes);
-    free(grown);
 }
 
 static void load_text(struct load *load, struct slice text, struct ticket_keys *keys)
@@ -236,35 +221,6 @@ static void load_text(struct load *load, struct slice text, struct ticket_keys *
 /* --- the snapshot -------------------------------------------------------------------------------
  */
 
-static struct globals *globals_new(void)
-{
-    struct globals *globals = memory_new(sizeof(*globals));
-
-    refcount_init(&globals->references);
-    return globals;
-}
-
-static struct config *config_new(void)
-{
-    struct config *config = memory_new(sizeof(*config));
-
-    refcount_init(&config->references);
-    config->globals = globals_new();
-    config->routes = route_table_new(&config->arena);
-    return config;
-}
-
-static struct snapshot *snapshot_new(struct config *config)
-{
-    struct snapshot *snapshot = memory_new(sizeof(*snapshot));
-
-    refcount_init(&snapshot->references);
-    snapshot->config = config;
-    snapshot->globals = config->globals;
-    snapshot->routes = config->routes;
-    return snapshot;
-}
-
 struct snapshot *snapshot_load(const char *file, bool strict_certs, struct ticket_keys *keys,
                                struct problems *problems)
 {
@@ -286,7 +242,6 @@ struct snapshot *snapshot_load(const char *file, bool strict_certs, struct ticke
     reader_warn_if_pinned(&load.reader, NULL, file);
     if (read_file(&load.reader, &text))
         load_text(&load, buffer_content(&text), keys);
-    settle(config);
     buffer_clear(&text);
     table_clear(&load.backends);
     arena_clear(&load.scratch);
@@ -295,46 +250,6 @@ struct snapshot *snapshot_load(const char *file, bool strict_certs, struct ticke
         return snapshot;
     snapshot_unref(snapshot);
     return NULL;
-}
-
-struct globals *globals_ref(struct globals *globals)
-{
-    refcount_take(&globals->references);
-    return globals;
-}
-
-void globals_unref(struct globals *globals)
-{
-    if (!globals || !refcount_drop(&globals->references))
-        return;
-    arena_clear(&globals->arena);
-    free(globals);
-}
-
-static void config_unref(struct config *config)
-{
-    if (!refcount_drop(&config->references))
-        return;
-    route_table_free(config->routes);
-    globals_unref(config->globals);
-    arena_clear(&config->arena);
-    free(config);
-}
-
-struct snapshot *snapshot_ref(struct snapshot *snapshot)
-{
-    refcount_take(&snapshot->references);
-    return snapshot;
-}
-
-void snapshot_unref(struct snapshot *snapshot)
-{
-    if (!snapshot || !refcount_drop(&snapshot->references))
-        return;
-    if (snapshot->tls)
-        tls_server_free(snapshot->tls);
-    config_unref(snapshot->config);
-    free(snapshot);
 }
 
 const char *snapshot_default_file(void)

@@ -57,10 +57,12 @@ struct config {
     struct arena arena;      /* everything below lives here unless said otherwise */
     struct globals *globals; /* a reference */
 
-    struct route_table *routes; /* owned */
+    struct route_table *routes; /* owned; its hosts are shared with the generations around */
     unsigned route_count;
-    struct upstream_spec **upstreams;
+    struct upstream_spec **upstreams; /* of backends first, then of inline targets; on the heap */
     unsigned upstream_count;
+    unsigned backend_count; /* so many of them are of backends: a reference each */
+    struct table upstreams_by_name;
 };
 
 struct snapshot {

@@ -11,16 +11,19 @@ struct to_reader {
     struct route_target *own_target;
 };
 
-static struct route_target *add_target(struct to_reader *to, const struct upstream_spec *upstream,
-                                       const struct layer *backend_layer)
+/* `backend` NULL: the route's own addresses. */
+static struct route_target *add_target(struct to_reader *to, const struct backend *backend)
 {
+    const struct layer *backend_layer = backend ? &backend->layer : NULL;
     const struct layer *layers[] = {to->nearest[0], to->nearest[1], backend_layer,
                                     &to->load->defaults};
     struct route_target *target = &to->route->targets[to->route->target_count++];
 
-    target->upstream = upstream;
+    target->upstream = backend ? backend->upstream : to->own;
+    if (backend && backend->upstream)
+        host_add_backend(to->load->host, backend->upstream);
     target->weight = 1;
-    settings_merge(layers, 4, &target->settings);
+    settings_merge(layers, 4, to->load->reader.arena, &target->settings);
     return target;
 }
 
@@ -37,8 +40,9 @@ static struct upstream_spec *own_upstream(struct to_reader *to, const struct jso
                      "addresses here are called like their route, \"%.*s\", and so is the backend "
                      "on line %u: rename it, or lead the route to it",
                      (int)to->route->name.len, to->route->name.at, namesake->line);
-    to->own = targets_add_upstream(to->load, to->route->name);
-    to->own_target = add_target(to, to->own, NULL);
+    to->own = upstream_new_in(to->load->reader.arena, to->route->name);
+    host_add_inline(to->load->host, to->own);
+    to->own_target = add_target(to, NULL);
     return to->own;
 }
 
@@ -58,7 +62,7 @@ static void read_to_text(struct to_reader *to, const struct json_node *node)
     }
     backend = targets_find_backend(to->load, node, AT_VALUE, text);
     if (backend)
-        add_target(to, backend->upstream, &backend->layer);
+        add_target(to, backend);
 }
 
 static void read_to_list(struct to_reader *to, const struct json_node *node)
@@ -89,7 +93,7 @@ static void read_share(struct to_reader *to, const struct json_node *member)
     if (!is_address(member->key)) {
         backend = targets_find_backend(to->load, member, AT_KEY, member->key);
         if (backend && is_good)
-            add_target(to, backend->upstream, &backend->layer)->weight = (uint32_t)weight;
+            add_target(to, backend)->weight = (uint32_t)weight;
         return;
     }
     own = own_upstream(to, member);

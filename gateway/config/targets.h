@@ -13,8 +13,6 @@ bool targets_read_address(struct reader *reader, const struct json_node *node,
 /* One address or server object, or a list of those. */
 bool targets_read_servers(struct reader *reader, const struct json_node *node,
                           struct upstream_spec *upstream);
-/* A new upstream of the snapshot, without servers yet. `name` lives in its arena. */
-struct upstream_spec *targets_add_upstream(struct load *load, struct slice name);
 /* NULL, with a problem, when there is none of that name. */
 struct backend *targets_find_backend(struct load *load, const struct json_node *node,
                                      enum mistake_place place, struct slice name);

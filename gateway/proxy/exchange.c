@@ -174,7 +174,7 @@ static void write_log(struct exchange *x)
     struct access_record record = {
         .client = x->client,
         .globals = x->globals,
-        .generation = x->pin->snapshot->generation,
+        .generation = x->generation,
         .request = x->has_request ? &x->request : NULL,
         .client_ip = x->facts.client_ip.len > 0 ? x->facts.client_ip : slice_of(x->client->peer_ip),
         .request_id = x->facts.request_id,
@@ -221,6 +221,42 @@ void exchange_free_spares(struct proxy_env *env)
     env->spare_count = 0;
 }
 
+/* --- the generation ------------------------------------------------------------------------------
+ */
+
+static void leave_generation(struct exchange *x)
+{
+    struct proxy_env *env = x->env;
+
+    if (x->pool != NULL)
+        env->drop_pool(env->worker, x->upstream);
+    if (x->pin != NULL)
+        pin_drop(env, x->pin, &x->pin_place);
+    else
+        env->retire_route(env->worker, x->route != NULL ? x->route->host : NULL, x->globals);
+}
+
+/* What is routed, or answered already, needs no more of its generation than this. */
+static void let_go(struct exchange *x)
+{
+    if (x->state == READ_HEAD || x->state == CHOOSE_ROUTE)
+        return;
+    globals_ref(x->globals);
+    if (x->route != NULL)
+        host_ref(x->route->host);
+    x->pin = NULL;
+    list_remove(&x->pin_place);
+}
+
+void exchanges_leave_pin(struct pin *pin)
+{
+    list_each (&pin->exchanges, node)
+        let_go(container_of(node, struct exchange, pin_place));
+}
+
+/* --- the end -------------------------------------------------------------------------------------
+ */
+
 /* `status` 0: the client left before it had asked for anything; nothing to log. */
 static enum step finish(struct exchange *x)
 {
@@ -238,7 +274,7 @@ static enum step finish(struct exchange *x)
     deadline_clear(&x->deadline);
     *x->slot = NULL;
     loop_wake(env->loop, x->done);
-    pin_drop(env, x->pin);
+    leave_generation(x);
     loop_bury(env->loop, &x->task, recycle);
     return STEP_GONE;
 }
@@ -265,6 +301,19 @@ static enum step read_request_head(struct exchange *x)
         exchange_enter(x, FINISH);
         return STEP_AGAIN;
     }
+}
+
+/* A head that came slowly may be routed by a generation that is not the newest any more. */
+static enum step choose_route(struct exchange *x)
+{
+    enum step step = exchange_choose_route(x);
+    struct pin *pin = x->pin;
+
+    if (pin != x->env->pin) {
+        let_go(x);
+        pin_check(x->env, pin);
+    }
+    return step;
 }
 
 /* --- the runner ----------------------------------------------------------------------------------
@@ -299,7 +348,7 @@ static enum step take_step(struct exchange *x)
 {
     switch (x->state) {
     case READ_HEAD: return read_request_head(x);
-    case CHOOSE_ROUTE: return exchange_choose_route(x);
+    case CHOOSE_ROUTE: return choose_route(x);
     case TAKE_UPSTREAM: return exchange_take_upstream(x);
     case SEND_HEAD: return exchange_send_head(x);
     case AWAIT_REPLY: return exchange_await_reply(x);
@@ -349,8 +398,10 @@ void exchange_start(struct proxy_env *env, const struct client *client, struct h
     x->client_stream = stream;
     x->done = done;
     x->slot = slot;
-    x->pin = pin_take(env);
-    x->globals = x->pin->snapshot->globals;
+    x->pin = env->pin;
+    list_push_back(&env->pin->exchanges, &x->pin_place);
+    x->generation = env->pin->snapshot->generation;
+    x->globals = env->pin->snapshot->config->globals;
     x->ending = HTTP_END_REUSE;
     x->started_us = loop_now_us(env->loop);
     task_init(&x->task, run_exchange, x);

@@ -13,6 +13,10 @@ struct exchange;
 void exchange_start(struct proxy_env *env, const struct client *client, struct http_stream *stream,
                     struct task *done, struct exchange **slot);
 
+/* A newer generation is there: those that do not need the pin's any more go on without it, each
+ * with its route alone. */
+void exchanges_leave_pin(struct pin *pin);
+
 /* Cuts it now, whatever it is doing: the worker ends. */
 void exchange_cut(struct exchange *exchange);
 

@@ -41,7 +41,8 @@ static bool is_misdirected(const struct exchange *x)
 
 static enum step go_to_backend(struct exchange *x)
 {
-    uint64_t turn = x->pin->route_turns[x->route->index]++;
+    struct proxy_env *env = x->env;
+    uint64_t turn = x->route->target_count > 1 ? env->next_turn(env->worker, x->route) : 0;
     const struct route_target *target = route_pick_target(x->route, turn);
 
     x->upstream = target->upstream;
@@ -49,7 +50,7 @@ static enum step go_to_backend(struct exchange *x)
     if (x->settings->max_body != 0 && x->request.framing == BODY_LENGTH &&
         x->request.content_length > x->settings->max_body)
         return exchange_fail(x, REASON_BODY_TOO_LARGE);
-    x->pool = pin_pool(x->env, x->pin, x->upstream);
+    x->pool = env->take_pool(env->worker, x->upstream);
     exchange_enter(x, TAKE_UPSTREAM);
     return STEP_AGAIN;
 }

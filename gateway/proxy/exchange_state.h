@@ -49,8 +49,10 @@ struct exchange {
     struct exchange **slot;
     struct exchange *next_spare;
     struct arena arena;
-    struct pin *pin;
-    const struct globals *globals; /* of the pin's generation */
+    struct pin *pin; /* NULL: left behind; then `globals` and the route's host are held */
+    struct list_node pin_place; /* among the pin's exchanges */
+    uint64_t generation;        /* that it started with */
+    struct globals *globals;
 
     enum exchange_state state; /* written by exchange_enter alone */
     enum exchange_wait wait;
@@ -68,7 +70,7 @@ struct exchange {
     struct http_stream *backend_stream; /* owned, with `connection` */
     struct upstream_connection *connection;
     struct pool_wait *pool_wait;
-    struct pool *pool;
+    struct pool *pool; /* taken */
 
     const struct route *route;
     const struct upstream_spec *upstream;

@@ -8,12 +8,13 @@
 #include "net/loop.h"
 #include "upstream/pool.h"
 
-/* A worker's hold on one generation: requests count on it without atomics. */
+/* A worker's hold on one generation: what uses it is in its lists, without atomics. Requests leave
+ * it once they are routed and a newer one comes (exchange_leave_pin), so that a long body or tunnel
+ * holds no generation. */
 struct pin {
     struct snapshot *snapshot;
-    unsigned users;
-    struct pool **pools;   /* by upstream index; NULL until first used */
-    uint64_t *route_turns; /* by route index: how often it was taken, for splits */
+    struct list exchanges;  /* struct exchange */
+    struct list handshakes; /* struct session */
 };
 
 struct exchange;
@@ -37,28 +38,34 @@ struct proxy_env {
     void *worker;
     /* The pin's last user has gone and it is not the newest any more. */
     void (*retire_pin)(void *worker, struct pin *pin);
-    struct pool *(*find_pool)(void *worker, struct pin *pin, const struct upstream_spec *spec);
+    /* Takes references that only the control thread may drop. */
+    void (*retire_route)(void *worker, struct host *host, struct globals *globals);
+    /* The pool for an upstream; it stays until it is dropped. */
+    struct pool *(*take_pool)(void *worker, const struct upstream_spec *spec);
+    void (*drop_pool)(void *worker, const struct upstream_spec *spec);
+    /* How often this split was taken before, by route's name. */
+    uint64_t (*next_turn)(void *worker, const struct route *route);
     /* The last session has gone. */
     void (*sessions_gone)(void *worker);
 };
 
-static inline struct pin *pin_take(struct proxy_env *env)
+static inline bool pin_is_used(const struct pin *pin)
 {
-    env->pin->users++;
-    return env->pin;
+    return !list_is_empty(&pin->exchanges) || !list_is_empty(&pin->handshakes);
 }
 
-static inline void pin_drop(struct proxy_env *env, struct pin *pin)
+/* Retires it if it is over. */
+static inline void pin_check(struct proxy_env *env, struct pin *pin)
 {
-    if (--pin->users == 0 && pin != env->pin)
+    if (pin != env->pin && !pin_is_used(pin))
         env->retire_pin(env->worker, pin);
 }
 
-static inline struct pool *pin_pool(struct proxy_env *env, struct pin *pin,
-                                    const struct upstream_spec *spec)
+/* Takes a user out of its list. */
+static inline void pin_drop(struct proxy_env *env, struct pin *pin, struct list_node *user)
 {
-    struct pool *pool = pin->pools[spec->index];
-    return pool != NULL ? pool : env->find_pool(env->worker, pin, spec);
+    list_remove(user);
+    pin_check(env, pin);
 }
 
 #endif

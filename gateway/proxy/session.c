@@ -32,6 +32,7 @@ struct session {
     struct h1_connection *connection;
     struct exchange *exchange; /* SESSION_BUSY */
     struct pin *pin;           /* SESSION_HANDSHAKE: its TLS server is in use */
+    struct list_node pin_place;
     struct client client;
 };
 
@@ -75,7 +76,7 @@ static void close_session(struct session *s)
         h1_connection_free(s->connection);
     stream_close(s->stream);
     if (s->pin != NULL)
-        pin_drop(env, s->pin);
+        pin_drop(env, s->pin, &s->pin_place);
     list_remove(&s->node);
     env->session_count--;
     metric_add(env->metrics, METRIC_CONNECTIONS_OPEN, -1);
@@ -105,7 +106,7 @@ static void count_handshake(struct session *s)
     metric_add(s->env->metrics, METRIC_HANDSHAKES_DONE, 1);
     if (info.is_resumed)
         metric_add(s->env->metrics, METRIC_HANDSHAKES_RESUMED, 1);
-    pin_drop(s->env, s->pin);
+    pin_drop(s->env, s->pin, &s->pin_place);
     s->pin = NULL;
 }
 
@@ -291,12 +292,25 @@ void session_start(struct proxy_env *env, const struct listen_spec *listen,
     env->session_count++;
     s->state = SESSION_CLOSED; /* not counted as anything yet */
     if (s->client.is_tls) {
-        s->pin = pin_take(env);
+        s->pin = env->pin;
+        list_push_back(&env->pin->handshakes, &s->pin_place);
         enter(s, SESSION_HANDSHAKE, env->pin->snapshot->globals->handshake_ms);
     } else {
         begin_http(s);
     }
     loop_wake(env->loop, &s->task);
+}
+
+void sessions_leave_pin(struct proxy_env *env, struct pin *pin)
+{
+    list_each (&pin->handshakes, node) {
+        struct session *s = container_of(node, struct session, pin_place);
+        if (!tls_stream_follow(s->stream, env->pin->snapshot->tls))
+            continue;
+        list_remove(node);
+        s->pin = env->pin;
+        list_push_back(&env->pin->handshakes, node);
+    }
 }
 
 void sessions_drain(struct proxy_env *env)

@@ -11,6 +11,9 @@ struct session;
 void session_start(struct proxy_env *env, const struct listen_spec *listen,
                    const struct accepted *accepted);
 
+/* A newer generation is there: handshakes that have not begun go on with it. */
+void sessions_leave_pin(struct proxy_env *env, struct pin *pin);
+
 /* env->is_draining was set: closes what is idle, lets the rest finish. */
 void sessions_drain(struct proxy_env *env);
 /* Cuts them all. */

@@ -29,9 +29,11 @@ struct redirect_part {
     struct slice text;
 };
 
+struct host;
+
 struct route {
     struct slice name; /* host key, plus the path key where paths matched */
-    unsigned index;    /* 0 .. snapshot->config->route_count-1 */
+    struct host *host; /* that it belongs to, and in whose arena it lives */
     enum route_kind kind;
 
     /* ROUTE_TO */

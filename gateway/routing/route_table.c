@@ -1,21 +1,8 @@
 #include "routing/route_table.h"
 
-#include "base/check.h"
-#include "base/table.h"
-
 #include <stdlib.h>
 
-/* What one host key leads to: one route for all of it, or routes by path. */
-struct host {
-    struct slice key;
-    const struct route *whole;
-    struct table exact;    /* "/x" of "=/x" */
-    struct table prefixes; /* "/v1", "/v1/" */
-    size_t longest_prefix; /* nothing longer is looked up, however long the request's path */
-};
-
 struct route_table {
-    struct arena *arena;
     struct table exact;     /* whole names */
     struct table wildcards; /* "x.y" of "*.x.y" */
     size_t most_dots;       /* in a wildcard's "x.y": nothing deeper is looked up */
@@ -31,18 +18,9 @@ static size_t count_dots(struct slice name)
     return dots;
 }
 
-struct route_table *route_table_new(struct arena *arena)
+struct route_table *route_table_new(void)
 {
-    struct route_table *table = memory_new(sizeof(*table));
-
-    table->arena = arena;
-    return table;
-}
-
-static void clear_host(struct host *host)
-{
-    table_clear(&host->exact);
-    table_clear(&host->prefixes);
+    return memory_new(sizeof(struct route_table));
 }
 
 static void clear_hosts(struct table *hosts)
@@ -50,7 +28,7 @@ static void clear_hosts(struct table *hosts)
     size_t position = 0;
 
     for (struct table_entry *entry; (entry = table_next(hosts, &position)) != NULL;)
-        clear_host(entry->value);
+        host_unref(entry->value);
     table_clear(hosts);
 }
 
@@ -60,64 +38,40 @@ void route_table_free(struct route_table *table)
         return;
     clear_hosts(&table->exact);
     clear_hosts(&table->wildcards);
-    if (table->any)
-        clear_host(table->any);
+    host_unref(table->any);
     free(table);
 }
 
-/* The host under `name` in `hosts`, made if it is not there. */
-static struct host *host_in(struct route_table *table, struct table *hosts, struct slice name,
-                            struct slice key)
+static bool is_wildcard(struct slice key)
 {
-    struct host *host = table_get(hosts, name);
-
-    if (!host) {
-        host = arena_alloc(table->arena, sizeof(*host));
-        host->key = key;
-        table_put(hosts, name, host);
-    }
-    return host;
+    return slice_starts_with(key, slice_of("*."));
 }
 
-static struct host *host_for(struct route_table *table, struct slice key)
+struct host *route_table_host(const struct route_table *table, struct slice key)
 {
-    if (slice_equal(key, slice_of("*"))) {
-        if (!table->any) {
-            table->any = arena_alloc(table->arena, sizeof(*table->any));
-            table->any->key = arena_copy(table->arena, key);
-        }
+    if (slice_equal(key, slice_of("*")))
         return table->any;
-    }
-    struct slice copy = arena_copy(table->arena, key);
-    if (!slice_starts_with(key, slice_of("*.")))
-        return host_in(table, &table->exact, copy, copy);
-    struct slice name = slice_skip(copy, 2);
-    size_t dots = count_dots(name);
-    if (dots > table->most_dots)
-        table->most_dots = dots;
-    return host_in(table, &table->wildcards, name, copy);
+    return is_wildcard(key) ? table_get(&table->wildcards, slice_skip(key, 2))
+                            : table_get(&table->exact, key);
 }
 
-bool route_table_add(struct route_table *table, struct slice host_key, struct slice path,
-                     const struct route *route)
+bool route_table_add(struct route_table *table, struct host *host)
 {
-    struct host *host = host_for(table, host_key);
-
-    if (slice_is_empty(path)) {
-        if (host->whole)
-            return false;
-        host->whole = route;
-        return true;
-    }
-    bool is_exact = path.at[0] == '=';
-    struct table *paths = is_exact ? &host->exact : &host->prefixes;
-    struct slice key = arena_copy(table->arena, is_exact ? slice_skip(path, 1) : path);
-    if (table_get(paths, key))
+    if (route_table_host(table, host->key)) {
+        host_unref(host);
         return false;
-    /* Tables hold what may change; routes do not, but nobody writes through this pointer. */
-    table_put(paths, key, (void *)route);
-    if (!is_exact && key.len > host->longest_prefix)
-        host->longest_prefix = key.len;
+    }
+    if (slice_equal(host->key, slice_of("*"))) {
+        table->any = host;
+    } else if (is_wildcard(host->key)) {
+        struct slice name = slice_skip(host->key, 2);
+        size_t dots = count_dots(name);
+        if (dots > table->most_dots)
+            table->most_dots = dots;
+        table_put(&table->wildcards, name, host);
+    } else {
+        table_put(&table->exact, host->key, host);
+    }
     return true;
 }
 
@@ -149,23 +103,6 @@ static const struct host *find_host(const struct route_table *table, struct slic
     return host ? host : table->any;
 }
 
-/* Every key that can match ends where the path ends or at one of its slashes, with or without it.
- */
-static const struct route *find_prefix(const struct host *host, struct slice path)
-{
-    size_t end = path.len < host->longest_prefix ? path.len : host->longest_prefix;
-
-    for (size_t length = end; length > 0; length--) {
-        bool ends_segment = length == path.len || path.at[length] == '/';
-        if (!ends_segment && path.at[length - 1] != '/')
-            continue;
-        const struct route *route = table_get(&host->prefixes, slice_make(path.at, length));
-        if (route)
-            return route;
-    }
-    return NULL;
-}
-
 const struct route *route_table_find(const struct route_table *table, struct slice host_name,
                                      struct slice path, struct slice *host_key)
 {
@@ -173,10 +110,5 @@ const struct route *route_table_find(const struct route_table *table, struct sli
 
     if (host_key)
         *host_key = host ? host->key : slice_make(NULL, 0);
-    if (!host)
-        return NULL;
-    if (host->whole)
-        return host->whole;
-    const struct route *route = table_get(&host->exact, path);
-    return route ? route : find_prefix(host, path);
+    return host ? host_find(host, path) : NULL;
 }

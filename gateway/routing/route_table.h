@@ -3,21 +3,17 @@
 #ifndef ROUTING_ROUTE_TABLE_H
 #define ROUTING_ROUTE_TABLE_H
 
-#include "base/arena.h"
-#include "routing/route.h"
+#include "routing/host.h"
 
 struct route_table;
 
-/* Entries live in `arena`, which outlives the table. */
-struct route_table *route_table_new(struct arena *arena);
-void route_table_free(struct route_table *table);
+struct route_table *route_table_new(void);
+void route_table_free(struct route_table *table); /* drops its references */
 
-/* `host` is a normalised key: exact, "*.x.y", or "*". Path keys as in routes/README.md: "/v1",
- * "/v1/",
- * "=/x", normalised; `path` empty: the whole host leads to `route`. False if that entry is there.
- */
-bool route_table_add(struct route_table *table, struct slice host, struct slice path,
-                     const struct route *route);
+/* Takes the caller's reference of `host`, also when false: a host with that key is there. */
+bool route_table_add(struct route_table *table, struct host *host);
+/* The host with exactly this key, as it is written ("*.x.y"); NULL. Borrowed. */
+struct host *route_table_host(const struct route_table *table, struct slice key);
 
 /* Exact host, then the longest matching wildcard, then "*"; within the host the exact path, then
  * the longest prefix. `host` empty: only "*". NULL: 404 (the host that matched, if any, in

@@ -363,27 +363,44 @@ static const struct stream_ops tls_ops = {
     .close = tls_close,
 };
 
-struct stream *tls_stream_new(struct tls_server *server, struct stream *tcp)
+static bool set_server(struct tls_stream *t, struct tls_server *server)
 {
-    struct tls_stream *t = calloc(1, sizeof(*t));
     SSL *ssl = SSL_new(tls_server_context(server));
-    BIO *bio = t ? tls_wire_bio(&t->wire) : NULL;
+    BIO *bio = tls_wire_bio(&t->wire);
 
     if (!ssl || !bio) {
         BIO_free(bio);
         SSL_free(ssl);
+        return false;
+    }
+    SSL_free(t->ssl);
+    t->ssl = ssl;
+    t->choice.server = server;
+    SSL_set_bio(ssl, bio, bio);
+    SSL_set_accept_state(ssl);
+    SSL_set_shed_handshake_config(ssl, 1); /* an idle connection does without */
+    return true;
+}
+
+struct stream *tls_stream_new(struct tls_server *server, struct stream *tcp)
+{
+    struct tls_stream *t = calloc(1, sizeof(*t));
+
+    if (!t || !set_server(t, server)) {
         free(t);
         stream_close(tcp);
         return NULL;
     }
     t->stream = (struct stream){.ops = &tls_ops, .task = tcp->task};
     tls_wire_init(&t->wire, tcp);
-    t->ssl = ssl;
-    t->choice.server = server;
-    SSL_set_bio(ssl, bio, bio);
-    SSL_set_accept_state(ssl);
-    SSL_set_shed_handshake_config(ssl, 1); /* an idle connection does without */
     return &t->stream;
+}
+
+bool tls_stream_follow(struct stream *stream, struct tls_server *server)
+{
+    struct tls_stream *t = of_stream(stream);
+
+    return t->choice.server && !t->wire.was_heard && set_server(t, server);
 }
 
 enum tls_failure tls_stream_failure(const struct stream *stream)

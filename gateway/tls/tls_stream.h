@@ -9,6 +9,10 @@
  * memory, `tcp` is closed. */
 struct stream *tls_stream_new(struct tls_server *server, struct stream *tcp);
 
+/* Has the handshake done with another server's settings and certificates, if the peer has not said
+ * anything yet; else false, and it goes on as it is. */
+bool tls_stream_follow(struct stream *stream, struct tls_server *server);
+
 /* IO_WAIT until it is done. IO_OK: the stream may be read and written. IO_EOF: the peer left before
  * it sent a byte. IO_ERROR: see tls_stream_failure; an alert, if one is due, has been sent. */
 enum io tls_stream_handshake(struct stream *stream);

@@ -2,6 +2,8 @@
 #ifndef UPSTREAM_UPSTREAM_H
 #define UPSTREAM_UPSTREAM_H
 
+#include "base/arena.h"
+#include "base/refcount.h"
 #include "net/address.h"
 
 struct server_spec {
@@ -11,12 +13,24 @@ struct server_spec {
     bool is_backup;
 };
 
+/* One of a backend is counted and shared by the generations that say the same of it; one of an
+ * inline target lives in its host's arena, lives and dies with its host, and is never counted. */
 struct upstream_spec {
-    struct slice name; /* unique within a generation; pools live on across generations by it */
-    unsigned index;    /* 0 .. snapshot->config->upstream_count-1 */
+    struct refcount references;
+    struct arena arena;
+    struct slice name;    /* unique within a generation; pools live on across generations by it */
+    uint64_t serial;      /* no two in a process's life have the same */
+    uint64_t fingerprint; /* of what was written; 0: inline */
     struct server_spec *servers;
     unsigned server_count;
     unsigned keepalive; /* idle connections kept per server and worker */
 };
+
+/* A backend's, with one reference. The name is copied. */
+struct upstream_spec *upstream_new(struct slice name);
+/* An inline target's, in `arena`, as the name is. */
+struct upstream_spec *upstream_new_in(struct arena *arena, struct slice name);
+struct upstream_spec *upstream_ref(struct upstream_spec *upstream);
+void upstream_unref(struct upstream_spec *upstream);
 
 #endif

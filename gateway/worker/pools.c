@@ -3,94 +3,125 @@
 #include <stdlib.h>
 
 struct named_pool {
+    struct list_node node;
     struct pool *pool;
-    unsigned pins; /* that have it in their table */
+    uint64_t serial;  /* of the upstream that it follows */
+    unsigned users;   /* requests */
+    bool is_orphaned; /* the newest generation does not name it */
 };
 
 void worker_pools_init(struct worker_pools *pools, const struct pool_env *env)
 {
     pools->env = *env;
     table_init(&pools->by_name);
+    list_init(&pools->all);
 }
 
 static void free_pool(struct worker_pools *pools, struct named_pool *named)
 {
+    for (unsigned i = 0; i < POOLS_RECENT; i++)
+        if (pools->recent[i].named == named)
+            pools->recent[i] = (struct recent_pool){0};
     table_remove(&pools->by_name, pool_name(named->pool));
+    list_remove(&named->node);
     pool_free(named->pool);
     free(named);
 }
 
 void worker_pools_clear(struct worker_pools *pools)
 {
-    size_t position = 0;
-    struct table_entry *entry;
-
-    while ((entry = table_next(&pools->by_name, &position)) != NULL) {
-        struct named_pool *named = entry->value;
-        pool_free(named->pool);
-        free(named);
-    }
+    list_each (&pools->all, node)
+        free_pool(pools, container_of(node, struct named_pool, node));
     table_clear(&pools->by_name);
 }
 
-struct pool *worker_pools_find(struct worker_pools *pools, struct pin *pin,
-                               const struct upstream_spec *spec, bool is_newest)
+static const struct upstream_spec *newest_spec(const struct worker_pools *pools, struct slice name)
 {
-    struct named_pool *named = table_get(&pools->by_name, spec->name);
+    return pools->config != NULL ? table_get(&pools->config->upstreams_by_name, name) : NULL;
+}
 
-    if (named == NULL) {
-        named = memory_new(sizeof(*named));
-        named->pool = pool_new(&pools->env, spec);
-        table_put(&pools->by_name, pool_name(named->pool), named);
-    } else if (is_newest) {
-        pool_follow(named->pool, spec);
+/* A late request of an older generation does not bring old servers back. */
+static struct named_pool *make_pool(struct worker_pools *pools, const struct upstream_spec *spec)
+{
+    const struct upstream_spec *newest = newest_spec(pools, spec->name);
+    struct named_pool *named = memory_new(sizeof(*named));
+
+    named->pool = pool_new(&pools->env, newest != NULL ? newest : spec);
+    named->serial = newest != NULL ? newest->serial : spec->serial;
+    named->is_orphaned = newest == NULL;
+    table_put(&pools->by_name, pool_name(named->pool), named);
+    list_push_back(&pools->all, &named->node);
+    return named;
+}
+
+static struct named_pool *find_pool(struct worker_pools *pools, const struct upstream_spec *spec)
+{
+    struct recent_pool *recent = &pools->recent[spec->serial % POOLS_RECENT];
+
+    if (recent->serial != spec->serial) {
+        struct named_pool *named = table_get(&pools->by_name, spec->name);
+        if (named == NULL)
+            named = make_pool(pools, spec);
+        *recent = (struct recent_pool){.serial = spec->serial, .named = named};
     }
-    named->pins++;
-    pin->pools[spec->index] = named->pool;
+    return recent->named;
+}
+
+struct pool *worker_pools_take(struct worker_pools *pools, const struct upstream_spec *spec)
+{
+    struct named_pool *named = find_pool(pools, spec);
+
+    named->users++;
     return named->pool;
 }
 
-void worker_pools_adopt(struct worker_pools *pools, struct pin *pin)
+static void free_if_done(struct worker_pools *pools, struct named_pool *named)
 {
-    const struct snapshot *snapshot = pin->snapshot;
-
-    for (unsigned i = 0; pools->by_name.count > 0 && i < snapshot->config->upstream_count; i++)
-        if (table_get(&pools->by_name, snapshot->config->upstreams[i]->name) != NULL)
-            worker_pools_find(pools, pin, snapshot->config->upstreams[i], true);
+    if (named->is_orphaned && named->users == 0)
+        free_pool(pools, named);
 }
 
-void worker_pools_unpin(struct worker_pools *pools, struct pin *pin)
+void worker_pools_drop(struct worker_pools *pools, const struct upstream_spec *spec)
 {
-    for (unsigned i = 0; i < pin->snapshot->config->upstream_count; i++) {
-        struct named_pool *named;
-        if (pin->pools[i] == NULL)
-            continue;
-        named = table_get(&pools->by_name, pool_name(pin->pools[i]));
-        if (--named->pins == 0)
-            free_pool(pools, named);
+    struct named_pool *named = find_pool(pools, spec);
+
+    assert(named->users > 0);
+    named->users--;
+    free_if_done(pools, named);
+}
+
+void worker_pools_adopt(struct worker_pools *pools, const struct config *config)
+{
+    pools->config = config;
+    list_each (&pools->all, node) {
+        struct named_pool *named = container_of(node, struct named_pool, node);
+        const struct upstream_spec *spec = newest_spec(pools, pool_name(named->pool));
+        named->is_orphaned = spec == NULL;
+        if (spec == NULL) {
+            pool_close_idle(named->pool);
+            free_if_done(pools, named);
+        } else if (spec->serial != named->serial) {
+            pool_follow(named->pool, spec);
+            named->serial = spec->serial;
+        }
     }
 }
 
 void pools_close_idle(struct worker_pools *pools)
 {
-    size_t position = 0;
-    struct table_entry *entry;
-
-    while ((entry = table_next(&pools->by_name, &position)) != NULL)
-        pool_close_idle(((struct named_pool *)entry->value)->pool);
+    list_each (&pools->all, node)
+        pool_close_idle(container_of(node, struct named_pool, node)->pool);
 }
 
 /* Only for what the report holds: texts are copied into its arena. */
 void worker_pools_report(struct worker_pools *pools, struct worker_report *report)
 {
     struct arena *arena = &report->arena;
-    size_t position = 0;
-    struct table_entry *entry;
 
     report->count = 0;
     report->pools = arena_alloc(arena, (pools->by_name.count + 1) * sizeof(*report->pools));
-    while ((entry = table_next(&pools->by_name, &position)) != NULL) {
-        struct pool *pool = ((struct named_pool *)entry->value)->pool;
+    list_each (&pools->all, node) {
+        struct pool *pool = container_of(node, struct named_pool, node)->pool;
         struct pool_report *row = &report->pools[report->count++];
         row->backend = arena_text(arena, pool_name(pool));
         row->count = pool_server_count(pool);

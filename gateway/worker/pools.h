@@ -1,5 +1,5 @@
-/* A worker's pools by name: made when first needed, kept across generations, gone with their last
- * pin. */
+/* A worker's pools by name: made when first needed, kept across generations, gone when neither the
+ * newest generation nor a request knows them any more. */
 #ifndef WORKER_POOLS_H
 #define WORKER_POOLS_H
 
@@ -7,23 +7,31 @@
 #include "proxy/proxy_env.h"
 #include "worker/worker.h"
 
+enum { POOLS_RECENT = 256 };
+
 struct worker_pools {
     struct pool_env env;
-    struct table by_name; /* of struct named_pool */
+    const struct config *config; /* the newest; borrowed; NULL before the first */
+    struct table by_name;        /* of struct named_pool */
+    struct list all;
+    /* Where a generation's upstream leads, without a look at its name: by serial number. */
+    struct recent_pool {
+        uint64_t serial;
+        struct named_pool *named;
+    } recent[POOLS_RECENT];
 };
 
 void worker_pools_init(struct worker_pools *pools, const struct pool_env *env);
 /* Nothing may be in use any more. */
 void worker_pools_clear(struct worker_pools *pools);
 
-/* The pool for `spec` of the pin's generation; remembered in the pin. One that is there already
- * follows the spec if the pin `is_newest`, else stays with what a newer one made of it. */
-struct pool *worker_pools_find(struct worker_pools *pools, struct pin *pin,
-                               const struct upstream_spec *spec, bool is_newest);
-/* A new pin comes: pools that there are already and that it names live on in it. */
-void worker_pools_adopt(struct worker_pools *pools, struct pin *pin);
-/* The pin goes: pools that no other pin has used are freed. */
-void worker_pools_unpin(struct worker_pools *pools, struct pin *pin);
+/* The pool for `spec`, of the newest generation or an older one: all that have its name share it,
+ * and it follows what the newest says. It stays until it is dropped, once for each time. */
+struct pool *worker_pools_take(struct worker_pools *pools, const struct upstream_spec *spec);
+void worker_pools_drop(struct worker_pools *pools, const struct upstream_spec *spec);
+/* The newest generation is another one: pools follow it, those that it does not name any more end
+ * with the last request that uses them. */
+void worker_pools_adopt(struct worker_pools *pools, const struct config *config);
 
 void pools_close_idle(struct worker_pools *pools);
 void worker_pools_report(struct worker_pools *pools, struct worker_report *report);

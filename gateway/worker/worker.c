@@ -5,6 +5,7 @@
 #include "proxy/exchange.h"
 #include "proxy/session.h"
 #include "worker/pools.h"
+#include "worker/split_turns.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -33,6 +34,7 @@ struct worker {
     struct h1_limits response_limits;
     struct proxy_env env;
     struct worker_pools pools;
+    struct split_turns turns;
     struct list listeners;
     struct task drain_check, finish;
     struct post *drained; /* the control thread's, posted once */
@@ -42,33 +44,42 @@ struct worker {
 /* --- pins
  * ------------------------------------------------------------------------------------------ */
 
-/* A snapshot on its way back to the control thread, which may free it: never a worker. */
+/* What is on its way back to the control thread, which may free it: never a worker. */
 struct farewell {
     struct post post;
     struct snapshot *snapshot;
+    struct host *host;
+    struct globals *globals;
 };
 
-static void drop_snapshot(void *owner)
+static void drop_references(void *owner)
 {
     struct farewell *farewell = owner;
 
     snapshot_unref(farewell->snapshot);
+    host_unref(farewell->host);
+    globals_unref(farewell->globals);
     free(farewell);
+}
+
+static void send_back(struct worker *worker, const struct farewell *what)
+{
+    struct farewell *farewell = memory_new(sizeof(*farewell));
+
+    *farewell = *what;
+    farewell->post = (struct post){.run = drop_references, .owner = farewell};
+    loop_post(worker->options.control, &farewell->post);
 }
 
 static void retire_pin(void *owner, struct pin *pin)
 {
-    struct worker *worker = owner;
-    struct farewell *farewell = memory_new(sizeof(*farewell));
-
-    worker_pools_unpin(&worker->pools, pin);
-    farewell->post.run = drop_snapshot;
-    farewell->post.owner = farewell;
-    farewell->snapshot = pin->snapshot;
-    free(pin->pools);
-    free(pin->route_turns);
+    send_back(owner, &(struct farewell){.snapshot = pin->snapshot});
     free(pin);
-    loop_post(worker->options.control, &farewell->post);
+}
+
+static void retire_route(void *owner, struct host *host, struct globals *globals)
+{
+    send_back(owner, &(struct farewell){.host = host, .globals = globals});
 }
 
 static struct pin *pin_new(struct snapshot *snapshot)
@@ -76,16 +87,30 @@ static struct pin *pin_new(struct snapshot *snapshot)
     struct pin *pin = memory_new(sizeof(*pin));
 
     pin->snapshot = snapshot_ref(snapshot);
-    pin->pools = memory_array(snapshot->config->upstream_count + 1, sizeof(*pin->pools));
-    pin->route_turns = memory_array(snapshot->config->route_count + 1, sizeof(*pin->route_turns));
+    list_init(&pin->exchanges);
+    list_init(&pin->handshakes);
     return pin;
 }
 
-static struct pool *find_pool(void *owner, struct pin *pin, const struct upstream_spec *spec)
+static struct pool *take_pool(void *owner, const struct upstream_spec *spec)
 {
     struct worker *worker = owner;
 
-    return worker_pools_find(&worker->pools, pin, spec, pin == worker->env.pin);
+    return worker_pools_take(&worker->pools, spec);
+}
+
+static void drop_pool(void *owner, const struct upstream_spec *spec)
+{
+    struct worker *worker = owner;
+
+    worker_pools_drop(&worker->pools, spec);
+}
+
+static uint64_t next_turn(void *owner, const struct route *route)
+{
+    struct worker *worker = owner;
+
+    return split_turns_next(&worker->turns, route->name);
 }
 
 /* --- listeners
@@ -170,9 +195,13 @@ static void adopt(void *owner)
     close_missing_listeners(worker, change);
     worker->env.pin = pin_new(change->snapshot);
     worker->env.limits = change->snapshot->globals->limits;
-    worker_pools_adopt(&worker->pools, worker->env.pin); /* before the old one lets go of them */
-    if (before != NULL && before->users == 0)
-        retire_pin(worker, before);
+    worker_pools_adopt(&worker->pools, change->snapshot->config);
+    split_turns_age(&worker->turns);
+    if (before != NULL) {
+        exchanges_leave_pin(before);
+        sessions_leave_pin(&worker->env, before);
+        pin_check(&worker->env, before);
+    }
     for (unsigned i = 0; i < change->listen_count; i++) {
         struct worker_listener *entry = find_listener(worker, change->listens[i].id);
         if (entry == NULL)
@@ -253,6 +282,7 @@ static void *run_worker(void *owner)
 
     loop_run(worker->loop);
     worker_pools_clear(&worker->pools);
+    split_turns_clear(&worker->turns);
     buffer_clear(&worker->env.log_line);
     loop_free(worker->loop);
     exchange_free_spares(&worker->env); /* with those that were buried last */
@@ -300,7 +330,10 @@ static void fill_env(struct worker *worker)
     env->access_log = worker->options.access_log;
     env->worker = worker;
     env->retire_pin = retire_pin;
-    env->find_pool = find_pool;
+    env->retire_route = retire_route;
+    env->take_pool = take_pool;
+    env->drop_pool = drop_pool;
+    env->next_turn = next_turn;
     env->sessions_gone = sessions_gone;
     list_init(&env->sessions);
     if (getrandom(env->random_state, sizeof(env->random_state), 0) !=
@@ -329,6 +362,7 @@ struct worker *worker_start(const struct worker_options *options, struct error *
     worker->response_limits = (struct h1_limits){
         .head_bytes = 64 * 1024, .fields = 200, .request_line = 16 * 1024, .underscores = true};
     list_init(&worker->listeners);
+    split_turns_init(&worker->turns);
     task_init(&worker->drain_check, check_drained, worker);
     fill_env(worker);
     worker_pools_init(&worker->pools,

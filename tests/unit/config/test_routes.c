@@ -71,22 +71,6 @@ Test(routes, names)
     cr_expect_eq(folder.snapshot->config->route_count, 9);
 }
 
-Test(routes, indexes_are_their_numbers)
-{
-    bool seen[4] = {false};
-
-    route_folder_good(&folder, "'routes': { 'a.test': { 'paths': { '/a': 'x:1', '/b': 'x:1' } }, "
-                               "'b.test': 'x:1', '*': { 'respond': {} } }");
-    cr_assert_eq(folder.snapshot->config->route_count, 4);
-    seen[route_folder_find(&folder, "a.test", "/a")->index] = true;
-    seen[route_folder_find(&folder, "a.test", "/b")->index] = true;
-    seen[route_folder_find(&folder, "b.test", "/")->index] = true;
-    seen[route_folder_find(&folder, "c.test", "/")->index] = true;
-    cr_expect(seen[0] && seen[1] && seen[2] && seen[3]);
-    for (unsigned i = 0; i < folder.snapshot->config->upstream_count; i++)
-        cr_expect_eq(folder.snapshot->config->upstreams[i]->index, i);
-}
-
 Test(routes, hosts_that_are_none)
 {
     expect_refused("'': 'x:1'", "routes[\"\"]", "a host is missing", NULL);

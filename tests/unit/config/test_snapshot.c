@@ -155,7 +155,6 @@ Test(snapshot, a_hundred_thousand_hosts, .timeout = 60)
         snprintf(host, sizeof(host), "h%d.test", i);
         const struct route *route = route_folder_find(&folder, host, "/x/y");
         cr_assert(route && slice_starts_with(route->name, slice_of(host)));
-        cr_assert_lt(route->index, folder.snapshot->config->route_count);
     }
     free(text);
 }

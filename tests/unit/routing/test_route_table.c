@@ -5,26 +5,29 @@
 
 enum { ROUTES = 16 };
 
-static struct arena arena;
 static struct route_table *table;
 static struct route routes[ROUTES];
 
 static void begin(void)
 {
-    table = route_table_new(&arena);
+    table = route_table_new();
 }
 
 static void end(void)
 {
     route_table_free(table);
-    arena_clear(&arena);
 }
 
 TestSuite(route_table, .init = begin, .fini = end);
 
 static bool add(const char *host, const char *path, int route)
 {
-    return route_table_add(table, slice_of(host), slice_of(path), &routes[route]);
+    struct host *entry = route_table_host(table, slice_of(host));
+    if (!entry) {
+        entry = host_new(slice_of(host));
+        cr_assert(route_table_add(table, entry));
+    }
+    return host_add(entry, slice_of(path), &routes[route]);
 }
 
 /* The number of the route, -1 without one. */
@@ -134,11 +137,32 @@ Test(route_table, an_entry_is_added_once)
     cr_expect_eq(find("a", "/"), 0);
 }
 
+Test(route_table, a_host_is_added_once)
+{
+    struct host *first = host_new(slice_of("*.a"));
+
+    cr_expect(route_table_add(table, first));
+    cr_expect_not(route_table_add(table, host_new(slice_of("*.a"))));
+    cr_expect_eq(route_table_host(table, slice_of("*.a")), first);
+    cr_expect_null(route_table_host(table, slice_of("a")));
+    cr_expect_null(route_table_host(table, slice_of("*")));
+}
+
+Test(route_table, a_host_outlives_its_table)
+{
+    add("a", "/x", 1);
+    struct host *host = host_ref(routes[1].host);
+    route_table_free(table);
+    table = route_table_new();
+    cr_expect_eq(host_find(host, slice_of("/x/y")), &routes[1]);
+    host_unref(host);
+}
+
 Test(route_table, keys_are_copied)
 {
     char host[] = "a.com", path[] = "/x";
 
-    route_table_add(table, slice_of(host), slice_of(path), &routes[1]);
+    add(host, path, 1);
     memset(host, '-', sizeof(host) - 1);
     memset(path, '-', sizeof(path) - 1);
     cr_expect_eq(find("a.com", "/x"), 1);

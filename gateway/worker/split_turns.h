@@ -1,0 +1,22 @@
+/* How often each split route was taken on this worker: by the route's name, kept across
+ * generations. */
+#ifndef WORKER_SPLIT_TURNS_H
+#define WORKER_SPLIT_TURNS_H
+
+#include "base/list.h"
+#include "base/table.h"
+
+struct split_turns {
+    struct table by_name;
+    struct list all;
+};
+
+void split_turns_init(struct split_turns *turns);
+void split_turns_clear(struct split_turns *turns);
+
+/* 0, 1, 2 … for one name. */
+uint64_t split_turns_next(struct split_turns *turns, struct slice route);
+/* A generation is over: what was not taken in it is forgotten. */
+void split_turns_age(struct split_turns *turns);
+
+#endif
