@@ -105,21 +105,32 @@ static bool is_plain_word(struct slice key)
     return key.len > 0;
 }
 
+static void append_member(struct buffer *out, struct slice key, bool is_at_top)
+{
+    if (is_plain_word(key)) {
+        buffer_printf(out, "%s%.*s", is_at_top ? "" : ".", (int)key.len, key.at);
+    } else {
+        buffer_append_text(out, "[");
+        json_append_string(out, key);
+        buffer_append_text(out, "]");
+    }
+}
+
 void json_append_path(struct buffer *out, const struct json_node *node)
 {
     if (!node->parent)
         return;
     json_append_path(out, node->parent);
-    if (!node->key.at) {
+    if (!node->key.at)
         buffer_printf(out, "[%u]", node->index);
-    } else if (is_plain_word(node->key)) {
-        buffer_printf(out, "%s%.*s", node->parent->parent ? "." : "", (int)node->key.len,
-                      node->key.at);
-    } else {
-        buffer_append_text(out, "[");
-        json_append_string(out, node->key);
-        buffer_append_text(out, "]");
-    }
+    else
+        append_member(out, node->key, !node->parent->parent);
+}
+
+void json_append_member_path(struct buffer *out, const char *top, struct slice key)
+{
+    append_member(out, slice_of(top), true);
+    append_member(out, key, false);
 }
 
 uint64_t json_fingerprint(const json_t *value)

@@ -53,6 +53,9 @@ struct json_node *json_member(const struct json_node *object, const char *key);
 /* Appends routes["api.example.com"].paths["/v1/"].to, servers[0]; nothing for the root. */
 void json_append_path(struct buffer *out, const struct json_node *node);
 
+/* The same for a member of one at the top: routes["a.test"]. */
+void json_append_member_path(struct buffer *out, const char *top, struct slice key);
+
 /* Of what the value means: the order of keys makes no difference. */
 uint64_t json_fingerprint(const json_t *value);
 

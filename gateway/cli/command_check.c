@@ -57,7 +57,8 @@ int command_check(const struct arguments *arguments)
     struct problems problems;
     problems_init(&problems);
     struct ticket_keys *keys = ticket_keys_new(3600);
-    struct snapshot *snapshot = snapshot_load(arguments->config, true, keys, &problems);
+    struct snapshot *snapshot = snapshot_load(
+        arguments->config, &(struct load_options){.keys = keys, .strict_certs = true}, &problems);
     if (snapshot != NULL)
         snapshot_check_names(snapshot, arguments->config, &problems);
     problems_sort(&problems);

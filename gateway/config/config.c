@@ -66,6 +66,14 @@ void config_add_host(struct config *config, struct host *host)
 /* --- references ---------------------------------------------------------------------------------
  */
 
+bool globals_listen_on(const struct globals *globals, enum listen_kind kind)
+{
+    for (unsigned i = 0; i < globals->listen_count; i++)
+        if (globals->listens[i].kind == kind)
+            return true;
+    return false;
+}
+
 struct globals *globals_ref(struct globals *globals)
 {
     refcount_take(&globals->references);
@@ -82,7 +90,7 @@ void globals_unref(struct globals *globals)
 
 void config_unref(struct config *config)
 {
-    if (!refcount_drop(&config->references))
+    if (!config || !refcount_drop(&config->references))
         return;
     for (unsigned i = 0; i < config->backend_count; i++)
         upstream_unref(config->upstreams[i]);

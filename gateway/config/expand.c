@@ -91,18 +91,15 @@ void reader_prepare(struct reader *reader, struct json_document *document)
     prepare(reader, document->root);
 }
 
-void reader_warn_if_pinned(struct reader *reader, const struct json_node *node, const char *path)
+void problems_warn_if_pinned(struct problems *problems, const char *file, struct text_place place,
+                             const char *path)
 {
-    static const char why[] =
-        "%s is mounted as a single file, so that a new version of it would not be seen here: mount "
-        "its folder";
     struct statx status;
 
-    if (statx(AT_FDCWD, path, 0, STATX_TYPE, &status) != 0 || !S_ISREG(status.stx_mode) ||
-        !(status.stx_attributes & STATX_ATTR_MOUNT_ROOT))
-        return;
-    if (node)
-        reader_warning(reader, node, AT_VALUE, why, path);
-    else
-        problems_add(reader->problems, true, reader->file, 0, 0, NULL, NULL, why, path);
+    if (statx(AT_FDCWD, path, 0, STATX_TYPE, &status) == 0 && S_ISREG(status.stx_mode) &&
+        (status.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+        problems_add_at(problems, true, file, place,
+                        "%s is mounted as a single file, so that a new version of it would not be "
+                        "seen here: mount its folder",
+                        path);
 }

@@ -19,7 +19,6 @@ void problems_clear(struct problems *problems)
         free(problems->list[i].path);
         free(problems->list[i].message);
         free(problems->list[i].suggestion);
-        free(problems->list[i].broken_certificate);
     }
     free(problems->list);
     problems_init(problems);
@@ -41,28 +40,48 @@ static struct problem *append(struct problems *problems)
     return &problems->list[problems->count++];
 }
 
-void problems_add(struct problems *problems, bool is_warning, const char *file, unsigned line,
-                  unsigned column, const char *path, const char *suggestion, const char *format,
-                  ...)
+__attribute__((format(printf, 6, 0))) static void add(struct problems *problems, bool is_warning,
+                                                      const char *file, struct text_place place,
+                                                      const char *suggestion, const char *format,
+                                                      va_list arguments)
 {
     struct problem *problem = append(problems);
     char *message = NULL;
-    va_list arguments;
 
-    va_start(arguments, format);
     if (vasprintf(&message, format, arguments) < 0)
         abort();
-    va_end(arguments);
     *problem = (struct problem){
         .is_warning = is_warning,
         .file = copy_or_null(file),
-        .line = line,
-        .column = column,
-        .path = copy_or_null(path),
+        .line = place.line,
+        .column = place.column,
+        .path = copy_or_null(place.path),
         .message = message,
         .suggestion = copy_or_null(suggestion),
     };
     problems->errors += !is_warning;
+}
+
+void problems_add(struct problems *problems, bool is_warning, const char *file, unsigned line,
+                  unsigned column, const char *path, const char *suggestion, const char *format,
+                  ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    add(problems, is_warning, file, (struct text_place){line, column, path}, suggestion, format,
+        arguments);
+    va_end(arguments);
+}
+
+void problems_add_at(struct problems *problems, bool is_warning, const char *file,
+                     struct text_place place, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    add(problems, is_warning, file, place, NULL, format, arguments);
+    va_end(arguments);
 }
 
 /* qsort keeps no order among equals: the place in the list decides then. */

@@ -7,11 +7,16 @@
 struct problem {
     bool is_warning;
     char *file;
-    unsigned line, column;    /* from 1; 0: the file as a whole */
-    char *path;               /* routes["api.example.com"].paths["/v1/"].to */
-    char *message;            /* what is wrong and what to do, one sentence */
-    char *suggestion;         /* nearest known key or name, or NULL */
-    char *broken_certificate; /* the file that is left out because of this, else NULL */
+    unsigned line, column; /* from 1; 0: the file as a whole */
+    char *path;            /* routes["api.example.com"].paths["/v1/"].to */
+    char *message;         /* what is wrong and what to do, one sentence */
+    char *suggestion;      /* nearest known key or name, or NULL */
+};
+
+/* Where something stands in a file; kept when the file's text is not. */
+struct text_place {
+    unsigned line, column; /* from 1; 0: the file as a whole */
+    const char *path;      /* NULL: none */
 };
 
 struct problems {
@@ -24,6 +29,10 @@ void problems_clear(struct problems *problems);
 void problems_add(struct problems *problems, bool is_warning, const char *file, unsigned line,
                   unsigned column, const char *path, const char *suggestion, const char *format,
                   ...) __attribute__((format(printf, 8, 9)));
+/* The same at a place, without a suggestion. */
+void problems_add_at(struct problems *problems, bool is_warning, const char *file,
+                     struct text_place place, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
 /* In the order of the file; warnings among them. */
 void problems_sort(struct problems *problems);
 

@@ -25,6 +25,20 @@ report(struct reader *reader, const struct json_node *node, enum mistake_place p
     buffer_clear(&path);
 }
 
+struct text_place reader_place(struct reader *reader, const struct json_node *node,
+                               enum mistake_place place)
+{
+    bool at_key = place == AT_KEY && node->key.at;
+    struct buffer path = {0};
+    struct text_place found = {.line = at_key ? node->key_line : node->line,
+                               .column = at_key ? node->key_column : node->column};
+
+    json_append_path(&path, node);
+    found.path = arena_text(reader->arena, buffer_content(&path));
+    buffer_clear(&path);
+    return found;
+}
+
 void reader_error(struct reader *reader, const struct json_node *node, enum mistake_place place,
                   const char *format, ...)
 {

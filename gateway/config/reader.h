@@ -26,6 +26,10 @@ void reader_error_suggest(struct reader *reader, const struct json_node *node,
 void reader_warning(struct reader *reader, const struct json_node *node, enum mistake_place place,
                     const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+/* Where the node stands; its path lives in the arena. */
+struct text_place reader_place(struct reader *reader, const struct json_node *node,
+                               enum mistake_place place);
+
 /* --- values: false when there is a problem, which has been added --------------------------------
  */
 
@@ -92,10 +96,10 @@ bool reader_is_mistyped(const struct json_node *object, const char *key);
 /* A rule for what is read later, out of order, by json_member. */
 void reader_later(struct reader *reader, const struct json_node *node, void *into);
 
-/* Warns, at `node` or, without one, of the route file as a whole, when `path` is a mount point by
- * itself, as of one file mounted into a container: it stays the same file when its name gets a new
- * one. */
-void reader_warn_if_pinned(struct reader *reader, const struct json_node *node, const char *path);
+/* Warns when `path` is a mount point by itself, as of one file mounted into a container: it stays
+ * the same file when its name gets a new one. */
+void problems_warn_if_pinned(struct problems *problems, const char *file, struct text_place place,
+                             const char *path);
 
 /* --- before anything is read --------------------------------------------------------------------
  */

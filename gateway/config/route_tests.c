@@ -202,7 +202,7 @@ static void read_test(struct load *load, const struct json_node *node, struct ro
     struct address literal;
     struct slice written;
 
-    test->node = node;
+    test->place = reader_place(reader, node, AT_VALUE);
     if (!reader_object(reader, node, &test_rules, 0, &t))
         return;
     if (!t.request)
@@ -228,7 +228,8 @@ void load_tests(struct load *load, const struct json_node *node)
         return;
     for (const struct json_node *element = node->first; element; element = element->next)
         count++;
-    load->tests = arena_alloc(&load->scratch, (count + 1) * sizeof(*load->tests));
+    load->config->tests =
+        arena_alloc(&load->config->arena, (count + 1) * sizeof(*load->config->tests));
     for (const struct json_node *element = node->first; element; element = element->next)
-        read_test(load, element, &load->tests[load->test_count++]);
+        read_test(load, element, &load->config->tests[load->config->test_count++]);
 }

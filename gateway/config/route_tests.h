@@ -6,7 +6,7 @@
 #include "config/load.h"
 
 struct route_test {
-    const struct json_node *node;
+    struct text_place place;
     bool is_valid; /* else there were problems, and it is not run */
 
     struct followed_request request;
@@ -15,5 +15,10 @@ struct route_test {
     const char *route, *backend, *server, *cert, *location, *alert;
     int status;
 };
+
+/* Runs the config's tests against the finished snapshot. Where `is_strict` is not set, what is
+ * expected of handshakes only warns; where `is_renewal` is, everything does. */
+void route_tests_run(const struct snapshot *snapshot, bool is_strict, bool is_renewal,
+                     struct problems *problems);
 
 #endif

@@ -271,8 +271,12 @@ static void keep_exact_host(struct load *load, struct json_node *node, struct sl
 {
     if (!hosts_is_exact(host))
         return;
-    load->hosts[load->host_count] = node;
-    load->host_names[load->host_count++] = host;
+    load->config->named_hosts[load->config->named_host_count++] = (struct named_host){
+        .name = host,
+        .key = arena_copy(&load->config->arena, node->key),
+        .line = node->key_line,
+        .column = node->key_column,
+    };
 }
 
 void load_routes(struct load *load, const struct json_node *node)
@@ -291,8 +295,9 @@ void load_routes(struct load *load, const struct json_node *node)
         return;
     for (struct json_node *member = node->first; member; member = member->next)
         count++;
-    load->hosts = arena_alloc(&load->scratch, (count + 1) * sizeof(struct json_node *));
-    load->host_names = arena_alloc(&load->scratch, (count + 1) * sizeof(struct slice));
+    load->config->routes_place = reader_place(reader, node, AT_KEY);
+    load->config->named_hosts =
+        arena_alloc(&load->config->arena, (count + 1) * sizeof(struct named_host));
     table_init(&seen);
     for (struct json_node *member = node->first; member; member = member->next) {
         if (!hosts_read_host(reader, member, &host) ||

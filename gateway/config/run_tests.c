@@ -5,8 +5,10 @@
 #include <stdio.h>
 
 struct run {
-    struct load *load;
+    const struct config *config;
     const struct route_test *test;
+    struct problems *problems;
+    bool is_strict, is_renewal;
     struct followed outcome;
 };
 
@@ -22,12 +24,8 @@ __attribute__((format(printf, 4, 5))) static void fail(struct run *run, bool is_
     va_start(arguments, format);
     vsnprintf(detail, sizeof(detail), format, arguments);
     va_end(arguments);
-    if (is_warning)
-        reader_warning(&run->load->reader, run->test->node, AT_VALUE, "the test fails: %s: %s",
-                       what, detail);
-    else
-        reader_error(&run->load->reader, run->test->node, AT_VALUE, "the test fails: %s: %s", what,
-                     detail);
+    problems_add_at(run->problems, is_warning || run->is_renewal, run->config->file,
+                    run->test->place, "the test fails: %s: %s", what, detail);
 }
 
 static bool routes_to_backend(const struct run *run)
@@ -113,7 +111,7 @@ static void check_handshake(struct run *run)
 {
     const struct route_test *test = run->test;
     const struct followed *outcome = &run->outcome;
-    bool is_warning = !run->load->strict_certs;
+    bool is_warning = !run->is_strict;
 
     if (test->alert && !outcome->alert)
         fail(run, is_warning, "alert", "expected \"%s\", but %s", test->alert,
@@ -131,32 +129,44 @@ static void check_handshake(struct run *run)
              certificate_file(outcome->certificate));
 }
 
-static void run_test(struct load *load, const struct route_test *test)
+static void run_test(struct run *run)
 {
-    struct run run = {.load = load, .test = test};
+    const struct route_test *test = run->test;
 
-    follow_request(load->snapshot, &test->request, &load->scratch, &run.outcome);
-    if (run.outcome.unreachable) {
-        fail(&run, false, "request", "nothing receives it: %s", run.outcome.unreachable);
+    if (run->outcome.unreachable) {
+        fail(run, false, "request", "nothing receives it: %s", run->outcome.unreachable);
         return;
     }
-    check_handshake(&run);
+    check_handshake(run);
     /* Behind a refused handshake there is no answer. Where that is no error, because a certificate
      * may be back any moment, the route is still held to what is expected. */
-    if (run.outcome.alert && (test->alert || load->strict_certs)) {
+    if (run->outcome.alert && (test->alert || run->is_strict)) {
         if (test->alert && (test->route || test->backend || test->server || test->status ||
                             test->location || test->cert))
-            fail(&run, false, "alert",
+            fail(run, false, "alert",
                  "a request whose handshake is refused gets no answer: "
                  "nothing else can be expected");
         return;
     }
-    check_names(&run);
-    check_answer(&run);
+    check_names(run);
+    check_answer(run);
 }
 
-void load_run_tests(struct load *load)
+void route_tests_run(const struct snapshot *snapshot, bool is_strict, bool is_renewal,
+                     struct problems *problems)
 {
-    for (unsigned i = 0; i < load->test_count; i++)
-        run_test(load, &load->tests[i]);
+    const struct config *config = snapshot->config;
+    struct arena arena = {0};
+
+    for (unsigned i = 0; i < config->test_count; i++) {
+        struct run run = {.config = config,
+                          .test = &config->tests[i],
+                          .problems = problems,
+                          .is_strict = is_strict,
+                          .is_renewal = is_renewal};
+        follow_request(snapshot, &run.test->request, &arena, &run.outcome);
+        run_test(&run);
+        arena_reset(&arena);
+    }
+    arena_clear(&arena);
 }

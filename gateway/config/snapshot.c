@@ -1,7 +1,9 @@
 #include "config/snapshot.h"
 
 #include "base/check.h"
+#include "config/build_tls.h"
 #include "config/load.h"
+#include "config/route_tests.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -94,6 +96,21 @@ static const struct rule log_list[] = {
 };
 static const struct rules log_rules = {log_list, 4, NULL};
 
+static void read_certs_strict(struct reader *reader, const struct json_node *node, void *into)
+{
+    reader_bool(reader, node, &((struct load *)into)->globals->certs_strict);
+}
+
+static void read_watch(struct reader *reader, const struct json_node *node, void *into)
+{
+    static const char *const modes[] = {"certs", "all", "off"};
+    static const enum watch_mode values[] = {WATCH_MODE_CERTS, WATCH_MODE_ALL, WATCH_MODE_OFF};
+    unsigned index;
+
+    if (reader_word(reader, node, modes, 3, &index))
+        ((struct load *)into)->globals->watch = values[index];
+}
+
 static void read_log(struct reader *reader, const struct json_node *node, void *into)
 {
     reader_object(reader, node, &log_rules, 0, into);
@@ -113,8 +130,8 @@ static const struct rule top_list[] = {
     {"log", IN_TOP, read_log},
     {"drain_delay", IN_TOP, read_drain_delay},
     {"drain_timeout", IN_TOP, read_drain_timeout},
-    {"certs_strict", IN_TOP, NULL},
-    {"watch", IN_TOP, NULL},
+    {"certs_strict", IN_TOP, read_certs_strict},
+    {"watch", IN_TOP, read_watch},
     {"metrics", IN_TOP, NULL},
     {"user", IN_TOP, NULL},
     {"group", IN_TOP, NULL},
@@ -165,10 +182,11 @@ static const char *folder_of(struct arena *arena, const char *file)
     return slash <= 0 ? "/" : arena_text(arena, slice_make(path.at, (size_t)slash));
 }
 
-static void read_sections(struct load *load, struct ticket_keys *keys)
+static void read_sections(struct load *load)
 {
     struct globals *globals = load->globals;
     const struct json_node *root = load->root;
+    size_t errors;
 
     load->reader.arena = &globals->arena;
     globals->drain_timeout_ms = 30 * 1000;
@@ -180,26 +198,23 @@ static void read_sections(struct load *load, struct ticket_keys *keys)
     load->reader.arena = &load->config->arena;
     load_backends(load, json_member(root, "backends"));
     load_routes(load, json_member(root, "routes"));
-    load_certs(load, keys);
+    errors = load->reader.problems->errors;
+    load_certs(load);
+    load->tls_is_wrong = load->reader.problems->errors > errors;
     load_tests(load, json_member(root, "tests"));
-    if (load->reader.problems->errors == 0)
-        load_run_tests(load);
+    load->has_sections = true;
 }
 
-/* Of the route file's meaning: the order of its keys and its comments make no difference. */
-static uint64_t fingerprint(const struct load *load, const json_t *value)
+/* What every host is read with besides its own text and its backends. */
+static uint64_t context(const struct json_node *root, const char *folder)
 {
-    const struct cert_store *store = tls_server_certs(load->snapshot->tls);
-    uint64_t hash = json_fingerprint(value) ^ hash_bytes(slice_of(load->reader.folder));
+    const struct json_node *defaults = json_member(root, "defaults");
+    uint64_t hash = hash_bytes(slice_of(folder));
 
-    for (size_t i = 0; i < cert_store_count(store); i++) {
-        uint64_t pair[2] = {hash, certificate_fingerprint(cert_store_at(store, i))};
-        hash = hash_bytes(slice_make((const char *)pair, sizeof(pair)));
-    }
-    return hash;
+    return defaults ? hash ^ json_fingerprint(defaults->value) : hash;
 }
 
-static void load_text(struct load *load, struct slice text, struct ticket_keys *keys)
+static void load_text(struct load *load, struct slice text)
 {
     struct problems *problems = load->reader.problems;
     struct json_document document;
@@ -212,44 +227,100 @@ static void load_text(struct load *load, struct slice text, struct ticket_keys *
     }
     load->root = document.root;
     reader_prepare(&load->reader, &document);
-    read_sections(load, keys);
-    if (problems->errors == 0)
-        load->snapshot->fingerprint = fingerprint(load, document.value);
+    load->context = context(document.root, load->reader.folder);
+    read_sections(load);
+    /* Of the meaning: the order of keys and comments make no difference. */
+    load->config->fingerprint =
+        json_fingerprint(document.value) ^ hash_bytes(slice_of(load->reader.folder));
     json_document_clear(&document);
 }
 
 /* --- the snapshot -------------------------------------------------------------------------------
  */
 
-struct snapshot *snapshot_load(const char *file, bool strict_certs, struct ticket_keys *keys,
-                               struct problems *problems)
+static uint64_t fingerprint(const struct snapshot *snapshot)
+{
+    const struct cert_store *store = tls_server_certs(snapshot->tls);
+    uint64_t hash = snapshot->config->fingerprint;
+
+    for (size_t i = 0; i < cert_store_count(store); i++) {
+        uint64_t pair[2] = {hash, certificate_fingerprint(cert_store_at(store, i))};
+        hash = hash_bytes(slice_make((const char *)pair, sizeof(pair)));
+    }
+    return hash;
+}
+
+/* The route file without its certificates; has errors or not. */
+static struct config *load_config(const char *file, const struct load_options *options,
+                                  struct problems *problems, struct tls_build *build)
 {
     struct config *config = config_new();
-    struct snapshot *snapshot = snapshot_new(config);
-    struct load load = {.config = config,
-                        .globals = config->globals,
-                        .snapshot = snapshot,
-                        .strict_certs = strict_certs};
+    struct load load = {
+        .config = config, .globals = config->globals, .previous = options->previous};
     struct buffer text = {0};
-    size_t errors = problems->errors;
 
+    config->file = arena_text(&config->arena, slice_of(file));
     load.reader = (struct reader){
-        .file = file,
+        .file = config->file,
         .folder = folder_of(&load.scratch, file),
         .problems = problems,
         .arena = &config->arena,
     };
-    reader_warn_if_pinned(&load.reader, NULL, file);
+    problems_warn_if_pinned(problems, file, (struct text_place){0}, file);
     if (read_file(&load.reader, &text))
-        load_text(&load, buffer_content(&text), keys);
+        load_text(&load, buffer_content(&text));
     buffer_clear(&text);
     table_clear(&load.backends);
     arena_clear(&load.scratch);
-    problems_sort(problems);
+    *build = (struct tls_build){.config = load.has_sections ? config : NULL,
+                                .options = options,
+                                .problems = problems,
+                                .is_doubtful = load.tls_is_wrong};
+    return config;
+}
+
+/* Takes the config's reference; NULL when there are more errors than before. */
+static struct snapshot *finish(struct config *config, const struct tls_build *build, size_t errors)
+{
+    struct snapshot *snapshot = snapshot_new(config);
+    struct problems *problems = build->problems;
+
+    if (build->config)
+        snapshot->tls = build_tls(build);
     if (problems->errors == errors)
+        route_tests_run(snapshot, build->options->strict_certs, build->is_renewal, problems);
+    problems_sort(problems);
+    if (problems->errors == errors) {
+        snapshot->fingerprint = fingerprint(snapshot);
         return snapshot;
+    }
     snapshot_unref(snapshot);
     return NULL;
+}
+
+struct snapshot *snapshot_load(const char *file, const struct load_options *options,
+                               struct problems *problems)
+{
+    size_t errors = problems->errors;
+    struct tls_build build;
+    struct config *config = load_config(file, options, problems, &build);
+
+    /* Its hosts are the same ones already; now it is the same altogether. */
+    if (options->previous && problems->errors == errors &&
+        options->previous->fingerprint == config->fingerprint) {
+        config_unref(config);
+        build.config = config = config_ref(options->previous);
+    }
+    return finish(config, &build, errors);
+}
+
+struct snapshot *snapshot_renew(const struct snapshot *current, const struct load_options *options,
+                                struct problems *problems)
+{
+    const struct tls_build build = {
+        .config = current->config, .options = options, .problems = problems, .is_renewal = true};
+
+    return finish(config_ref(current->config), &build, problems->errors);
 }
 
 const char *snapshot_default_file(void)

@@ -21,6 +21,9 @@ struct listen_spec {
     uint16_t https_port; /* HTTP: put into the redirect; 0: none */
 };
 
+/* Whose files are loaded again by themselves when they change. */
+enum watch_mode { WATCH_MODE_CERTS, WATCH_MODE_ALL, WATCH_MODE_OFF };
+
 enum access_log { ACCESS_LOG_STDOUT, ACCESS_LOG_OFF, ACCESS_LOG_FILE };
 
 /* What the route file says of the gateway as a whole: small, and all that a request still needs of
@@ -47,7 +50,17 @@ struct globals {
     enum log_level log_level;
     bool log_query;
 
+    enum watch_mode watch;
     bool certs_strict;
+};
+
+struct route_test;
+
+/* An exact host of `routes`, and where its key stands. */
+struct named_host {
+    struct slice name;
+    struct slice key; /* as written */
+    unsigned line, column;
 };
 
 /* A whole route file, without what lies in the certificates' files: generations that differ in
@@ -55,6 +68,8 @@ struct globals {
 struct config {
     struct refcount references;
     struct arena arena;      /* everything below lives here unless said otherwise */
+    const char *file;        /* as the operator named it */
+    uint64_t fingerprint;    /* of its meaning */
     struct globals *globals; /* a reference */
 
     struct route_table *routes; /* owned; its hosts are shared with the generations around */
@@ -63,6 +78,18 @@ struct config {
     unsigned upstream_count;
     unsigned backend_count; /* so many of them are of backends: a reference each */
     struct table upstreams_by_name;
+
+    struct tls_settings tls;
+    struct text_place default_cert_place;
+    struct cert_source *cert_sources; /* each one's position is its index */
+    struct text_place *cert_places;
+    unsigned cert_source_count;
+    struct text_place certs_place, routes_place;
+    struct named_host *named_hosts;
+    unsigned named_host_count;
+
+    struct route_test *tests;
+    unsigned test_count;
 };
 
 struct snapshot {
@@ -76,13 +103,26 @@ struct snapshot {
     struct tls_server *tls;           /* owned */
 };
 
+/* What a load builds on. */
+struct load_options {
+    struct ticket_keys *keys;
+    bool strict_certs;            /* for `check`: what is wrong with a certificate is an error */
+    struct cert_problems *broken; /* is set to what is broken; NULL: nobody asks */
+    struct config *previous;      /* what has not changed since is shared; NULL: nothing is */
+};
+
 /* Reads, checks and builds. NULL when `problems` has errors (a broken certificate is a warning
  * unless `strict_certs`, or certs_strict is set; no usable certificate at all is an error when
  * https is on). Runs the file's `tests`. The caller owns one reference. Any thread; does not touch
  * what is served. */
-struct snapshot *snapshot_load(const char *file, bool strict_certs, struct ticket_keys *keys,
+struct snapshot *snapshot_load(const char *file, const struct load_options *options,
                                struct problems *problems);
+/* The same config with the certificates as their files are now; the route file is not looked at,
+ * and what the certificates do to its tests is a warning. */
+struct snapshot *snapshot_renew(const struct snapshot *current, const struct load_options *options,
+                                struct problems *problems);
 
+bool globals_listen_on(const struct globals *globals, enum listen_kind kind);
 struct globals *globals_ref(struct globals *globals);
 void globals_unref(struct globals *globals);
 

@@ -107,20 +107,17 @@ void endpoint_answer_status(const struct status_page *page, bool as_text,
 /* --- loads -------------------------------------------------------------------------------------
  */
 
-static void print_quarantined(const struct problems *problems, bool as_text, struct buffer *out)
+static void print_quarantined(const struct cert_problems *broken, bool as_text, struct buffer *out)
 {
     const char *separator = "";
-    for (size_t i = 0; i < problems->count; i++) {
-        const struct problem *problem = &problems->list[i];
-        if (problem->broken_certificate == NULL)
-            continue;
+    for (size_t i = 0; i < broken->count; i++) {
+        const struct cert_problem *problem = &broken->list[i];
         if (as_text) {
-            buffer_printf(out, "quarantined: %s: %s\n", problem->broken_certificate,
-                          problem->message);
+            buffer_printf(out, "quarantined: %s: %s\n", problem->file, problem->message);
             continue;
         }
         buffer_printf(out, "%s{\"file\":", separator);
-        json_append_text(out, problem->broken_certificate);
+        json_append_text(out, problem->file);
         buffer_append_text(out, ",\"reason\":");
         json_append_text(out, problem->message);
         buffer_append_text(out, "}");
@@ -137,12 +134,12 @@ static void print_accepted(const struct load_outcome *outcome, bool as_text, str
             buffer_printf(out, "nothing has changed: generation %llu goes on\n", generation);
         else
             buffer_printf(out, "generation %llu is served\n", generation);
-        print_quarantined(&outcome->problems, true, out);
+        print_quarantined(&outcome->broken, true, out);
         return;
     }
     buffer_printf(out, "{\"generation\":%llu,\"unchanged\":%s,\"quarantined\":[", generation,
                   is_unchanged ? "true" : "false");
-    print_quarantined(&outcome->problems, false, out);
+    print_quarantined(&outcome->broken, false, out);
     buffer_append_text(out, "]}\n");
 }
 

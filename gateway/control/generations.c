@@ -12,8 +12,10 @@
 struct load_job {
     pthread_t thread;
     struct generations *generations;
+    struct snapshot *base; /* a reference to what is served meanwhile; NULL: nothing yet */
     struct snapshot *snapshot;
     struct problems problems;
+    struct cert_problems broken;
     struct post done;
 };
 
@@ -51,6 +53,7 @@ static void outcome_unref(struct load_outcome *outcome)
     if (outcome == NULL || --outcome->references > 0)
         return;
     problems_clear(&outcome->problems);
+    cert_problems_clear(&outcome->broken);
     free(outcome);
 }
 
@@ -229,6 +232,8 @@ static void finish_load(void *owner)
     struct snapshot *snapshot = job->snapshot;
     problems_clear(&g->outcome->problems);
     g->outcome->problems = job->problems;
+    g->outcome->broken = job->broken;
+    snapshot_unref(job->base);
     free(job);
     g->job = NULL;
 
@@ -249,8 +254,12 @@ static void *run_load(void *owner)
 {
     struct load_job *job = owner;
     struct control *control = job->generations->control;
-    job->snapshot =
-        snapshot_load(control->config_file, false, control->ticket_keys, &job->problems);
+    struct load_options options = {
+        .keys = control->ticket_keys,
+        .broken = &job->broken,
+        .previous = job->base != NULL ? job->base->config : NULL,
+    };
+    job->snapshot = snapshot_load(control->config_file, &options, &job->problems);
     problems_sort(&job->problems);
     buffer_cache_clear();
     loop_post(control->loop, &job->done);
@@ -273,12 +282,14 @@ static void start_load(struct generations *g)
     }
     struct load_job *job = memory_new(sizeof(*job));
     job->generations = g;
+    job->base = g->current != NULL ? snapshot_ref(g->current) : NULL;
     problems_init(&job->problems);
     job->done = (struct post){.run = finish_load, .owner = job};
     g->job = job;
     int failure = pthread_create(&job->thread, NULL, run_load, job);
     if (failure != 0) {
         g->job = NULL;
+        snapshot_unref(job->base);
         free(job);
         struct error error;
         error_set(&error, "cannot start a thread to load with: %s", strerror(failure));

@@ -20,8 +20,9 @@ enum load_result {
 struct load_outcome {
     unsigned references;
     enum load_result result;
-    uint64_t generation;      /* the one served now; 0: none */
-    struct problems problems; /* errors if refused, warnings always */
+    uint64_t generation;         /* the one served now; 0: none */
+    struct problems problems;    /* errors if refused, warnings always */
+    struct cert_problems broken; /* certificates that are */
 };
 
 static inline bool load_is_refused(const struct load_outcome *outcome)

@@ -38,7 +38,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
     if (!stream || (length && fwrite(bytes, 1, length, stream) != length) || fclose(stream) != 0)
         abort();
     problems_init(&problems);
-    struct snapshot *snapshot = snapshot_load(file, false, keys, &problems);
+    struct snapshot *snapshot =
+        snapshot_load(file, &(struct load_options){.keys = keys}, &problems);
     if ((snapshot == NULL) != (problems.errors > 0))
         abort();
     problems_print(&problems, &out, true);

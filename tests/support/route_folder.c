@@ -147,8 +147,9 @@ void route_folder_load(struct route_folder *folder, const char *text)
 {
     forget_load(folder);
     route_folder_write(folder, "routes.json", text);
-    folder->snapshot =
-        snapshot_load(folder->file, folder->strict_certs, folder->keys, &folder->problems);
+    const struct load_options options = {
+        .keys = folder->keys, .strict_certs = folder->strict_certs, .previous = folder->previous};
+    folder->snapshot = snapshot_load(folder->file, &options, &folder->problems);
     folder->printed = print_problems(&folder->problems);
 }
 
@@ -288,6 +289,7 @@ char *snapshot_describe(const struct snapshot *s)
         }
         fprintf(out, "\n");
     }
+    fprintf(out, "watch %d strict %d\n", s->globals->watch, s->globals->certs_strict);
     fprintf(out, "admin named %d\n", s->globals->admin_is_named);
     describe_tls(s, out);
     for (unsigned i = 0; i < s->config->upstream_count; i++)

@@ -9,6 +9,7 @@ struct route_folder {
     char file[96];
     bool strict_certs;
     struct ticket_keys *keys;
+    struct config *previous;   /* what loads share with; NULL: nothing */
     struct snapshot *snapshot; /* of the last load; NULL: refused */
     struct problems problems;
     char *printed; /* them, as `check` prints them */

@@ -23,7 +23,7 @@ static const char ten[] = "{\n"
                           "  'lisen': { 'https': ':0' },\n"
                           "  'drain_delay': '5 seconds',\n"
                           "  'log': { 'level': 'wran' },\n"
-                          "  'watch': 'all',\n"
+                          "  'user': 'all',\n"
                           "  'backends': { 'api': { 'servers': ['localhost'] } },\n"
                           "  'routes': {\n"
                           "    'a.test': 'apii',\n"
@@ -42,7 +42,7 @@ Test(mistakes, ten_at_once)
     route_folder_expect(&folder, 3, 3, "lisen", "unknown key", "listen");
     route_folder_expect(&folder, 4, 18, "drain_delay", "no duration", NULL);
     route_folder_expect(&folder, 5, 21, "log.level", "is expected, not \"wran\"", "warn");
-    route_folder_expect(&folder, 6, 3, "watch", "not supported yet", NULL);
+    route_folder_expect(&folder, 6, 3, "user", "not supported yet", NULL);
     route_folder_expect(&folder, 7, 38, "backends.api.servers[0]", "port", NULL);
     route_folder_expect(&folder, 9, 15, "routes[\"a.test\"]", "there is no backend \"apii\"",
                         "api");
@@ -72,12 +72,13 @@ Test(mistakes, of_a_file_that_cannot_be_read)
 {
     struct problems problems = {0};
 
-    cr_expect_null(snapshot_load("/nonexistent/routes.json", false, folder.keys, &problems));
+    cr_expect_null(snapshot_load("/nonexistent/routes.json",
+                                 &(struct load_options){.keys = folder.keys}, &problems));
     cr_assert_eq(problems.count, 1);
     cr_expect_eq(problems.list[0].line, 0);
     cr_expect(strstr(problems.list[0].message, "No such file"));
     problems_clear(&problems);
-    cr_expect_null(snapshot_load("/tmp", false, folder.keys, &problems));
+    cr_expect_null(snapshot_load("/tmp", &(struct load_options){.keys = folder.keys}, &problems));
     cr_expect_eq(problems.errors, 1);
     problems_clear(&problems);
 }
@@ -145,8 +146,6 @@ Test(mistakes, settings_of_backends_where_none_is_asked)
 Test(mistakes, keys_of_later_versions)
 {
     static const char *const later[] = {
-        "'certs_strict': true",
-        "'watch': 'certs'",
         "'metrics': { 'series': 10 }",
         "'user': 'nobody'",
         "'group': 'nogroup'",

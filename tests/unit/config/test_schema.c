@@ -99,6 +99,8 @@ static const struct leaf leaves[] = {
     {"tls.default_cert", TLS "'default_cert': 'localhost' }", TLS "'default_cert': 'x.example' }"},
     {"trusted_proxies", TO ", 'trusted_proxies': ['10.0.0.0/8']",
      TO ", 'trusted_proxies': ['10.0.0.0/9']"},
+    {"certs_strict", TO, TO ", 'certs_strict': true"},
+    {"watch", TO, TO ", 'watch': 'all'"},
     {"drain_delay", TO ", 'drain_delay': '1s'", TO ", 'drain_delay': '2s'"},
     {"drain_timeout", TO ", 'drain_timeout': '1s'", TO ", 'drain_timeout': '2s'"},
     {"log.access", TO ", 'log': { 'access': 'off' }", TO ", 'log': { 'access': 'a.log' }"},
@@ -390,7 +392,7 @@ Test(schema, refuses_what_the_gateway_refuses)
 {
     static const char *const bad[] = {
         "'route': {}",
-        "'routes': {}, 'watch': 'all'",
+        "'routes': {}, 'watch': 'some'",
         "'routes': {}, 'listen': { 'https': 443 }",
         "'routes': {}, 'listen': { 'https': [] }",
         "'routes': {}, 'listen': { 'admin': ':1' }",
@@ -450,7 +452,8 @@ static void expect_example(const char *name)
     fputs(text, copy);
     fclose(copy);
     free(text);
-    struct snapshot *snapshot = snapshot_load(file, true, folder.keys, &problems);
+    struct snapshot *snapshot = snapshot_load(
+        file, &(struct load_options){.keys = folder.keys, .strict_certs = true}, &problems);
     for (size_t i = 0; i < problems.count; i++)
         cr_expect_fail("%s:%u: %s", name, problems.list[i].line, problems.list[i].message);
     cr_expect(snapshot);

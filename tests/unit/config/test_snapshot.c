@@ -97,13 +97,15 @@ Test(snapshot, paths_start_where_the_file_is_named)
     cr_assert_eq(system(command), 0);
     cr_assert_eq(chdir(folder.path), 0);
     struct problems problems = {0};
-    struct snapshot *snapshot = snapshot_load("routes.json", false, folder.keys, &problems);
+    struct snapshot *snapshot =
+        snapshot_load("routes.json", &(struct load_options){.keys = folder.keys}, &problems);
     cr_assert(snapshot);
     cr_expect(strstr(snapshot->globals->access_log_path, "/a.log"));
     cr_expect_eq(snapshot->globals->access_log_path[0], '/');
     snapshot_unref(snapshot);
-    cr_expect_null(snapshot_load("other/r.json", false, folder.keys, &problems),
-                   "a link's own folder counts, which has no certs");
+    cr_expect_null(
+        snapshot_load("other/r.json", &(struct load_options){.keys = folder.keys}, &problems),
+        "a link's own folder counts, which has no certs");
     problems_clear(&problems);
 }
 

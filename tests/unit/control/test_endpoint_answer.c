@@ -1,5 +1,7 @@
 #include "control/endpoint_answer.h"
 
+#include "tls/cert_folder.h"
+
 #include <criterion/criterion.h>
 #include <jansson.h>
 
@@ -133,7 +135,7 @@ static struct load_outcome outcome_of(enum load_result result)
 {
     struct load_outcome outcome = {.result = result, .generation = 3};
     problems_add(&outcome.problems, true, "routes.json", 2, 3, "certs", NULL, "a \"broken\" key");
-    outcome.problems.list[0].broken_certificate = strdup("/certs/a.crt");
+    cert_problems_add(&outcome.broken, "/certs/a.crt", 0, "a \"broken\" key");
     problems_add(&outcome.problems, true, "routes.json", 2, 3, "certs", NULL, "expired");
     if (result >= LOAD_INVALID)
         problems_add(&outcome.problems, false, "routes.json", 4, 5, "routes", "rout", "wrong");
@@ -145,6 +147,7 @@ static json_t *answer_in_json(enum load_result result)
     struct load_outcome outcome = outcome_of(result);
     endpoint_answer_load(&outcome, false, &answer);
     problems_clear(&outcome.problems);
+    cert_problems_clear(&outcome.broken);
     cr_expect_str_eq(answer.content_type, "application/json");
     json_t *json = json_loads(body(), 0, NULL);
     cr_assert_not_null(json);
@@ -194,12 +197,14 @@ Test(endpoint_answer, loads_as_text)
     struct load_outcome outcome = outcome_of(LOAD_PUBLISHED);
     endpoint_answer_load(&outcome, true, &answer);
     problems_clear(&outcome.problems);
+    cert_problems_clear(&outcome.broken);
     cr_expect_str_eq(body(), "generation 3 is served\n"
                              "quarantined: /certs/a.crt: a \"broken\" key\n");
     buffer_clear(&answer.body);
     outcome = outcome_of(LOAD_INVALID);
     endpoint_answer_load(&outcome, true, &answer);
     problems_clear(&outcome.problems);
+    cert_problems_clear(&outcome.broken);
     cr_expect_eq(answer.status, 422);
     cr_expect_not_null(strstr(body(), "routes.json:4:5: error: routes: wrong"));
 }

@@ -113,8 +113,8 @@ Test(generations, a_broken_certificate_is_named)
     struct load_ask *ask = control_fixture_load(&f, &outcome);
     cr_expect_eq(outcome->result, LOAD_PUBLISHED);
     cr_assert_eq(outcome->problems.count, 1);
-    cr_assert_not_null(outcome->problems.list[0].broken_certificate);
-    cr_expect_not_null(strstr(outcome->problems.list[0].broken_certificate, "broken.pem"));
+    cr_assert_eq(outcome->broken.count, 1);
+    cr_expect_not_null(strstr(outcome->broken.list[0].file, "broken.pem"));
     load_ask_end(ask);
 }
 
