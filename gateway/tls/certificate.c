@@ -406,20 +406,30 @@ int certificate_names(const struct certificate *certificate, const struct slice 
     return (int)certificate->names.count;
 }
 
-bool certificate_covers(const struct certificate *certificate, struct slice host)
+enum cert_match certificate_match(const struct certificate *certificate, struct slice host,
+                                  struct slice *san)
 {
     char room[IP_TEXT_ROOM];
     bool is_ip;
     struct slice wanted = host_for_names(host, room, &is_ip);
-    struct slice parent = is_ip ? slice_of("") : host_parent(wanted);
+    struct slice parent = is_ip ? slice_of("") : host_parent(wanted), found = slice_of("");
+    enum cert_match match = CERT_MATCH_NONE;
 
-    for (size_t i = 0; i < certificate->names.count; i++) {
+    for (size_t i = 0; i < certificate->names.count && match != CERT_MATCH_EXACT; i++) {
         struct slice name = certificate->names.list[i];
+        bool is_wildcard = name.at[0] == '*';
 
-        if (name.at[0] != '*' && slice_equal(name, wanted))
-            return true;
-        if (name.at[0] == '*' && slice_equal(slice_skip(name, 1), parent))
-            return true;
+        if (!slice_equal(is_wildcard ? slice_skip(name, 1) : name, is_wildcard ? parent : wanted))
+            continue;
+        match = is_wildcard ? CERT_MATCH_WILDCARD : CERT_MATCH_EXACT;
+        found = name;
     }
-    return false;
+    if (san)
+        *san = found;
+    return match;
+}
+
+bool certificate_covers(const struct certificate *certificate, struct slice host)
+{
+    return certificate_match(certificate, host, NULL) != CERT_MATCH_NONE;
 }

@@ -36,8 +36,20 @@ int64_t certificate_not_before(const struct certificate *certificate); /* second
 int64_t certificate_not_after(const struct certificate *certificate);
 /* DNS SANs lower-case (as "*.x.com" too) and IP SANs in text form. */
 int certificate_names(const struct certificate *certificate, const struct slice **names);
-/* Whether a SAN covers the host (normalised as http/target.h does): "*." stands for one label, an
- * IP literal matches IP SANs alone. */
+
+/* How a certificate came to be the one. */
+enum cert_match {
+    CERT_MATCH_NONE,
+    CERT_MATCH_EXACT,
+    CERT_MATCH_WILDCARD,
+    CERT_MATCH_DEFAULT /* the default certificate, for want of a match or of a name */
+};
+
+/* How a SAN covers the host (normalised as http/target.h does), an exact one before a wildcard, and
+ * which one it is (borrowed; `san` may be NULL): "*." stands for one label, an IP literal matches
+ * IP SANs alone. */
+enum cert_match certificate_match(const struct certificate *certificate, struct slice host,
+                                  struct slice *san);
 bool certificate_covers(const struct certificate *certificate, struct slice host);
 
 #endif

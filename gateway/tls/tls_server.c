@@ -175,28 +175,42 @@ static void read_wish(const SSL_CLIENT_HELLO *hello, uint16_t version, struct ce
 
 /* --- callbacks of a handshake ----------------------------------------------------------------- */
 
-/* The name's certificate, or the default one; NULL with the verdict. Borrowed. */
-static struct certificate *find_certificate(const struct tls_server *server, struct slice name,
-                                            struct cert_wish *wish, enum tls_verdict *verdict,
-                                            bool *got_default)
+/* What a ClientHello is answered. */
+struct finding {
+    struct certificate *certificate; /* borrowed; NULL: refused */
+    struct slice name;               /* normalised; empty: none, or not a valid one */
+    enum tls_refusal refusal;
+    bool is_default;
+};
+
+static enum tls_refusal why_refused(struct slice sni, struct slice name, bool is_covered)
 {
-    struct certificate *found = NULL;
+    if (is_covered)
+        return TLS_REFUSAL_NOT_USABLE;
+    if (slice_is_empty(sni))
+        return TLS_REFUSAL_NO_NAME;
+    return slice_is_empty(name) ? TLS_REFUSAL_INVALID_NAME : TLS_REFUSAL_UNKNOWN_NAME;
+}
+
+/* The name's certificate, or the default one. `sni` empty: there is none. */
+static struct finding find_certificate(const struct tls_server *server, struct slice sni,
+                                       struct cert_wish *wish, char room[TLS_NAME_MAX])
+{
+    struct finding found = {.name = tls_normalise_name(sni, room)};
     bool is_covered = false;
 
-    *got_default = false;
-    wish->name = name;
-    if (!slice_is_empty(name))
-        found = cert_store_choose(server->store, wish, &is_covered);
+    wish->name = found.name;
+    if (!slice_is_empty(found.name))
+        found.certificate = cert_store_choose(server->store, wish, &is_covered);
     /* A client without SNI gets the default whatever `reject_unknown_sni` says. */
-    if (!found && !is_covered && server->default_name &&
-        (slice_is_empty(name) || !server->reject_unknown_sni)) {
+    if (!found.certificate && !is_covered && server->default_name &&
+        (slice_is_empty(sni) || !server->reject_unknown_sni)) {
         wish->name = slice_of(server->default_name);
-        found = cert_store_choose(server->store, wish, &is_covered);
-        *got_default = found != NULL;
+        found.certificate = cert_store_choose(server->store, wish, &is_covered);
+        found.is_default = found.certificate != NULL;
     }
-    *verdict = found        ? TLS_VERDICT_SERVE
-               : is_covered ? TLS_VERDICT_NOT_USABLE
-                            : TLS_VERDICT_UNKNOWN_NAME;
+    if (!found.certificate)
+        found.refusal = why_refused(sni, found.name, is_covered);
     return found;
 }
 
@@ -206,30 +220,25 @@ static enum ssl_select_cert_result_t choose_certificate(const SSL_CLIENT_HELLO *
     struct tls_choice *choice = tls_choice_of(hello->ssl);
     const char *sni = SSL_get_servername(hello->ssl, TLSEXT_NAMETYPE_host_name);
     char room[TLS_NAME_MAX];
-    struct slice name = slice_of("");
     uint16_t version = find_version(hello, SSL_get_min_proto_version(hello->ssl));
     struct cert_wish wish;
 
     if (version == 0)
         return ssl_select_cert_success; /* BoringSSL refuses it with protocol_version */
     read_wish(hello, version, &wish);
-    if (sni)
-        name = tls_normalise_name(slice_of(sni), room);
-    bool is_invalid = sni && slice_is_empty(name);
-    if (is_invalid && choice->server->reject_unknown_sni) {
-        choice->verdict = TLS_VERDICT_UNKNOWN_NAME;
-        return ssl_select_cert_success;
-    }
-    struct certificate *found =
-        find_certificate(choice->server, name, &wish, &choice->verdict, &choice->got_default);
+    struct finding found = find_certificate(choice->server, slice_of(sni ? sni : ""), &wish, room);
+    choice->got_default = found.is_default;
+    choice->verdict = found.certificate                         ? TLS_VERDICT_SERVE
+                      : found.refusal == TLS_REFUSAL_NOT_USABLE ? TLS_VERDICT_NOT_USABLE
+                                                                : TLS_VERDICT_UNKNOWN_NAME;
     /* Failing here sends handshake_failure; an unknown name is left to answer_servername. */
     if (choice->verdict == TLS_VERDICT_UNKNOWN_NAME)
         return ssl_select_cert_success;
-    if (!found || !SSL_set_SSL_CTX(hello->ssl, certificate_context(found)))
+    if (!found.certificate || !SSL_set_SSL_CTX(hello->ssl, certificate_context(found.certificate)))
         return ssl_select_cert_error;
-    choice->certificate = certificate_ref(found);
-    if (!slice_is_empty(name))
-        choice->sni = slice_duplicate(name);
+    choice->certificate = certificate_ref(found.certificate);
+    if (!slice_is_empty(found.name))
+        choice->sni = slice_duplicate(found.name);
     return ssl_select_cert_success;
 }
 
@@ -347,22 +356,40 @@ void tls_server_free(struct tls_server *server)
     free(server);
 }
 
-struct certificate *tls_server_choose(const struct tls_server *server, struct slice name,
-                                      const char **alert)
+struct tls_answer tls_server_answer(const struct tls_server *server, struct slice sni,
+                                    const struct cert_wish *client)
 {
-    struct cert_wish wish = {
+    static const struct cert_wish everything = {
         .has_ecdsa_p256 = true,
         .has_ecdsa_p384 = true,
         .has_ecdsa_p521 = true,
         .has_rsa = true,
         .has_ed25519 = true,
-        .now = clock_wall_ms() / 1000,
     };
-    enum tls_verdict verdict;
-    bool got_default;
-    struct certificate *found = find_certificate(server, name, &wish, &verdict, &got_default);
+    struct cert_wish wish = client ? *client : everything;
+    char room[TLS_NAME_MAX];
 
-    if (alert && !found)
-        *alert = verdict == TLS_VERDICT_NOT_USABLE ? "handshake_failure" : "unrecognized_name";
-    return found;
+    if (!client)
+        wish.now = clock_wall_ms() / 1000;
+    struct finding found = find_certificate(server, sni, &wish, room);
+    struct tls_answer answer = {.certificate = found.certificate, .refusal = found.refusal};
+    if (!found.certificate) {
+        answer.alert =
+            found.refusal == TLS_REFUSAL_NOT_USABLE ? "handshake_failure" : "unrecognized_name";
+        return answer;
+    }
+    answer.match = certificate_match(found.certificate, wish.name, &answer.san);
+    if (found.is_default)
+        answer.match = CERT_MATCH_DEFAULT;
+    return answer;
+}
+
+struct certificate *tls_server_choose(const struct tls_server *server, struct slice name,
+                                      const char **alert)
+{
+    struct tls_answer answer = tls_server_answer(server, name, NULL);
+
+    if (alert && answer.alert)
+        *alert = answer.alert;
+    return answer.certificate;
 }

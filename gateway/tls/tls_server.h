@@ -28,9 +28,32 @@ void tls_server_free(struct tls_server *server);
 
 const struct cert_store *tls_server_certs(const struct tls_server *server);
 
-/* The certificate for a name as the ClientHello callback would choose for a client that can do
- * everything; `name` empty: a client without SNI. NULL: *alert is the TLS alert it would get
- * ("unrecognized_name", "handshake_failure"). */
+/* Why a ClientHello gets no certificate. */
+enum tls_refusal {
+    TLS_REFUSAL_NONE,
+    TLS_REFUSAL_NO_NAME,      /* it names none, and there is no default certificate */
+    TLS_REFUSAL_INVALID_NAME, /* what it names is no host name */
+    TLS_REFUSAL_UNKNOWN_NAME, /* no certificate covers the name */
+    TLS_REFUSAL_NOT_USABLE    /* those that cover it need what the client cannot do */
+};
+
+struct tls_answer {
+    struct certificate *certificate; /* borrowed; NULL: refused */
+    enum cert_match match;
+    struct slice
+        san; /* the certificate's name that covers the client's (or the default); borrowed */
+    enum tls_refusal refusal;
+    const char *alert; /* "unrecognized_name", "handshake_failure"; NULL: not refused */
+};
+
+/* What the ClientHello callback answers to a client that asks for `sni` as it stands there (empty:
+ * it sends none) and can use what `client` says (its name is not looked at; NULL: everything, at
+ * this moment). */
+struct tls_answer tls_server_answer(const struct tls_server *server, struct slice sni,
+                                    const struct cert_wish *client);
+
+/* The certificate out of that answer for a client that can do everything. NULL: *alert is the TLS
+ * alert it would get; `alert` may be NULL. */
 struct certificate *tls_server_choose(const struct tls_server *server, struct slice name,
                                       const char **alert);
 

@@ -252,6 +252,66 @@ Test(tls_server, says_without_a_client_what_one_would_get)
     tls_server_free(server);
 }
 
+static void expect_answer(const struct tls_server *server, const char *sni, enum cert_match match,
+                          const char *san)
+{
+    struct tls_answer answer = tls_server_answer(server, slice_of(sni), NULL);
+
+    cr_assert(answer.certificate, "%s is refused", sni);
+    cr_assert_eq(answer.match, match, "%s", sni);
+    cr_assert(slice_equal(answer.san, slice_of(san)), "%s: %.*s", sni, (int)answer.san.len,
+              answer.san.at);
+    cr_assert_eq(answer.refusal, TLS_REFUSAL_NONE);
+    cr_assert_null(answer.alert);
+}
+
+static void expect_refusal(const struct tls_server *server, const char *sni,
+                           const struct cert_wish *client, enum tls_refusal refusal,
+                           const char *alert)
+{
+    struct tls_answer answer = tls_server_answer(server, slice_of(sni), client);
+
+    cr_assert_null(answer.certificate);
+    cr_assert_eq(answer.match, CERT_MATCH_NONE);
+    cr_assert_eq(answer.refusal, refusal, "%s", sni);
+    cr_assert_str_eq(answer.alert, alert);
+}
+
+Test(tls_server, says_how_a_name_matched_or_why_it_is_refused)
+{
+    struct tls_settings with_default = settings;
+    struct cert_wish rsa_only = {.has_rsa = true, .now = time(NULL)};
+
+    test_pair_write("a", &(struct test_cert_spec){.names = "*.a.test,b.a.test,10.0.0.1"});
+    test_pair_write(
+        "old", &(struct test_cert_spec){.names = "c.a.test", .begins_s = -7200, .ends_s = -3600});
+    struct tls_server *server = serve("");
+    expect_answer(server, "b.a.test", CERT_MATCH_EXACT, "b.a.test");
+    expect_answer(server, "B.a.TEST.", CERT_MATCH_EXACT, "b.a.test");
+    expect_answer(server, "x.a.test", CERT_MATCH_WILDCARD, "*.a.test");
+    expect_answer(server, "c.a.test", CERT_MATCH_WILDCARD, "*.a.test");
+    expect_answer(server, "10.0.0.1", CERT_MATCH_EXACT, "10.0.0.1");
+    expect_refusal(server, "a.test", NULL, TLS_REFUSAL_UNKNOWN_NAME, "unrecognized_name");
+    expect_refusal(server, "not a name", NULL, TLS_REFUSAL_INVALID_NAME, "unrecognized_name");
+    expect_refusal(server, "", NULL, TLS_REFUSAL_NO_NAME, "unrecognized_name");
+    expect_refusal(server, "b.a.test", &rsa_only, TLS_REFUSAL_NOT_USABLE, "handshake_failure");
+    tls_server_free(server);
+
+    with_default.default_name = "d.a.test";
+    server = serve_with("", &with_default);
+    expect_answer(server, "", CERT_MATCH_DEFAULT, "*.a.test");
+    expect_answer(server, "d.a.test", CERT_MATCH_WILDCARD, "*.a.test");
+    expect_refusal(server, "not a name", NULL, TLS_REFUSAL_INVALID_NAME, "unrecognized_name");
+    expect_refusal(server, "", &rsa_only, TLS_REFUSAL_NOT_USABLE, "handshake_failure");
+    tls_server_free(server);
+
+    with_default.reject_unknown_sni = false;
+    server = serve_with("", &with_default);
+    expect_answer(server, "z.test", CERT_MATCH_DEFAULT, "*.a.test");
+    expect_answer(server, "not a name", CERT_MATCH_DEFAULT, "*.a.test");
+    tls_server_free(server);
+}
+
 Test(tls_server, min_version_1_3_refuses_tls_1_2)
 {
     struct tls_settings strict = settings;
