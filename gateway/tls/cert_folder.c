@@ -17,8 +17,7 @@ struct listing {
 
 struct search {
     const struct cert_source *source;
-    struct cert_pairs *pairs;
-    struct cert_problems *problems;
+    struct cert_findings *findings;
 };
 
 static char *join(const char *folder, const char *name)
@@ -33,15 +32,20 @@ static char *join(const char *folder, const char *name)
     return path;
 }
 
-/* "a/b.crt", ".key" -> "a/b.key" */
-static char *with_suffix(const char *path, const char *suffix)
+struct slice cert_path_stem(const char *path)
 {
     const char *name = strrchr(path, '/');
     const char *dot = strrchr(name ? name : path, '.');
+
+    return slice_make(path, dot ? (size_t)(dot - path) : strlen(path));
+}
+
+char *cert_path_beside(const char *path, const char *suffix)
+{
+    struct slice stem = cert_path_stem(path);
     char *changed;
 
-    if (asprintf(&changed, "%.*s%s", (int)(dot ? dot - path : (ptrdiff_t)strlen(path)), path,
-                 suffix) < 0)
+    if (asprintf(&changed, "%.*s%s", (int)stem.len, stem.at, suffix) < 0)
         abort();
     return changed;
 }
@@ -53,45 +57,54 @@ static bool has_suffix(const char *name, const char *suffix)
 
 /* --- what is found ---------------------------------------------------------------------------- */
 
-void cert_problems_add(struct cert_problems *problems, const char *file, unsigned position,
-                       const char *message)
+/* Room for one more: grows by doubling. */
+static void *make_room(void *list, size_t count, size_t size)
 {
-    problems->list = memory_resize(problems->list, (problems->count + 1) * sizeof(*problems->list));
-    problems->list[problems->count++] = (struct cert_problem){
-        .file = slice_duplicate(slice_of(file)),
-        .message = slice_duplicate(slice_of(message)),
-        .position = position,
-    };
+    bool is_full = (count & (count - 1)) == 0;
+
+    return is_full ? memory_resize(list, (count ? 2 * count : 1) * size) : list;
 }
 
-static void report(struct search *search, const char *file, struct error *error)
+static void report(struct search *search, enum cert_loss_kind kind, const char *path,
+                   const struct error *error)
 {
-    cert_problems_add(search->problems, file, search->source->position, error->message);
+    struct cert_findings *findings = search->findings;
+
+    findings->losses = make_room(findings->losses, findings->loss_count, sizeof(struct cert_loss));
+    findings->losses[findings->loss_count++] = (struct cert_loss){
+        .kind = kind,
+        .path = slice_duplicate(slice_of(path)),
+        .message = slice_duplicate(slice_of(error->message)),
+        .position = search->source->position,
+    };
 }
 
 /* Borrows the paths. */
 static void add_pair(struct search *search, const char *chain, const char *key)
 {
-    struct cert_pairs *pairs = search->pairs;
+    struct cert_findings *findings = search->findings;
 
-    pairs->list = memory_resize(pairs->list, (pairs->count + 1) * sizeof(*pairs->list));
-    pairs->list[pairs->count++] = (struct cert_pair){
+    findings->pairs = make_room(findings->pairs, findings->pair_count, sizeof(struct cert_pair));
+    findings->pairs[findings->pair_count++] = (struct cert_pair){
         .chain = slice_duplicate(slice_of(chain)),
         .key = slice_duplicate(slice_of(key)),
-        .ocsp = with_suffix(chain, ".ocsp"),
         .position = search->source->position,
     };
 }
 
-void cert_pairs_clear(struct cert_pairs *pairs)
+void cert_findings_clear(struct cert_findings *findings)
 {
-    for (size_t i = 0; i < pairs->count; i++) {
-        free(pairs->list[i].chain);
-        free(pairs->list[i].key);
-        free(pairs->list[i].ocsp);
+    for (size_t i = 0; i < findings->pair_count; i++) {
+        free(findings->pairs[i].chain);
+        free(findings->pairs[i].key);
     }
-    free(pairs->list);
-    *pairs = (struct cert_pairs){.count = 0};
+    for (size_t i = 0; i < findings->loss_count; i++) {
+        free(findings->losses[i].path);
+        free(findings->losses[i].message);
+    }
+    free(findings->pairs);
+    free(findings->losses);
+    *findings = (struct cert_findings){.pair_count = 0};
 }
 
 /* --- one folder ------------------------------------------------------------------------------- */
@@ -103,7 +116,7 @@ static int compare_texts(const void *a, const void *b)
 
 static void add_name(char ***names, size_t *count, const char *name)
 {
-    *names = memory_resize(*names, (*count + 1) * sizeof(**names));
+    *names = make_room(*names, *count, sizeof(**names));
     (*names)[(*count)++] = slice_duplicate(slice_of(name));
 }
 
@@ -112,49 +125,87 @@ static bool is_of_interest(const char *name)
     return has_suffix(name, ".pem") || has_suffix(name, ".crt") || has_suffix(name, ".key");
 }
 
-static void list_entry(struct search *search, const char *folder, const char *name,
-                       struct listing *listing)
+enum entry_kind { ENTRY_GONE, ENTRY_UNREADABLE, ENTRY_FILE, ENTRY_FOLDER };
+
+/* On ENTRY_UNREADABLE errno says why. */
+static enum entry_kind find_kind(const char *path, unsigned char type)
 {
-    char *path = join(folder, name);
-    struct error error;
     struct stat status;
 
-    if (stat(path, &status) != 0) {
-        if (is_of_interest(name)) {
-            error_set(&error, "%s cannot be read: %s", path, strerror(errno));
-            report(search, path, &error);
+    if (type == DT_REG)
+        return ENTRY_FILE;
+    if (type == DT_DIR)
+        return ENTRY_FOLDER;
+    if (stat(path, &status) == 0)
+        return S_ISDIR(status.st_mode) ? ENTRY_FOLDER : ENTRY_FILE;
+    int reason = errno;
+    bool is_gone = lstat(path, &status) != 0 && errno == ENOENT;
+    errno = reason;
+    return is_gone ? ENTRY_GONE : ENTRY_UNREADABLE;
+}
+
+/* It may have been a folder with certificates until now. */
+static void suspect_folder(struct search *search, const char *path)
+{
+    struct error error;
+
+    error_set(&error, "%s cannot be read: %s", path, strerror(errno));
+    report(search, CERT_LOSS_FOLDER, path, &error);
+    search->findings->losses[search->findings->loss_count - 1].is_quiet = true;
+}
+
+static void list_entry(struct search *search, const char *folder, const struct dirent *entry,
+                       struct listing *listing)
+{
+    char *path = join(folder, entry->d_name);
+
+    switch (find_kind(path, entry->d_type)) {
+    case ENTRY_GONE: break;
+    case ENTRY_FOLDER: add_name(&listing->folders, &listing->folder_count, entry->d_name); break;
+    case ENTRY_UNREADABLE:
+        if (!is_of_interest(entry->d_name)) {
+            suspect_folder(search, path);
+            break;
         }
-    } else if (S_ISDIR(status.st_mode)) {
-        add_name(&listing->folders, &listing->folder_count, name);
-    } else if (is_of_interest(name)) {
-        add_name(&listing->files, &listing->file_count, name);
+        /* fall through */
+    case ENTRY_FILE:
+        if (is_of_interest(entry->d_name))
+            add_name(&listing->files, &listing->file_count, entry->d_name);
     }
     free(path);
 }
 
-static bool list_folder(struct search *search, const char *folder, struct listing *listing)
+static void report_folder(struct search *search, const char *folder)
+{
+    struct error error;
+
+    error_set(&error, "the folder %s cannot be read: %s", folder, strerror(errno));
+    report(search, CERT_LOSS_FOLDER, folder, &error);
+}
+
+/* A sub-folder may go at any time; that the source itself is there was seen a moment ago. */
+static void list_folder(struct search *search, const char *folder, struct listing *listing)
 {
     DIR *dir = opendir(folder);
     struct dirent *entry;
 
     *listing = (struct listing){.file_count = 0};
     if (!dir) {
-        struct error error;
-
-        error_set(&error, "the folder %s cannot be read: %s", folder, strerror(errno));
-        report(search, folder, &error);
-        return false;
+        if (errno != ENOENT || strcmp(folder, search->source->path) == 0)
+            report_folder(search, folder);
+        return;
     }
-    while ((entry = readdir(dir)) != NULL) {
+    for (errno = 0; (entry = readdir(dir)) != NULL; errno = 0) {
         if (entry->d_name[0] != '.')
-            list_entry(search, folder, entry->d_name, listing);
+            list_entry(search, folder, entry, listing);
     }
+    if (errno != 0)
+        report_folder(search, folder);
     closedir(dir);
     if (listing->file_count > 0)
         qsort(listing->files, listing->file_count, sizeof(char *), compare_texts);
     if (listing->folder_count > 0)
         qsort(listing->folders, listing->folder_count, sizeof(char *), compare_texts);
-    return true;
 }
 
 static void listing_clear(struct listing *listing)
@@ -175,7 +226,7 @@ static bool has_file(const struct listing *listing, const char *name)
 
 static bool has_beside(const struct listing *listing, const char *name, const char *suffix)
 {
-    char *beside = with_suffix(name, suffix);
+    char *beside = cert_path_beside(name, suffix);
     bool is_there = has_file(listing, beside);
 
     free(beside);
@@ -195,16 +246,16 @@ static void take_file(struct search *search, const char *folder, const struct li
                       const char *name)
 {
     char *path = join(folder, name);
-    char *key = with_suffix(path, ".key");
+    char *key = cert_path_beside(path, ".key");
     struct error error;
 
     if (has_suffix(name, ".key")) {
         if (!has_beside(listing, name, ".crt") && !has_beside(listing, name, ".pem")) {
-            char *missing = with_suffix(path, "");
+            char *missing = cert_path_beside(path, "");
 
             error_set(&error, "%s is a key alone: its certificate, %s.crt or %s.pem, is missing",
                       path, missing, missing);
-            report(search, path, &error);
+            report(search, CERT_LOSS_KEY_ALONE, path, &error);
             free(missing);
         }
     } else if (has_beside(listing, name, ".key")) {
@@ -231,8 +282,7 @@ static void search_folder(struct search *search, const char *folder, unsigned le
     struct listing listing;
     bool has_live = false;
 
-    if (!list_folder(search, folder, &listing))
-        return;
+    list_folder(search, folder, &listing);
     for (size_t i = 0; i < listing.file_count; i++)
         take_file(search, folder, &listing, listing.files[i]);
     for (size_t i = 0; i < listing.folder_count; i++)
@@ -254,18 +304,26 @@ static void search_folder(struct search *search, const char *folder, unsigned le
 
 static void search_file(struct search *search, const char *path)
 {
-    char *key = with_suffix(path, ".key");
+    char *key = cert_path_beside(path, ".key");
     struct stat status;
 
     add_pair(search, path, stat(key, &status) == 0 ? key : path);
     free(key);
 }
 
-void cert_folder_find(const struct cert_source *source, struct cert_pairs *pairs,
-                      struct cert_problems *problems)
+static bool has_loud_loss(const struct cert_findings *findings, size_t from)
 {
-    struct search search = {.source = source, .pairs = pairs, .problems = problems};
-    size_t pairs_before = pairs->count, problems_before = problems->count;
+    for (size_t i = from; i < findings->loss_count; i++) {
+        if (!findings->losses[i].is_quiet)
+            return true;
+    }
+    return false;
+}
+
+void cert_folder_find(const struct cert_source *source, struct cert_findings *findings)
+{
+    struct search search = {.source = source, .findings = findings};
+    size_t pairs_before = findings->pair_count, losses_before = findings->loss_count;
     struct error error;
     struct stat status;
 
@@ -276,7 +334,7 @@ void cert_folder_find(const struct cert_source *source, struct cert_pairs *pairs
     if (stat(source->path, &status) != 0) {
         error_set(&error, "%s cannot be read: %s; put certificates there, or change \"certs\"",
                   source->path, strerror(errno));
-        report(&search, source->path, &error);
+        report(&search, CERT_LOSS_SOURCE, source->path, &error);
         return;
     }
     if (!S_ISDIR(status.st_mode)) {
@@ -284,11 +342,10 @@ void cert_folder_find(const struct cert_source *source, struct cert_pairs *pairs
         return;
     }
     search_folder(&search, source->path, 1);
-    if (pairs->count == pairs_before && problems->count == problems_before) {
-        error_set(
-            &error,
-            "the folder %s holds no certificate: put NAME.pem there, or NAME.crt and NAME.key",
-            source->path);
-        report(&search, source->path, &error);
-    }
+    if (findings->pair_count > pairs_before || has_loud_loss(findings, losses_before))
+        return;
+    error_set(&error,
+              "the folder %s holds no certificate: put NAME.pem there, or NAME.crt and NAME.key",
+              source->path);
+    report(&search, CERT_LOSS_FOLDER, source->path, &error);
 }

@@ -4,15 +4,31 @@
 
 #include "tls/cert_store.h"
 
-/* Files that belong together. The OCSP file need not exist; `key` may be the chain's file. */
+/* Files that belong together; `key` may be the chain's file. */
 struct cert_pair {
-    char *chain, *key, *ocsp;
+    char *chain, *key;
     unsigned position;
 };
 
-struct cert_pairs {
-    struct cert_pair *list;
-    size_t count;
+/* What is not there as it should be: what was known from there is not to be taken for deleted. */
+enum cert_loss_kind {
+    CERT_LOSS_FOLDER,   /* cannot be read, or holds nothing any more */
+    CERT_LOSS_SOURCE,   /* an element of `certs`, a file or a folder, that is not there */
+    CERT_LOSS_KEY_ALONE /* a NAME.key whose certificate is missing */
+};
+
+struct cert_loss {
+    enum cert_loss_kind kind;
+    bool is_quiet; /* no problem, unless something was known from there */
+    char *path, *message;
+    unsigned position;
+};
+
+struct cert_findings {
+    struct cert_pair *pairs;
+    size_t pair_count;
+    struct cert_loss *losses;
+    size_t loss_count;
 };
 
 /* Adds what the source names, a folder's in the order of the file names:
@@ -23,14 +39,14 @@ struct cert_pairs {
  *
  * and the same in its sub-folders, one level deep, in those of a sub-folder "live" as well (beside
  * which certbot's "keys" and "csr" are passed over). Names that begin with a dot are passed over,
- * symlinks followed. What is half there, cannot be read or is not there at all becomes a problem.
- */
-void cert_folder_find(const struct cert_source *source, struct cert_pairs *pairs,
-                      struct cert_problems *problems);
-void cert_pairs_clear(struct cert_pairs *pairs);
+ * symlinks followed, also those that lead nowhere (reading them fails). What goes while it is being
+ * looked at was not there. */
+void cert_folder_find(const struct cert_source *source, struct cert_findings *findings);
+void cert_findings_clear(struct cert_findings *findings);
 
-/* Takes no ownership of its arguments. */
-void cert_problems_add(struct cert_problems *problems, const char *file, unsigned position,
-                       const char *message);
+/* The path without what follows the last dot of its last name. */
+struct slice cert_path_stem(const char *path);
+/* "a/b.crt", ".key" -> "a/b.key"; on the heap. */
+char *cert_path_beside(const char *path, const char *suffix);
 
 #endif

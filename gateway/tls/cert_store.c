@@ -2,18 +2,10 @@
 
 #include "base/check.h"
 #include "base/table.h"
-#include "tls/cert_folder.h"
+#include "tls/cert_library.h"
 #include "tls/cert_names.h"
 
-#include <pthread.h>
-#include <sched.h>
-#include <stdatomic.h>
 #include <stdlib.h>
-
-enum {
-    PARALLEL_FROM = 64, /* pairs; fewer are read by the caller's thread alone */
-    THREADS_MAX = 64,
-};
 
 /* All certificates with one name, the preferred first. */
 struct entry {
@@ -139,54 +131,7 @@ const struct certificate *cert_store_at(const struct cert_store *store, size_t i
     return store->list[index];
 }
 
-/* --- loading ---------------------------------------------------------------------------------- */
-
-struct loading {
-    const struct cert_pairs *pairs;
-    struct certificate **loaded; /* by pair; NULL where it failed */
-    char **messages;             /* by pair; why */
-    atomic_size_t next;
-};
-
-static void *load_some(void *argument)
-{
-    struct loading *loading = argument;
-
-    for (;;) {
-        size_t i = atomic_fetch_add(&loading->next, 1);
-        struct error error = {.message = ""};
-
-        if (i >= loading->pairs->count)
-            return NULL;
-        const struct cert_pair *pair = &loading->pairs->list[i];
-        loading->loaded[i] = certificate_load(pair->chain, pair->key, pair->ocsp, &error);
-        if (!loading->loaded[i])
-            loading->messages[i] = slice_duplicate(slice_of(error.message));
-    }
-}
-
-static size_t count_threads(size_t pairs)
-{
-    cpu_set_t cpus;
-
-    if (pairs < PARALLEL_FROM || sched_getaffinity(0, sizeof(cpus), &cpus) != 0)
-        return 1;
-    size_t count = (size_t)CPU_COUNT(&cpus);
-    return count < THREADS_MAX ? count : THREADS_MAX;
-}
-
-/* The calling thread works, too: one that cannot be started is not missed. */
-static void load_all(struct loading *loading)
-{
-    pthread_t threads[THREADS_MAX];
-    size_t wanted = count_threads(loading->pairs->count) - 1, started = 0;
-
-    while (started < wanted && pthread_create(&threads[started], NULL, load_some, loading) == 0)
-        started++;
-    load_some(loading);
-    for (size_t i = 0; i < started; i++)
-        pthread_join(threads[i], NULL);
-}
+/* --- making one ------------------------------------------------------------------------------- */
 
 static void index_name(struct table *table, struct slice key, struct certificate *certificate)
 {
@@ -197,8 +142,10 @@ static void index_name(struct table *table, struct slice key, struct certificate
         table_put(table, key, entry);
     }
     if (entry->count > 0 && entry->list[entry->count - 1] == certificate)
-        return; /* it says the name twice */
-    entry->list = memory_resize(entry->list, (entry->count + 1) * sizeof(struct certificate *));
+        return;                                   /* it says the name twice */
+    if ((entry->count & (entry->count - 1)) == 0) /* full: it grows by doubling */
+        entry->list = memory_resize(entry->list, (entry->count ? 2 * entry->count : 1) *
+                                                     sizeof(struct certificate *));
     entry->list[entry->count++] = certificate;
 }
 
@@ -207,7 +154,7 @@ static void add_certificate(struct cert_store *store, struct certificate *certif
     const struct slice *names;
     int count = certificate_names(certificate, &names);
 
-    store->list[store->count++] = certificate;
+    store->list[store->count++] = certificate_ref(certificate);
     for (int i = 0; i < count; i++) {
         if (names[i].at[0] == '*')
             index_name(&store->wildcard, slice_skip(names[i], 1), certificate);
@@ -227,36 +174,25 @@ static void sort_entries(struct table *table)
     }
 }
 
+struct cert_store *cert_store_new(struct certificate *const *list, size_t count)
+{
+    struct cert_store *store = memory_new(sizeof(*store));
+
+    store->list = memory_array(count + 1, sizeof(struct certificate *));
+    for (size_t i = 0; i < count; i++)
+        add_certificate(store, list[i]);
+    sort_entries(&store->exact);
+    sort_entries(&store->wildcard);
+    return store;
+}
+
 struct cert_store *cert_store_load(const struct cert_source *sources, size_t count,
                                    struct cert_problems *problems)
 {
-    struct cert_store *store = memory_new(sizeof(*store));
-    struct cert_pairs pairs = {.count = 0};
+    struct cert_library *library = cert_library_new();
+    struct cert_store *store = cert_library_load(library, sources, count, problems);
 
-    for (size_t i = 0; i < count; i++)
-        cert_folder_find(&sources[i], &pairs, problems);
-    struct loading loading = {
-        .pairs = &pairs,
-        .loaded = memory_array(pairs.count + 1, sizeof(struct certificate *)),
-        .messages = memory_array(pairs.count + 1, sizeof(char *)),
-    };
-    load_all(&loading);
-
-    store->list = memory_array(pairs.count + 1, sizeof(struct certificate *));
-    for (size_t i = 0; i < pairs.count; i++) {
-        if (loading.loaded[i]) {
-            add_certificate(store, loading.loaded[i]);
-            continue;
-        }
-        cert_problems_add(problems, pairs.list[i].chain, pairs.list[i].position,
-                          loading.messages[i]);
-        free(loading.messages[i]);
-    }
-    free(loading.loaded);
-    free(loading.messages);
-    cert_pairs_clear(&pairs);
-    sort_entries(&store->exact);
-    sort_entries(&store->wildcard);
+    cert_library_free(library);
     return store;
 }
 
@@ -288,6 +224,9 @@ void cert_store_free(struct cert_store *store)
 void cert_problems_clear(struct cert_problems *problems)
 {
     for (size_t i = 0; i < problems->count; i++) {
+        for (size_t k = 0; k < problems->list[i].served_count; k++)
+            certificate_unref(problems->list[i].served[k]);
+        free(problems->list[i].served);
         free(problems->list[i].file);
         free(problems->list[i].message);
     }

@@ -16,9 +16,12 @@ struct cert_source {
 
 /* What was found broken; the rest of the store is usable all the same. */
 struct cert_problem {
-    char *file;
+    char *file; /* or folder */
     char *message;
     unsigned position;
+    struct certificate **served; /* quarantined: what was read last and is served on; references */
+    size_t served_count;
+    int64_t since; /* seconds since 1970: the load that found it first */
 };
 
 struct cert_problems {
@@ -29,8 +32,9 @@ void cert_problems_clear(struct cert_problems *problems);
 
 struct cert_store;
 
-/* Reads every source in the layouts of certs/README.md (in parallel when there are many). Never
- * fails: what is broken goes to `problems`; a store may be empty. */
+/* Of these, in this order; takes a reference to each of its own. */
+struct cert_store *cert_store_new(struct certificate *const *list, size_t count);
+/* What a new cert_library reads: for those who look once. */
 struct cert_store *cert_store_load(const struct cert_source *sources, size_t count,
                                    struct cert_problems *problems);
 void cert_store_free(struct cert_store *store); /* drops its references */

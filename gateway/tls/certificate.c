@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/refcount.h"
+#include "tls/cert_files.h"
 #include "tls/cert_names.h"
 #include "tls/internal.h"
 #include "tls/ocsp.h"
@@ -18,6 +19,7 @@ enum { RSA_BITS_MIN = 2048 };
 struct certificate {
     struct refcount references;
     enum cert_key key;
+    bool has_ocsp;
     SSL_CTX *context;
     char *file;
     struct cert_names names;
@@ -27,8 +29,8 @@ struct certificate {
 
 /* What is needed only while one is made. */
 struct loading {
-    const char *chain_path, *key_path, *ocsp_path;
-    struct slice chain_bytes, key_bytes, ocsp_bytes;
+    const struct cert_paths *paths;
+    const struct cert_bytes *bytes;
     bool is_bundle; /* the key is in the chain's file */
     struct pem_content content;
     X509 *leaf;
@@ -55,16 +57,15 @@ const char *cert_key_name(enum cert_key key)
     return "";
 }
 
-/* --- reading the files ------------------------------------------------------------------------ */
+/* --- taking the files apart ------------------------------------------------------------------- */
 
-static bool read_key(struct loading *load, struct error *error)
+static bool parse_key(struct loading *load, struct error *error)
 {
     struct pem_content found;
 
     if (load->is_bundle)
         return true;
-    if (!file_bytes_read(load->key_path, &load->key_bytes, NULL, error) ||
-        !pem_parse(load->key_bytes, load->key_path, &found, error))
+    if (!pem_parse(load->bytes->key, load->paths->key, &found, error))
         return false;
     EVP_PKEY_free(load->content.key); /* one in the chain's file, which was not asked for */
     load->content.key = found.key;
@@ -73,70 +74,54 @@ static bool read_key(struct loading *load, struct error *error)
     return true;
 }
 
-/* The OCSP file is not needed: one that cannot be used is only spoken of. */
-static void read_ocsp(struct loading *load, struct certificate *certificate)
+static bool parse_files(struct loading *load, struct error *error)
 {
-    const ASN1_INTEGER *number = X509_get0_serialNumber(load->leaf);
-    struct error error = {.message = ""};
-    uint8_t *der = NULL;
-    bool is_missing;
-    CBS integer, serial;
-
-    if (!load->ocsp_path)
-        return;
-    if (!file_bytes_read(load->ocsp_path, &load->ocsp_bytes, &is_missing, &error)) {
-        if (!is_missing)
-            log_event(LOG_WARN, "ocsp_ignored", "%s", error.message);
-        return;
-    }
-    int length = i2d_ASN1_INTEGER(number, &der);
-    CBS_init(&integer, der, length > 0 ? (size_t)length : 0);
-    if (!CBS_get_asn1(&integer, &serial, CBS_ASN1_INTEGER))
-        CBS_init(&serial, NULL, 0);
-    const char *fault = ocsp_find_fault(
-        load->ocsp_bytes, slice_make((const char *)CBS_data(&serial), CBS_len(&serial)),
-        clock_wall_ms() / 1000, &certificate->ocsp_expires);
-    OPENSSL_free(der);
-    if (!fault)
-        return;
-    log_event(LOG_WARN, "ocsp_ignored", "%s is not stapled: %s; fetch a new one", load->ocsp_path,
-              fault);
-    file_bytes_free(load->ocsp_bytes);
-    load->ocsp_bytes = slice_make(NULL, 0);
-    certificate->ocsp_expires = INT64_MAX;
-}
-
-static bool read_files(struct loading *load, struct error *error)
-{
-    if (!file_bytes_read(load->chain_path, &load->chain_bytes, NULL, error) ||
-        !pem_parse(load->chain_bytes, load->chain_path, &load->content, error))
+    if (!pem_parse(load->bytes->chain, load->paths->chain, &load->content, error))
         return false;
     if (load->content.count == 0) {
         error_set(error,
                   "%s holds no certificate (no \"-----BEGIN CERTIFICATE-----\"); put the chain "
                   "there, the leaf first",
-                  load->chain_path);
+                  load->paths->chain);
         return false;
     }
-    if (!read_key(load, error))
+    if (!parse_key(load, error))
         return false;
     if (load->content.key)
         return true;
     error_set(error, "%s holds no private key (no \"-----BEGIN PRIVATE KEY-----\")%s",
-              load->key_path,
+              load->paths->key,
               load->is_bundle ? "; put it there, or beside it as NAME.key, or move the file away "
                                 "if it is not to be served"
                               : "");
     return false;
 }
 
-static void loading_clear(struct loading *load)
+/* The response, or nothing when it is not fit to be stapled. */
+static struct slice choose_ocsp(const struct loading *load, struct certificate *certificate)
 {
-    X509_free(load->leaf);
-    pem_content_clear(&load->content);
-    file_bytes_free(load->chain_bytes);
-    file_bytes_free(load->key_bytes);
-    file_bytes_free(load->ocsp_bytes);
+    const ASN1_INTEGER *number = X509_get0_serialNumber(load->leaf);
+    struct slice response = load->bytes->ocsp;
+    uint8_t *der = NULL;
+    CBS integer, serial;
+
+    if (slice_is_empty(response) && !response.at)
+        return response;
+    int length = i2d_ASN1_INTEGER(number, &der);
+    CBS_init(&integer, der, length > 0 ? (size_t)length : 0);
+    if (!CBS_get_asn1(&integer, &serial, CBS_ASN1_INTEGER))
+        CBS_init(&serial, NULL, 0);
+    const char *fault =
+        ocsp_find_fault(response, slice_make((const char *)CBS_data(&serial), CBS_len(&serial)),
+                        clock_wall_ms() / 1000, &certificate->ocsp_expires);
+    OPENSSL_free(der);
+    certificate->has_ocsp = !fault;
+    if (!fault)
+        return response;
+    log_event(LOG_WARN, "ocsp_ignored", "%s is not stapled: %s; fetch a new one", load->paths->ocsp,
+              fault);
+    certificate->ocsp_expires = INT64_MAX;
+    return slice_make(NULL, 0);
 }
 
 /* --- checking what was read ------------------------------------------------------------------- */
@@ -148,7 +133,7 @@ static bool parse_chain(struct loading *load, struct error *error)
 
         if (!x509) {
             error_set(error, "certificate %zu in %s does not parse: %s; copy the file again", i + 1,
-                      load->chain_path, tls_library_error());
+                      load->paths->chain, tls_library_error());
             return false;
         }
         if (i == 0)
@@ -185,13 +170,13 @@ static bool check_pair(const struct loading *load, struct error *error)
         error_set(error,
                   "the key in %s does not belong to the certificate in %s: put the key there that "
                   "the certificate was requested with",
-                  load->key_path, load->chain_path);
+                  load->paths->key, load->paths->chain);
         return false;
     }
     if (owner > 1) {
         error_set(error,
                   "the key in %s belongs to certificate %zu in %s: put that one, the leaf, first",
-                  load->key_path, owner, load->chain_path);
+                  load->paths->key, owner, load->paths->chain);
         return false;
     }
     return true;
@@ -211,7 +196,7 @@ static bool check_key(const struct loading *load, struct certificate *certificat
         error_set(error,
                   "the RSA key in %s has %d bits, and clients refuse less than %d: make a new key "
                   "and certificate",
-                  load->key_path, EVP_PKEY_bits(key), RSA_BITS_MIN);
+                  load->paths->key, EVP_PKEY_bits(key), RSA_BITS_MIN);
         return false;
     case EVP_PKEY_EC: {
         int nid = EC_GROUP_get_curve_name(EC_KEY_get0_group(EVP_PKEY_get0_EC_KEY(key)));
@@ -227,7 +212,7 @@ static bool check_key(const struct loading *load, struct certificate *certificat
     default: break;
     }
     error_set(error, "the key in %s is of a kind that TLS cannot use: make an ECDSA P-256 key",
-              load->key_path);
+              load->paths->key);
     return false;
 }
 
@@ -238,7 +223,7 @@ static bool check_names(const struct loading *load, struct certificate *certific
 
     if (!cert_names_read(load->leaf, &certificate->names)) {
         error_set(error, "the subjectAltName of the certificate in %s does not parse: %s",
-                  load->chain_path, tls_library_error());
+                  load->paths->chain, tls_library_error());
         return false;
     }
     if (certificate->names.count > 0)
@@ -249,7 +234,7 @@ static bool check_names(const struct loading *load, struct certificate *certific
     error_set(error,
               "the certificate in %s has no DNS name or IP address in its subjectAltName; the "
               "common name \"%s\" is not used, by clients neither: have it issued with one",
-              load->chain_path, common_name);
+              load->paths->chain, common_name);
     return false;
 }
 
@@ -260,7 +245,7 @@ static bool check_dates(const struct loading *load, struct certificate *certific
         ASN1_TIME_to_posix(X509_get0_notAfter(load->leaf), &certificate->not_after))
         return true;
     ERR_clear_error();
-    error_set(error, "the certificate in %s has dates that do not parse", load->chain_path);
+    error_set(error, "the certificate in %s has dates that do not parse", load->paths->chain);
     return false;
 }
 
@@ -282,6 +267,7 @@ static bool make_context(const struct loading *load, struct certificate *certifi
                          struct error *error)
 {
     const struct pem_content *content = &load->content;
+    struct slice ocsp = choose_ocsp(load, certificate);
     SSL_CTX *context = certificate->context = tls_context_new();
     uint8_t names[32];
 
@@ -289,67 +275,57 @@ static bool make_context(const struct loading *load, struct certificate *certifi
     if (context &&
         SSL_CTX_set_chain_and_key(context, content->chain, content->count, content->key, NULL) &&
         SSL_CTX_set_session_id_context(context, names, sizeof(names)) &&
-        (load->ocsp_bytes.len == 0 ||
-         SSL_CTX_set_ocsp_response(context, (const uint8_t *)load->ocsp_bytes.at,
-                                   load->ocsp_bytes.len))) {
+        (ocsp.len == 0 || SSL_CTX_set_ocsp_response(context, (const uint8_t *)ocsp.at, ocsp.len))) {
         SSL_CTX_set_tlsext_status_cb(context, decide_stapling);
         return true;
     }
-    error_set(error, "the certificate in %s cannot be used for TLS: %s", load->chain_path,
+    error_set(error, "the certificate in %s cannot be used for TLS: %s", load->paths->chain,
               tls_library_error());
     return false;
 }
 
-static uint64_t fingerprint(const struct loading *load)
-{
-    const struct slice parts[] = {load->chain_bytes, load->key_bytes, load->ocsp_bytes};
-    uint8_t hash[SHA256_DIGEST_LENGTH];
-    uint64_t value;
-    SHA256_CTX sha;
-
-    SHA256_Init(&sha);
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-        uint64_t length = parts[i].len;
-
-        SHA256_Update(&sha, &length, sizeof(length));
-        SHA256_Update(&sha, parts[i].at, parts[i].len);
-    }
-    SHA256_Final(hash, &sha);
-    memcpy(&value, hash, sizeof(value));
-    return value;
-}
-
 static bool build(struct loading *load, struct certificate *certificate, struct error *error)
 {
-    if (!read_files(load, error) || !parse_chain(load, error) || !check_pair(load, error) ||
-        !check_key(load, certificate, error) || !check_dates(load, certificate, error) ||
-        !check_names(load, certificate, error))
-        return false;
-    read_ocsp(load, certificate);
-    certificate->fingerprint = fingerprint(load);
-    return make_context(load, certificate, error);
+    return parse_files(load, error) && parse_chain(load, error) && check_pair(load, error) &&
+           check_key(load, certificate, error) && check_dates(load, certificate, error) &&
+           check_names(load, certificate, error) && make_context(load, certificate, error);
+}
+
+struct certificate *certificate_parse(const struct cert_paths *paths,
+                                      const struct cert_bytes *bytes, struct error *error)
+{
+    struct certificate *certificate = memory_new(sizeof(*certificate));
+    struct loading load = {
+        .paths = paths,
+        .bytes = bytes,
+        .is_bundle = strcmp(paths->chain, paths->key) == 0,
+    };
+
+    refcount_init(&certificate->references);
+    certificate->ocsp_expires = INT64_MAX;
+    certificate->file = slice_duplicate(slice_of(paths->chain));
+    certificate->fingerprint = cert_bytes_fingerprint(bytes);
+    bool is_fine = build(&load, certificate, error);
+    X509_free(load.leaf);
+    pem_content_clear(&load.content);
+    if (is_fine)
+        return certificate;
+    certificate_unref(certificate);
+    return NULL;
 }
 
 struct certificate *certificate_load(const char *chain_path, const char *key_path,
                                      const char *ocsp_path, struct error *error)
 {
-    struct certificate *certificate = memory_new(sizeof(*certificate));
-    struct loading load = {
-        .chain_path = chain_path,
-        .key_path = key_path,
-        .ocsp_path = ocsp_path,
-        .is_bundle = strcmp(chain_path, key_path) == 0,
-    };
+    struct cert_paths paths = {.chain = chain_path, .key = key_path, .ocsp = ocsp_path};
+    struct certificate *certificate;
+    struct cert_bytes bytes;
 
-    refcount_init(&certificate->references);
-    certificate->ocsp_expires = INT64_MAX;
-    certificate->file = slice_duplicate(slice_of(chain_path));
-    bool is_fine = build(&load, certificate, error);
-    loading_clear(&load);
-    if (is_fine)
-        return certificate;
-    certificate_unref(certificate);
-    return NULL;
+    if (!cert_bytes_read(&paths, &bytes, error))
+        return NULL;
+    certificate = certificate_parse(&paths, &bytes, error);
+    cert_bytes_clear(&bytes);
+    return certificate;
 }
 
 struct certificate *certificate_ref(struct certificate *certificate)
@@ -398,6 +374,40 @@ int64_t certificate_not_before(const struct certificate *certificate)
 int64_t certificate_not_after(const struct certificate *certificate)
 {
     return certificate->not_after;
+}
+
+bool certificate_staples(const struct certificate *certificate, int64_t *expires)
+{
+    *expires = certificate->ocsp_expires;
+    return certificate->has_ocsp;
+}
+
+static void write_hex(const uint8_t *bytes, size_t count, char *text)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < count; i++) {
+        *text++ = digits[bytes[i] >> 4];
+        *text++ = digits[bytes[i] & 15];
+    }
+    *text = '\0';
+}
+
+void certificate_identify(const struct certificate *certificate, struct cert_identity *identity)
+{
+    const STACK_OF(CRYPTO_BUFFER) *chain = SSL_CTX_get0_chain(certificate->context);
+    CRYPTO_BUFFER *leaf = sk_CRYPTO_BUFFER_value(chain, 0);
+    X509 *x509 = X509_parse_from_buffer(leaf);
+    uint8_t hash[SHA256_DIGEST_LENGTH];
+
+    assert(x509); /* it was parsed from it */
+    SHA256(CRYPTO_BUFFER_data(leaf), CRYPTO_BUFFER_len(leaf), hash);
+    write_hex(hash, sizeof(hash), identity->sha256);
+    const ASN1_STRING *serial = X509_get0_serialNumber(x509);
+    size_t length = (size_t)ASN1_STRING_length(serial);
+    write_hex(ASN1_STRING_get0_data(serial), length < CERT_SERIAL_MAX ? length : CERT_SERIAL_MAX,
+              identity->serial);
+    X509_free(x509);
 }
 
 int certificate_names(const struct certificate *certificate, const struct slice **names)

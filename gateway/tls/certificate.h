@@ -34,6 +34,18 @@ enum cert_key certificate_key(const struct certificate *certificate);
 const char *cert_key_name(enum cert_key key);                          /* "ECDSA P-256" … */
 int64_t certificate_not_before(const struct certificate *certificate); /* seconds since 1970 */
 int64_t certificate_not_after(const struct certificate *certificate);
+/* Whether an OCSP response goes with it, and until when (seconds since 1970; INT64_MAX: the
+ * response does not say). */
+bool certificate_staples(const struct certificate *certificate, int64_t *expires);
+
+/* What an authority and other tools know the leaf by, in lower-case hex. */
+enum { CERT_SERIAL_MAX = 40 }; /* bytes; RFC 5280 allows 20 */
+struct cert_identity {
+    char serial[2 * CERT_SERIAL_MAX + 1], sha256[65];
+};
+/* Looks at the certificate's bytes anew: not for every request. */
+void certificate_identify(const struct certificate *certificate, struct cert_identity *identity);
+
 /* DNS SANs lower-case (as "*.x.com" too) and IP SANs in text form. */
 int certificate_names(const struct certificate *certificate, const struct slice **names);
 

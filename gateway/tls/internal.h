@@ -2,6 +2,7 @@
 #ifndef TLS_INTERNAL_H
 #define TLS_INTERNAL_H
 
+#include "tls/cert_files.h"
 #include "tls/tls_server.h"
 
 #include <openssl/ssl.h>
@@ -32,6 +33,9 @@ SSL_CTX *tls_context_new(void);
 /* "TLSv1.2: ...": the reason of the oldest error in BoringSSL's queue, which is emptied. Static. */
 const char *tls_library_error(void);
 
+/* certificate_load of bytes that were read already; the paths are for messages. */
+struct certificate *certificate_parse(const struct cert_paths *paths,
+                                      const struct cert_bytes *bytes, struct error *error);
 SSL_CTX *certificate_context(const struct certificate *certificate);
 
 SSL_CTX *tls_server_context(const struct tls_server *server);

@@ -12,6 +12,7 @@
 #include <openssl/mem.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -159,6 +160,16 @@ static bool take_key(const struct pem_block *block, const char *path, struct pem
     return false;
 }
 
+/* Thousands of leaves come with the same few intermediates. It lasts as long as the process, as no
+ * pool may go before the last buffer in it. */
+static CRYPTO_BUFFER_POOL *intermediates;
+static pthread_once_t intermediates_made = PTHREAD_ONCE_INIT;
+
+static void make_intermediates(void)
+{
+    intermediates = CRYPTO_BUFFER_POOL_new(); /* NULL: nothing is shared */
+}
+
 static bool take_certificate(const struct pem_block *block, const char *path,
                              struct pem_content *content, struct error *error)
 {
@@ -167,7 +178,9 @@ static bool take_certificate(const struct pem_block *block, const char *path,
                   path, PEM_CHAIN_MAX);
         return false;
     }
-    CRYPTO_BUFFER *der = CRYPTO_BUFFER_new(block->der, (size_t)block->length, NULL);
+    pthread_once(&intermediates_made, make_intermediates);
+    CRYPTO_BUFFER *der = CRYPTO_BUFFER_new(block->der, (size_t)block->length,
+                                           content->count > 0 ? intermediates : NULL);
     if (!der) {
         error_set(error, "out of memory while reading %s", path);
         return false;

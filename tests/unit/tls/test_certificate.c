@@ -336,6 +336,27 @@ Test(certificate, a_certificate_without_names_is_refused)
     expect_error("ip.crt", "ip.key", "subjectAltName", "ip.crt");
 }
 
+Test(certificate, is_identified_as_other_tools_do)
+{
+    struct certificate *a = load("a.crt", "a.key");
+    struct cert_identity identity;
+    uint8_t *der = NULL, hash[32];
+    BIGNUM *number = ASN1_INTEGER_to_BN(X509_get0_serialNumber(cert.x509), NULL);
+    char hex[65], *serial = BN_bn2hex(number);
+    int length = i2d_X509(cert.x509, &der);
+
+    certificate_identify(a, &identity);
+    cr_assert_str_eq(identity.serial, serial);
+    SHA256(der, (size_t)length, hash);
+    for (size_t i = 0; i < sizeof(hash); i++)
+        sprintf(hex + 2 * i, "%02x", hash[i]);
+    cr_assert_str_eq(identity.sha256, hex);
+    BN_free(number);
+    OPENSSL_free(serial);
+    OPENSSL_free(der);
+    certificate_unref(a);
+}
+
 /* --- OCSP ------------------------------------------------------------------------------------- */
 
 Test(certificate, a_broken_ocsp_file_does_not_stop_it)
@@ -343,18 +364,21 @@ Test(certificate, a_broken_ocsp_file_does_not_stop_it)
     struct error error = {.message = ""};
     struct certificate *without = load("a.crt", "a.key"), *with;
     uint8_t *der;
+    int64_t expires;
     size_t length = test_ocsp_make(&cert, 0, 3600, &der);
 
     test_file_write_bytes("a.ocsp", der, length);
     with = certificate_load(test_path("a.crt"), test_path("a.key"), test_path("a.ocsp"), &error);
     cr_assert(with);
     cr_assert_neq(certificate_fingerprint(with), certificate_fingerprint(without));
+    cr_assert(certificate_staples(with, &expires));
+    cr_assert_leq(llabs(expires - time(NULL) - 3600), 60);
     certificate_unref(with);
 
     test_file_write("a.ocsp", "not OCSP");
     with = certificate_load(test_path("a.crt"), test_path("a.key"), test_path("a.ocsp"), &error);
     cr_assert(with);
-    cr_assert_eq(certificate_fingerprint(with), certificate_fingerprint(without));
+    cr_assert(!certificate_staples(with, &expires));
     certificate_unref(with);
     with = certificate_load(test_path("a.crt"), test_path("a.key"), test_path("none.ocsp"), &error);
     cr_assert(with);
