@@ -124,6 +124,16 @@ static struct tls_server *make_server(const struct tls_build *build, struct cert
     return server;
 }
 
+static struct cert_store *load_store(const struct tls_build *build, struct cert_problems *broken)
+{
+    const struct config *config = build->config;
+
+    if (!build->options->certs)
+        return cert_store_load(config->cert_sources, config->cert_source_count, broken);
+    return cert_library_load(build->options->certs, config->cert_sources, config->cert_source_count,
+                             broken);
+}
+
 /* Moves the list. */
 static void hand_over(struct cert_problems *broken, struct cert_problems *to)
 {
@@ -139,8 +149,7 @@ struct tls_server *build_tls(const struct tls_build *build)
 {
     const struct config *config = build->config;
     struct cert_problems broken = {0};
-    struct cert_store *store =
-        cert_store_load(config->cert_sources, config->cert_source_count, &broken);
+    struct cert_store *store = load_store(build, &broken);
     bool is_empty = cert_store_count(store) == 0;
     bool is_strict = build->options->strict_certs || config->globals->certs_strict;
     bool is_needed = globals_listen_on(config->globals, LISTEN_HTTPS);

@@ -8,6 +8,7 @@
 #include "http/h1_parser.h"
 #include "net/address.h"
 #include "routing/route_table.h"
+#include "tls/cert_library.h"
 #include "tls/tls_server.h"
 
 enum listen_kind { LISTEN_HTTPS, LISTEN_HTTP, LISTEN_STATUS, LISTEN_ADMIN };
@@ -107,6 +108,7 @@ struct snapshot {
 struct load_options {
     struct ticket_keys *keys;
     bool strict_certs;            /* for `check`: what is wrong with a certificate is an error */
+    struct cert_library *certs;   /* what was read already; NULL: every certificate is read */
     struct cert_problems *broken; /* is set to what is broken; NULL: nobody asks */
     struct config *previous;      /* what has not changed since is shared; NULL: nothing is */
 };

@@ -316,7 +316,7 @@ static void answer_signal(void *owner, int number)
     struct gateway *g = owner;
     struct control *control = &g->control;
     if (number == SIGHUP) {
-        generations_reload(control->generations);
+        generations_load(control->generations, LOAD_WHOLE);
     } else if (number == SIGUSR1) {
         if (control->access_writer != NULL)
             access_writer_reopen(control->access_writer);

@@ -1,5 +1,6 @@
 #include "control/generations.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "control/endpoints.h"
 #include "control/publication.h"
@@ -12,6 +13,7 @@
 struct load_job {
     pthread_t thread;
     struct generations *generations;
+    enum load_kind kind;
     struct snapshot *base; /* a reference to what is served meanwhile; NULL: nothing yet */
     struct snapshot *snapshot;
     struct problems problems;
@@ -22,6 +24,9 @@ struct load_job {
 struct generations {
     struct control *control;
     struct snapshot *current;
+    struct cert_library *certs; /* the load's while one is under way */
+    struct load_outcome *fine;  /* the last one that was not refused: a reference; NULL: none */
+    struct load_record record;
     bool is_closed;
 
     /* under way; all NULL when nothing is */
@@ -31,9 +36,9 @@ struct generations {
     struct access_target access_target;
     bool access_changes;
 
-    struct list asks;  /* of the load under way */
-    struct list later; /* for the next one */
-    bool load_wanted;  /* a next one */
+    struct list asks;      /* of the load under way */
+    struct list later;     /* for the next one */
+    enum load_kind wanted; /* a next one */
 };
 
 struct load_ask {
@@ -108,31 +113,105 @@ static void log_problem(const struct problem *problem, const char *event)
               has_suggestion ? problem->suggestion : "", has_suggestion ? "\"?)" : "");
 }
 
+const char *load_result_name(enum load_result result)
+{
+    switch (result) {
+    case LOAD_PUBLISHED: return "published";
+    case LOAD_UNCHANGED: return "unchanged";
+    case LOAD_INVALID: return "invalid";
+    case LOAD_FAILED: return "failed";
+    case LOAD_TOO_LATE: return "too_late";
+    case LOAD_RESULTS: break;
+    }
+    return "";
+}
+
+static const char *plural(size_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
+/* One line for what came of it, whoever wanted it. */
 static void log_outcome(const struct generations *g, const struct load_outcome *outcome)
 {
     unsigned long long generation = outcome->generation;
+    size_t parsed = outcome->read.parsed, quarantined = outcome->broken.count;
+    const char *what = outcome->kind == LOAD_RENEWAL ? "certificates changed: " : "";
     switch (outcome->result) {
     case LOAD_PUBLISHED:
         if (generation > 1) /* the first one is the ready line's to announce */
-            log_event(LOG_INFO, "reload", "generation %llu is served by every worker", generation);
+            log_event(LOG_INFO, "reload",
+                      "%sgeneration %llu is served by every worker; %zu certificate%s read, %zu "
+                      "quarantined",
+                      what, generation, parsed, plural(parsed), quarantined);
         break;
     case LOAD_UNCHANGED:
-        log_event(LOG_INFO, "reload_unchanged", "nothing has changed: generation %llu goes on",
-                  generation);
+        log_event(LOG_INFO, "reload_unchanged",
+                  "nothing has changed: generation %llu goes on; %zu certificate%s quarantined",
+                  generation, quarantined, plural(quarantined));
         break;
     case LOAD_INVALID:
     case LOAD_FAILED:
         if (generation == 0)
             return; /* at start: whoever started it is told */
         log_event(LOG_ERROR, "reload_refused",
-                  "%zu error%s in %s: generation %llu goes on; put it right and reload",
-                  outcome->problems.errors, outcome->problems.errors == 1 ? "" : "s",
-                  config_name(g), generation);
+                  "%s%zu error%s in %s: generation %llu goes on; put it right and reload", what,
+                  outcome->problems.errors, plural(outcome->problems.errors), config_name(g),
+                  generation);
         break;
     case LOAD_TOO_LATE: log_event(LOG_WARN, "reload_refused", "the gateway is draining"); return;
+    case LOAD_RESULTS: return;
     }
     for (size_t i = 0; i < outcome->problems.count; i++)
         log_problem(&outcome->problems.list[i], "config");
+}
+
+static bool is_listed(const struct cert_problems *broken, const char *file)
+{
+    for (size_t i = 0; i < broken->count; i++)
+        if (strcmp(broken->list[i].file, file) == 0)
+            return true;
+    return false;
+}
+
+/* What a load that was not refused found broken is so from now on. */
+static void note_broken(const struct cert_problems *before, const struct cert_problems *now)
+{
+    for (size_t i = 0; i < before->count; i++)
+        if (!is_listed(now, before->list[i].file))
+            log_event(LOG_INFO, "quarantine_over", "%s is not quarantined any more",
+                      before->list[i].file);
+    for (size_t i = 0; i < now->count; i++)
+        if (!is_listed(before, now->list[i].file))
+            log_event(LOG_WARN, "quarantined", "%s: %s; %s", now->list[i].file,
+                      now->list[i].message,
+                      now->list[i].served_count > 0 ? "what was read before is served in its place"
+                                                    : "nothing is served in its place");
+}
+
+static void record_outcome(struct generations *g, struct load_outcome *outcome)
+{
+    struct load_record *record = &g->record;
+    record->counts[outcome->result]++;
+    record->last_is_fine = !load_is_refused(outcome);
+    record->last_refusal[0] = '\0';
+    if (record->last_is_fine) {
+        record->last_fine_s = clock_wall_ms() / 1000;
+        note_broken(generations_broken(g), &outcome->broken);
+        outcome_unref(g->fine);
+        outcome->references++;
+        g->fine = outcome;
+        return;
+    }
+    for (size_t i = 0; i < outcome->problems.count; i++) {
+        const struct problem *problem = &outcome->problems.list[i];
+        if (problem->is_warning)
+            continue;
+        snprintf(record->last_refusal, sizeof(record->last_refusal), "%s:%u:%u: %s",
+                 problem->file != NULL ? problem->file : "", problem->line, problem->column,
+                 problem->message);
+        return;
+    }
 }
 
 /* The way out of every load: says what became of it, answers who asked, and goes on. */
@@ -142,11 +221,14 @@ static void end_load(struct generations *g, enum load_result result)
     g->outcome = NULL;
     outcome->result = result;
     outcome->generation = g->current != NULL ? g->current->generation : 0;
+    record_outcome(g, outcome);
     log_outcome(g, outcome);
+    if (!load_is_refused(outcome))
+        cert_library_commit(g->certs);
     list_each (&g->asks, node)
         answer_ask(container_of(node, struct load_ask, node), outcome);
     outcome_unref(outcome);
-    if (g->load_wanted)
+    if (g->wanted != LOAD_NOTHING)
         start_load(g);
     loop_wake(g->control->loop, &g->control->task);
 }
@@ -233,6 +315,7 @@ static void finish_load(void *owner)
     problems_clear(&g->outcome->problems);
     g->outcome->problems = job->problems;
     g->outcome->broken = job->broken;
+    g->outcome->read = cert_library_counts(g->certs);
     snapshot_unref(job->base);
     free(job);
     g->job = NULL;
@@ -254,13 +337,15 @@ static void *run_load(void *owner)
 {
     struct load_job *job = owner;
     struct control *control = job->generations->control;
-    struct load_options options = {
+    const struct load_options options = {
         .keys = control->ticket_keys,
+        .certs = job->generations->certs,
         .broken = &job->broken,
         .previous = job->base != NULL ? job->base->config : NULL,
     };
-    job->snapshot = snapshot_load(control->config_file, &options, &job->problems);
-    problems_sort(&job->problems);
+    job->snapshot = job->kind == LOAD_RENEWAL
+                        ? snapshot_renew(job->base, &options, &job->problems)
+                        : snapshot_load(control->config_file, &options, &job->problems);
     buffer_cache_clear();
     loop_post(control->loop, &job->done);
     return NULL;
@@ -268,8 +353,10 @@ static void *run_load(void *owner)
 
 static void start_load(struct generations *g)
 {
-    g->load_wanted = false;
+    enum load_kind kind = g->current != NULL ? g->wanted : LOAD_WHOLE;
+    g->wanted = LOAD_NOTHING;
     g->outcome = outcome_new();
+    g->outcome->kind = kind;
     list_each (&g->later, node) {
         list_remove(node);
         list_push_back(&g->asks, node);
@@ -282,6 +369,7 @@ static void start_load(struct generations *g)
     }
     struct load_job *job = memory_new(sizeof(*job));
     job->generations = g;
+    job->kind = kind;
     job->base = g->current != NULL ? snapshot_ref(g->current) : NULL;
     problems_init(&job->problems);
     job->done = (struct post){.run = finish_load, .owner = job};
@@ -305,6 +393,8 @@ struct generations *generations_new(struct control *control)
     struct generations *g = memory_new(sizeof(*g));
     g->control = control;
     g->access_target.fd = -1;
+    g->certs = cert_library_new();
+    g->record.last_is_fine = true;
     list_init(&g->asks);
     list_init(&g->later);
     return g;
@@ -318,14 +408,16 @@ void generations_free(struct generations *g)
     access_target_close(&g->access_target);
     if (g->current != NULL)
         snapshot_unref(g->current);
+    outcome_unref(g->fine);
+    cert_library_free(g->certs);
     free(g);
 }
 
-void generations_reload(struct generations *g)
+void generations_load(struct generations *g, enum load_kind kind)
 {
-    if (generations_are_busy(g))
-        g->load_wanted = true;
-    else
+    if (kind > g->wanted)
+        g->wanted = kind;
+    if (!generations_are_busy(g))
         start_load(g);
 }
 
@@ -335,7 +427,7 @@ struct load_ask *generations_ask(struct generations *g, struct task *task)
     ask->loop = g->control->loop;
     ask->task = task;
     list_push_back(&g->later, &ask->node);
-    generations_reload(g);
+    generations_load(g, LOAD_WHOLE);
     return ask;
 }
 
@@ -352,4 +444,16 @@ bool generations_are_busy(const struct generations *g)
 struct snapshot *generations_current(const struct generations *g)
 {
     return g->current;
+}
+
+const struct cert_problems *generations_broken(const struct generations *g)
+{
+    static const struct cert_problems none;
+
+    return g->fine != NULL ? &g->fine->broken : &none;
+}
+
+const struct load_record *generations_record(const struct generations *g)
+{
+    return &g->record;
 }

@@ -3,11 +3,19 @@
  * A load reads files on a helper thread. What it built is published to every worker and is the
  * current generation once the last one has acknowledged; a refused one changes nothing. Whoever
  * asks while a load is under way waits for the next, which sees the files as they were when it was
- * asked. */
+ * asked. A renewal is a load that leaves the route file alone: files of certificates have changed.
+ */
 #ifndef CONTROL_GENERATIONS_H
 #define CONTROL_GENERATIONS_H
 
 #include "control/control.h"
+
+/* The larger ones do what the smaller ones do. */
+enum load_kind {
+    LOAD_NOTHING,
+    LOAD_RENEWAL, /* the certificates of the running config */
+    LOAD_WHOLE,   /* the route file, too */
+};
 
 enum load_result {
     LOAD_PUBLISHED,
@@ -15,14 +23,17 @@ enum load_result {
     LOAD_INVALID,  /* the route file or a certificate: see the problems */
     LOAD_FAILED,   /* fine, but not to be had here: an address is taken, a log cannot be written */
     LOAD_TOO_LATE, /* draining */
+    LOAD_RESULTS
 };
 
 struct load_outcome {
     unsigned references;
+    enum load_kind kind;
     enum load_result result;
-    uint64_t generation;         /* the one served now; 0: none */
-    struct problems problems;    /* errors if refused, warnings always */
-    struct cert_problems broken; /* certificates that are */
+    uint64_t generation;          /* the one served now; 0: none */
+    struct problems problems;     /* errors if refused, warnings always */
+    struct cert_problems broken;  /* certificates that are */
+    struct cert_load_counts read; /* certificates that were */
 };
 
 static inline bool load_is_refused(const struct load_outcome *outcome)
@@ -30,13 +41,21 @@ static inline bool load_is_refused(const struct load_outcome *outcome)
     return outcome->result >= LOAD_INVALID;
 }
 
+/* What became of all loads so far: for /status and the metrics. */
+struct load_record {
+    uint64_t counts[LOAD_RESULTS];
+    bool last_is_fine;      /* the last one was not refused; true before any */
+    int64_t last_fine_s;    /* when one last was not, in seconds since 1970; 0: never */
+    char last_refusal[512]; /* why the last one was; empty: it was not */
+};
+
 struct load_ask;
 
 struct generations *generations_new(struct control *control);
 /* Not while anything is under way. */
 void generations_free(struct generations *generations);
 
-/* Asks for a load; `task` (NULL: nobody waits) is woken when it has ended. */
+/* Asks for a whole load; `task` (NULL: nobody waits) is woken when it has ended. */
 struct load_ask *generations_ask(struct generations *generations, struct task *task);
 /* IO_WAIT; IO_OK: *outcome is the ask's. */
 enum io load_ask_answer(struct load_ask *ask, const struct load_outcome **outcome);
@@ -44,13 +63,19 @@ enum io load_ask_answer(struct load_ask *ask, const struct load_outcome **outcom
 void load_ask_end(struct load_ask *ask);
 
 /* A load without anybody who waits; the log says what became of it. */
-void generations_reload(struct generations *generations);
+void generations_load(struct generations *generations, enum load_kind kind);
 
-/* From now on loads are refused as too late; what is under way goes on. */
+/* From now on loads are refused as too late, and files are not watched any more; what is under way
+ * goes on. */
 void generations_close(struct generations *generations);
 bool generations_are_busy(const struct generations *generations);
 
 /* Borrowed; NULL before the first. */
 struct snapshot *generations_current(const struct generations *generations);
+/* What is broken now, and what is served in its place. */
+const struct cert_problems *generations_broken(const struct generations *generations);
+const struct load_record *generations_record(const struct generations *generations);
+
+const char *load_result_name(enum load_result result); /* "published", "unchanged", "refused" … */
 
 #endif

@@ -1,7 +1,5 @@
 #include "control/endpoint_answer.h"
 
-#include "tls/cert_folder.h"
-
 #include <criterion/criterion.h>
 #include <jansson.h>
 
@@ -135,7 +133,10 @@ static struct load_outcome outcome_of(enum load_result result)
 {
     struct load_outcome outcome = {.result = result, .generation = 3};
     problems_add(&outcome.problems, true, "routes.json", 2, 3, "certs", NULL, "a \"broken\" key");
-    cert_problems_add(&outcome.broken, "/certs/a.crt", 0, "a \"broken\" key");
+    outcome.broken.list = calloc(1, sizeof(*outcome.broken.list));
+    outcome.broken.list[0].file = strdup("/certs/a.crt");
+    outcome.broken.list[0].message = strdup("a \"broken\" key");
+    outcome.broken.count = 1;
     problems_add(&outcome.problems, true, "routes.json", 2, 3, "certs", NULL, "expired");
     if (result >= LOAD_INVALID)
         problems_add(&outcome.problems, false, "routes.json", 4, 5, "routes", "rout", "wrong");

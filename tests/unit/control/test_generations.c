@@ -211,10 +211,85 @@ Test(generations, an_ask_may_end_before_its_answer)
 Test(generations, reload_needs_nobody_who_waits)
 {
     control_fixture_write(&f, "'routes': {}");
-    generations_reload(f.control.generations);
+    generations_load(f.control.generations, LOAD_WHOLE);
     cr_expect(generations_are_busy(f.control.generations));
     control_fixture_run_until(&f, is_idle, NULL);
     cr_expect_eq(served(), 1);
+}
+
+static void renew(void)
+{
+    generations_load(f.control.generations, LOAD_RENEWAL);
+    control_fixture_run_until(&f, is_idle, NULL);
+}
+
+/* --- renewals and quarantine -------------------------------------------------------------------
+ */
+
+Test(generations, a_renewal_leaves_the_route_file_alone)
+{
+    load("'routes': {}");
+    const struct config *config = generations_current(f.control.generations)->config;
+    route_folder_write(&f.folder, "routes.json", "{ half");
+    renew();
+    cr_expect_eq(served(), 1, "nothing has changed");
+    route_folder_certify(&f.folder, "more", "more.test", 90);
+    renew();
+    cr_expect_eq(served(), 2);
+    cr_expect_eq(generations_current(f.control.generations)->config, config);
+    cr_expect_eq(generations_record(f.control.generations)->counts[LOAD_PUBLISHED], 2);
+    cr_expect_eq(generations_record(f.control.generations)->counts[LOAD_UNCHANGED], 1);
+}
+
+Test(generations, a_renewal_before_the_first_load_is_a_whole_one)
+{
+    control_fixture_write(&f, "'routes': {}");
+    renew();
+    cr_expect_eq(served(), 1);
+}
+
+/* Whoever asks for the route file meanwhile gets it. */
+Test(generations, a_wanted_load_is_not_lost_behind_a_renewal)
+{
+    load("'routes': {}");
+    control_fixture_write(&f, "'routes': { 'a.test': 'x:1' }");
+    generations_load(f.control.generations, LOAD_RENEWAL);
+    generations_load(f.control.generations, LOAD_WHOLE);
+    generations_load(f.control.generations, LOAD_RENEWAL);
+    control_fixture_run_until(&f, is_idle, NULL);
+    cr_expect_eq(served(), 2);
+    cr_expect_eq(generations_current(f.control.generations)->config->route_count, 1);
+}
+
+static const struct cert_problems *broken(void)
+{
+    return generations_broken(f.control.generations);
+}
+
+Test(generations, what_breaks_is_quarantined_until_it_is_right)
+{
+    load("'routes': {}");
+    const struct snapshot *current = generations_current(f.control.generations);
+    uint64_t fingerprint = current->fingerprint;
+    cr_expect_eq(broken()->count, 0);
+    route_folder_write(&f.folder, "certs/test.key", "half");
+    renew();
+    cr_expect_eq(served(), 1, "the same is served");
+    cr_assert_eq(broken()->count, 1);
+    cr_expect_eq(broken()->list[0].served_count, 1);
+    /* A whole load keeps it, a refused one changes nothing about it. */
+    cr_expect_eq(load("'routes': { 'a.test': 'x:1' }").result, LOAD_PUBLISHED);
+    cr_expect_eq(broken()->count, 1);
+    cr_expect_eq(load("'routes': 1").result, LOAD_INVALID);
+    cr_expect_eq(broken()->count, 1);
+    cr_expect_not(generations_record(f.control.generations)->last_is_fine);
+    cr_expect(generations_record(f.control.generations)->last_refusal[0] != '\0');
+    route_folder_certify(&f.folder, "test", "*.test localhost", 90);
+    renew();
+    cr_expect_eq(broken()->count, 0);
+    cr_expect_eq(served(), 3);
+    cr_expect_neq(generations_current(f.control.generations)->fingerprint, fingerprint);
+    cr_expect(generations_record(f.control.generations)->last_is_fine);
 }
 
 Test(generations, too_late_when_closed)
