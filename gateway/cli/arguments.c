@@ -2,6 +2,7 @@
 
 #include "base/slice.h"
 #include "cli/commands.h"
+#include "config/reader.h"
 #include "config/snapshot.h"
 #include "config/suggest.h"
 #include "control/gateway.h"
@@ -16,10 +17,9 @@ struct option_text {
 };
 
 static const struct option_text options[] = {
-    {OPTION_CONFIG, 'c', "--config", "FILE"},
-    {OPTION_WORKERS, 0, "--workers", "N"},
-    {OPTION_JSON, 0, "--json", NULL},
-    {OPTION_ADMIN, 0, "--admin", "ADDRESS"},
+    {OPTION_CONFIG, 'c', "--config", "FILE"},   {OPTION_WORKERS, 0, "--workers", "N"},
+    {OPTION_JSON, 0, "--json", NULL},           {OPTION_ADMIN, 0, "--admin", "ADDRESS"},
+    {OPTION_WITHIN, 0, "--within", "DURATION"},
 };
 enum { OPTION_COUNT = sizeof(options) / sizeof(options[0]) };
 
@@ -85,6 +85,15 @@ static bool take_workers(struct parser *parser, const char *value)
     return true;
 }
 
+static bool take_within(struct parser *parser, const char *value)
+{
+    uint64_t *within_ms = &parser->arguments->within_ms;
+    if (reader_parse_duration(slice_of(value), within_ms) && *within_ms > 0)
+        return true;
+    error_set(parser->error, "--within takes a duration such as 30d or 12h, not \"%s\"", value);
+    return false;
+}
+
 static bool take_option(struct parser *parser, const char *written)
 {
     const char *value;
@@ -108,6 +117,7 @@ static bool take_option(struct parser *parser, const char *written)
     case OPTION_ADMIN: parser->arguments->admin = value; return true;
     case OPTION_JSON: parser->arguments->as_json = true; return true;
     case OPTION_WORKERS: return take_workers(parser, value);
+    case OPTION_WITHIN: return take_within(parser, value);
     }
     return true;
 }

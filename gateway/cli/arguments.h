@@ -5,6 +5,7 @@
 #include "base/error.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Which options a command takes, as bits. */
 enum option {
@@ -12,6 +13,7 @@ enum option {
     OPTION_WORKERS = 2,
     OPTION_JSON = 4,
     OPTION_ADMIN = 8,
+    OPTION_WITHIN = 16,
 };
 
 struct command;
@@ -22,6 +24,7 @@ struct arguments {
     const char *config;  /* as named with -c, else found where one is looked for; NULL: none */
     const char *admin;   /* NULL: not named */
     unsigned workers;    /* 0: not named */
+    uint64_t within_ms;  /* 0: not named */
     bool as_json;
 };
 

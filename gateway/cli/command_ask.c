@@ -38,3 +38,13 @@ int command_status(const struct arguments *arguments)
 {
     return ask_and_print(arguments, "GET", "/status", ADMIN_TIMEOUT_MS);
 }
+
+int command_certs(const struct arguments *arguments)
+{
+    char path[64] = "/certs";
+    /* Of what ends in this very second, too. */
+    if (arguments->within_ms > 0)
+        snprintf(path, sizeof(path), "/certs?within=%llu",
+                 (unsigned long long)(arguments->within_ms + 999) / 1000);
+    return ask_and_print(arguments, "GET", path, ADMIN_TIMEOUT_MS);
+}

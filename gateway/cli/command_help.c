@@ -13,6 +13,8 @@ static const struct {
     {OPTION_ADMIN,
      "      --admin ADDRESS  the running gateway's admin socket (else $SALLYPORT_ADMIN,\n"
      "                       listen.admin of the route file, the usual places)\n"},
+    {OPTION_WITHIN,
+     "      --within DURATION  only certificates that end within that time, such as 30d\n"},
     {OPTION_JSON, "      --json           print JSON\n"},
 };
 enum { OPTION_LINES = sizeof(option_lines) / sizeof(option_lines[0]) };

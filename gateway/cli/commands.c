@@ -32,6 +32,14 @@ static const struct command commands[] = {
      .help = "Asks the running gateway over its admin socket.\n",
      .options = OPTION_CONFIG | OPTION_ADMIN | OPTION_JSON,
      .run = command_status},
+    {.name = "certs",
+     .summary = "every certificate: names, key, expiry, state, and who needs it",
+     .help =
+         "Asks the running gateway over its admin socket. A quarantined certificate is one whose\n"
+         "files are broken; what was read before goes on being served. For each, the hosts of the\n"
+         "route file that it answers for, and whether another certificate outlasts it.\n",
+     .options = OPTION_CONFIG | OPTION_ADMIN | OPTION_JSON | OPTION_WITHIN,
+     .run = command_certs},
     {.name = "healthcheck",
      .summary = "exit 0 if the running gateway is ready",
      .help =
@@ -51,7 +59,6 @@ static const struct command commands[] = {
      .run = command_version},
     {.name = "explain"},
     {.name = "diff"},
-    {.name = "certs"},
 };
 
 const struct command *command_at(unsigned index)

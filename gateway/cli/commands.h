@@ -31,6 +31,7 @@ int command_run(const struct arguments *arguments);
 int command_check(const struct arguments *arguments);
 int command_reload(const struct arguments *arguments);
 int command_status(const struct arguments *arguments);
+int command_certs(const struct arguments *arguments);
 int command_healthcheck(const struct arguments *arguments);
 int command_help(const struct arguments *arguments);
 int command_version(const struct arguments *arguments);

@@ -3,11 +3,6 @@
 #include "http/target.h"
 #include "net/address.h"
 
-bool hosts_is_exact(struct slice key)
-{
-    return slice_find(key, '*') < 0;
-}
-
 static bool fail(struct reader *reader, const struct json_node *node, const char *why)
 {
     reader_error(reader, node, AT_KEY, "%s", why);

@@ -8,7 +8,4 @@
 bool hosts_read_host(struct reader *reader, const struct json_node *node, struct slice *key);
 bool hosts_read_path(struct reader *reader, const struct json_node *node, struct slice *key);
 
-/* Whether the normalised key is a name or literal, not "*" or a wildcard. */
-bool hosts_is_exact(struct slice key);
-
 #endif

@@ -125,6 +125,11 @@ static enum quantity parse_quantity(struct slice text, const struct unit *units,
     return QUANTITY_BAD;
 }
 
+bool reader_parse_duration(struct slice text, uint64_t *ms)
+{
+    return parse_quantity(text, time_units, 5, ms) == QUANTITY_GOOD && *ms <= longest_ms;
+}
+
 bool reader_duration(struct reader *reader, const struct json_node *node, uint64_t *ms)
 {
     static const char *const expected = "a duration such as \"10s\", \"500ms\" or 0";

@@ -30,6 +30,9 @@ void reader_warning(struct reader *reader, const struct json_node *node, enum mi
 struct text_place reader_place(struct reader *reader, const struct json_node *node,
                                enum mistake_place place);
 
+/* "30d", "10s", "500ms"; false for anything else. */
+bool reader_parse_duration(struct slice text, uint64_t *ms);
+
 /* --- values: false when there is a problem, which has been added --------------------------------
  */
 

@@ -267,9 +267,9 @@ static struct host *make_host(struct load *load, const struct json_node *node, s
     return host;
 }
 
-static void keep_exact_host(struct load *load, struct json_node *node, struct slice host)
+static void keep_named_host(struct load *load, struct json_node *node, struct slice host)
 {
-    if (!hosts_is_exact(host))
+    if (slice_equal(host, slice_of("*")))
         return;
     load->config->named_hosts[load->config->named_host_count++] = (struct named_host){
         .name = host,
@@ -303,7 +303,7 @@ void load_routes(struct load *load, const struct json_node *node)
         if (!hosts_read_host(reader, member, &host) ||
             !check_key_is_new(reader, &seen, host, member))
             continue;
-        keep_exact_host(load, member, host);
+        keep_named_host(load, member, host);
         config_add_host(load->config, make_host(load, member, host));
     }
     table_clear(&seen);

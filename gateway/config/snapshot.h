@@ -57,7 +57,7 @@ struct globals {
 
 struct route_test;
 
-/* An exact host of `routes`, and where its key stands. */
+/* A host of `routes`, but "*", and where its key stands. */
 struct named_host {
     struct slice name;
     struct slice key; /* as written */

@@ -53,6 +53,26 @@ static enum endpoint_action refuse_method(const char *allow, struct endpoint_ans
     return ENDPOINT_ANSWERED;
 }
 
+/* ?within=SECONDS */
+static enum endpoint_action answer_certs(const struct control *control,
+                                         const struct http_head *head,
+                                         struct endpoint_answer *answer)
+{
+    struct slice query = head->query;
+    bool as_text = endpoint_wants_text(head);
+    uint64_t within_s = 0;
+    if (slice_starts_with(query, slice_of("?within=")) &&
+        !slice_parse_u64(slice_skip(query, strlen("?within=")), &within_s)) {
+        set_text(answer, 400, "within is a number of seconds");
+        return ENDPOINT_ANSWERED;
+    }
+    answer->status = 200;
+    answer->content_type = content_type(as_text);
+    certificates_print(generations_current(control->generations),
+                       generations_broken(control->generations), within_s, as_text, &answer->body);
+    return ENDPOINT_ANSWERED;
+}
+
 enum endpoint_action endpoint_answer_request(const struct control *control, bool is_admin,
                                              const struct http_head *head,
                                              struct endpoint_answer *answer)
@@ -63,10 +83,13 @@ enum endpoint_action endpoint_answer_request(const struct control *control, bool
     bool is_ready = slice_equal(head->path, slice_of("/readyz"));
     bool is_reload = slice_equal(head->path, slice_of("/reload"));
     bool is_drain = slice_equal(head->path, slice_of("/drain"));
+    bool is_certs = is_admin && slice_equal(head->path, slice_of("/certs"));
 
-    if (is_status || is_health || is_ready) {
+    if (is_status || is_health || is_ready || is_certs) {
         if (!is_read)
             return refuse_method("GET, HEAD", answer);
+        if (is_certs)
+            return answer_certs(control, head, answer);
         if (is_status)
             return ENDPOINT_STATUS;
         if (is_health)

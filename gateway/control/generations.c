@@ -457,3 +457,8 @@ const struct load_record *generations_record(const struct generations *g)
 {
     return &g->record;
 }
+
+struct cert_load_counts generations_last_read(const struct generations *g)
+{
+    return g->fine != NULL ? g->fine->read : (struct cert_load_counts){0};
+}

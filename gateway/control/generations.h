@@ -74,6 +74,8 @@ bool generations_are_busy(const struct generations *generations);
 struct snapshot *generations_current(const struct generations *generations);
 /* What is broken now, and what is served in its place. */
 const struct cert_problems *generations_broken(const struct generations *generations);
+/* What the last load that was not refused had to read. */
+struct cert_load_counts generations_last_read(const struct generations *generations);
 const struct load_record *generations_record(const struct generations *generations);
 
 const char *load_result_name(enum load_result result); /* "published", "unchanged", "refused" … */

@@ -94,6 +94,10 @@ static void make_page(struct status_query *query)
                 metric_read(worker_metrics(control->workers[i]), (enum metric)metric);
     page->log_lost = access_writer_lost(control->access_writer);
     struct snapshot *snapshot = generations_current(control->generations);
+    page->loads = generations_record(control->generations);
+    page->last_read = generations_last_read(control->generations);
+    certificates_list(&query->arena, snapshot, generations_broken(control->generations),
+                      &page->certificates);
     if (snapshot != NULL) {
         page->snapshot = snapshot_ref(snapshot);
         list_backends(query);

@@ -2,7 +2,7 @@
 #ifndef CONTROL_STATUS_PAGE_H
 #define CONTROL_STATUS_PAGE_H
 
-#include "control/control.h"
+#include "control/certificates.h"
 
 struct status_server {
     struct slice name;
@@ -26,6 +26,9 @@ struct status_page {
     uint64_t log_lost;
     struct status_backend *backends; /* of the generation served, in its order */
     unsigned backend_count;
+    struct certificate_rows certificates;
+    const struct load_record *loads;
+    struct cert_load_counts last_read; /* by the last load that was not refused */
     unsigned worker_count;
 };
 

@@ -16,23 +16,6 @@ static uint64_t generation(const struct status_page *page)
     return page->snapshot != NULL ? page->snapshot->generation : 0;
 }
 
-static size_t certificate_count(const struct status_page *page)
-{
-    if (page->snapshot == NULL || page->snapshot->tls == NULL)
-        return 0;
-    return cert_store_count(tls_server_certs(page->snapshot->tls));
-}
-
-static const struct certificate *certificate_at(const struct status_page *page, size_t index)
-{
-    return cert_store_at(tls_server_certs(page->snapshot->tls), index);
-}
-
-static const char *certificate_state(const struct certificate *certificate)
-{
-    return certificate_not_after(certificate) < clock_wall_ms() / 1000 ? "expired" : "serving";
-}
-
 static const char *server_state(const struct status_server *server)
 {
     return server->skipped_by > 0 ? "skipped" : "up";
@@ -93,28 +76,57 @@ static void print_backends(const struct status_page *page, struct buffer *out)
     buffer_append_text(out, "]");
 }
 
+static void print_certificate(const struct certificate_row *row, struct buffer *out)
+{
+    const struct certificate *certificate = row->certificate;
+    const struct slice *names;
+    int count = certificate != NULL ? certificate_names(certificate, &names) : 0;
+    buffer_append_text(out, "{\"names\":[");
+    for (int k = 0; k < count; k++) {
+        buffer_append_text(out, k > 0 ? "," : "");
+        json_append_string(out, names[k]);
+    }
+    buffer_append_text(out, "],\"key\":");
+    json_append_text(out, certificate ? cert_key_name(certificate_key(certificate)) : NULL);
+    buffer_append_text(out, ",\"file\":");
+    json_append_text(out, row->file);
+    char not_after[CLOCK_TEXT_SIZE];
+    if (certificate != NULL)
+        clock_format(certificate_not_after(certificate) * 1000, not_after);
+    buffer_append_text(out, ",\"not_after\":");
+    json_append_text(out, certificate != NULL ? not_after : NULL);
+    buffer_printf(out, ",\"state\":\"%s\",\"reason\":", certificate_state_name(row->state));
+    json_append_text(out, row->why);
+    buffer_append_text(out, "}");
+}
+
 static void print_certificates(const struct status_page *page, struct buffer *out)
 {
     buffer_append_text(out, "\"certificates\":[");
-    for (size_t i = 0; i < certificate_count(page); i++) {
-        const struct certificate *certificate = certificate_at(page, i);
-        const struct slice *names;
-        int count = certificate_names(certificate, &names);
-        buffer_append_text(out, i > 0 ? ",{\"names\":[" : "{\"names\":[");
-        for (int k = 0; k < count; k++) {
-            buffer_append_text(out, k > 0 ? "," : "");
-            json_append_string(out, names[k]);
-        }
-        char not_after[CLOCK_TEXT_SIZE];
-        clock_format(certificate_not_after(certificate) * 1000, not_after);
-        buffer_append_text(out, "],\"key\":");
-        json_append_text(out, cert_key_name(certificate_key(certificate)));
-        buffer_append_text(out, ",\"file\":");
-        json_append_text(out, certificate_file(certificate));
-        buffer_printf(out, ",\"not_after\":\"%s\",\"state\":\"%s\"}", not_after,
-                      certificate_state(certificate));
+    for (size_t i = 0; i < page->certificates.count; i++) {
+        buffer_append_text(out, i > 0 ? "," : "");
+        print_certificate(&page->certificates.list[i], out);
     }
     buffer_append_text(out, "]");
+}
+
+static void print_config(const struct status_page *page, struct buffer *out)
+{
+    const struct load_record *record = page->loads;
+    char when[CLOCK_TEXT_SIZE];
+    clock_format(record->last_fine_s * 1000, when);
+    buffer_printf(out, "\"config\":{\"generation\":%" PRIu64 ",\"last_reload_successful\":%s",
+                  generation(page), record->last_is_fine ? "true" : "false");
+    buffer_append_text(out, ",\"last_success\":");
+    json_append_text(out, record->last_fine_s != 0 ? when : NULL);
+    buffer_append_text(out, ",\"last_refusal\":");
+    json_append_text(out, record->last_is_fine ? NULL : record->last_refusal);
+    buffer_append_text(out, ",\"reloads\":{");
+    for (int i = 0; i < LOAD_RESULTS; i++)
+        buffer_printf(out, "%s\"%s\":%" PRIu64, i > 0 ? "," : "",
+                      load_result_name((enum load_result)i), record->counts[i]);
+    buffer_printf(out, "},\"certificates_read\":%zu,\"certificates_parsed\":%zu}",
+                  page->last_read.read, page->last_read.parsed);
 }
 
 void status_print_json(const struct status_page *page, struct buffer *out)
@@ -126,6 +138,8 @@ void status_print_json(const struct status_page *page, struct buffer *out)
                   ",\"workers\":%u,",
                   generation(page), control_state_name(page->control->state), uptime_s(page),
                   page->worker_count);
+    print_config(page, out);
+    buffer_append_text(out, ",");
     print_listeners(page, out);
     buffer_append_text(out, ",");
     print_metrics(page, out);
@@ -175,19 +189,34 @@ static void print_backend_lines(const struct status_page *page, struct buffer *o
 
 static void print_certificate_lines(const struct status_page *page, struct buffer *out)
 {
-    for (size_t i = 0; i < certificate_count(page); i++) {
-        const struct certificate *certificate = certificate_at(page, i);
+    for (size_t i = 0; i < page->certificates.count; i++) {
+        const struct certificate_row *row = &page->certificates.list[i];
+        const struct certificate *certificate = row->certificate;
         const struct slice *names;
-        int count = certificate_names(certificate, &names);
+        int count = certificate != NULL ? certificate_names(certificate, &names) : 0;
         char not_after[CLOCK_TEXT_SIZE];
-        clock_format(certificate_not_after(certificate) * 1000, not_after);
         buffer_append_text(out, "  ");
         for (int k = 0; k < count; k++)
             buffer_printf(out, "%s%.*s", k > 0 ? ", " : "", (int)names[k].len, names[k].at);
-        buffer_printf(out, "\n    %s, %s, until %.10s, %s\n",
-                      cert_key_name(certificate_key(certificate)), certificate_state(certificate),
-                      not_after, certificate_file(certificate));
+        buffer_append_text(out, count > 0 ? "\n    " : "");
+        if (certificate != NULL) {
+            clock_format(certificate_not_after(certificate) * 1000, not_after);
+            buffer_printf(out, "%s, %s, until %.10s, ", cert_key_name(certificate_key(certificate)),
+                          certificate_state_name(row->state), not_after);
+        } else {
+            buffer_printf(out, "%s, ", certificate_state_name(row->state));
+        }
+        buffer_printf(out, "%s\n", row->file);
+        if (row->why != NULL)
+            buffer_printf(out, "    %s\n", row->why);
     }
+}
+
+static void print_config_line(const struct status_page *page, struct buffer *out)
+{
+    const struct load_record *record = page->loads;
+    if (!record->last_is_fine)
+        buffer_printf(out, "the last reload was refused: %s\n", record->last_refusal);
 }
 
 void status_print_text(const struct status_page *page, struct buffer *out)
@@ -199,6 +228,7 @@ void status_print_text(const struct status_page *page, struct buffer *out)
                   ":%02" PRIu64 ":%02" PRIu64 "\n",
                   SALLYPORT_VERSION, generation(page), control_state_name(page->control->state),
                   page->worker_count, up / 86400, up / 3600 % 24, up / 60 % 60, up % 60);
+    print_config_line(page, out);
     buffer_append_text(out, "\nlistening\n");
     print_listening_lines(page, out);
     buffer_printf(out,

@@ -112,6 +112,39 @@ struct certificate *cert_store_choose(const struct cert_store *store, const stru
     return found;
 }
 
+struct cert_wish cert_wish_of_everything(struct slice name, int64_t now)
+{
+    return (struct cert_wish){
+        .name = name,
+        .has_ecdsa_p256 = true,
+        .has_ecdsa_p384 = true,
+        .has_ecdsa_p521 = true,
+        .has_rsa = true,
+        .has_ed25519 = true,
+        .now = now,
+    };
+}
+
+static const struct certificate *last_to_end(const struct entry *entry,
+                                             const struct certificate *than)
+{
+    for (size_t i = 0; entry && i < entry->count; i++)
+        if (certificate_not_after(entry->list[i]) > certificate_not_after(than))
+            than = entry->list[i];
+    return than;
+}
+
+const struct certificate *cert_store_successor(const struct cert_store *store, struct slice host,
+                                               const struct certificate *certificate)
+{
+    struct entry *exact, *wildcard;
+    const struct certificate *last;
+
+    find_entries(store, host, &exact, &wildcard);
+    last = last_to_end(wildcard, last_to_end(exact, certificate));
+    return last != certificate ? last : NULL;
+}
+
 bool cert_store_covers(const struct cert_store *store, struct slice host)
 {
     struct entry *exact, *wildcard;

@@ -49,12 +49,19 @@ struct cert_wish {
     int64_t now; /* seconds since 1970 */
 };
 
+/* Of a client that can do everything. */
+struct cert_wish cert_wish_of_everything(struct slice name, int64_t now);
+
 /* Usable by the client's algorithms, then in date, then exact before wildcard, then any other key
  * before RSA, then newest notBefore, then file name; an expired one only when nothing else matches.
  * NULL when no certificate has the name (*covered false) or none of them is usable (*covered true).
  * Borrowed. */
 struct certificate *cert_store_choose(const struct cert_store *store, const struct cert_wish *wish,
                                       bool *covered);
+/* Another one that covers the host, or all names below it if it is "*.x", and that ends later: the
+ * one that ends last. NULL: there is none. */
+const struct certificate *cert_store_successor(const struct cert_store *store, struct slice host,
+                                               const struct certificate *certificate);
 /* Whether any certificate covers the host. */
 bool cert_store_covers(const struct cert_store *store, struct slice host);
 

@@ -359,14 +359,8 @@ void tls_server_free(struct tls_server *server)
 struct tls_answer tls_server_answer(const struct tls_server *server, struct slice sni,
                                     const struct cert_wish *client)
 {
-    static const struct cert_wish everything = {
-        .has_ecdsa_p256 = true,
-        .has_ecdsa_p384 = true,
-        .has_ecdsa_p521 = true,
-        .has_rsa = true,
-        .has_ed25519 = true,
-    };
-    struct cert_wish wish = client ? *client : everything;
+    struct cert_wish wish =
+        client ? *client : cert_wish_of_everything(slice_of(""), clock_wall_ms() / 1000);
     char room[TLS_NAME_MAX];
 
     if (!client)

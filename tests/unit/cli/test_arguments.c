@@ -110,7 +110,19 @@ Test(arguments, of_a_later_version)
 {
     expect_refusal("explain https://x", "explain is not supported yet");
     expect_refusal("diff x.json", "diff is not supported yet");
-    expect_refusal("certs", "certs is not supported yet");
+}
+
+Test(arguments, within)
+{
+    cr_assert(parse("certs --within 30d"));
+    cr_expect_eq(arguments.within_ms, 30ULL * 24 * 3600 * 1000);
+    cr_assert(parse("certs --within=12h"));
+    cr_expect_eq(arguments.within_ms, 12ULL * 3600 * 1000);
+    cr_assert(parse("certs"));
+    cr_expect_eq(arguments.within_ms, 0);
+    expect_refusal("certs --within 30", "takes a duration such as 30d");
+    expect_refusal("certs --within 0d", "takes a duration such as 30d");
+    expect_refusal("status --within 30d", "is no option of `status`");
 }
 
 Test(arguments, workers)
