@@ -181,14 +181,21 @@ Test(cert_library, one_swap_of_many_reads_and_parses_one)
     cr_assert(!cert_store_covers(store, slice_of("h42.test")));
 }
 
-/* Written again within the same tick of the clock, the times may be the same: it is looked into. */
+/* Written again within the same tick of the clock, the times may be the same: it is looked into.
+ * On a machine that is slow at this moment the files may have aged meanwhile: then once more. */
 Test(cert_library, fresh_files_are_read_again_but_not_parsed)
 {
-    write_pair("c/a", "a.test");
-    load_and_commit();
-    cr_assert_eq(counts().parsed, 1);
-    load_and_commit();
-    cr_assert_eq(counts().parsed, 0);
+    size_t read = 0;
+
+    for (int i = 0; i < 100 && read == 0; i++) {
+        write_pair("c/a", "a.test");
+        load_and_commit();
+        cr_assert_eq(counts().parsed, 1);
+        load_and_commit();
+        cr_assert_eq(counts().parsed, 0);
+        read = counts().read;
+    }
+    cr_assert_eq(read, 1);
     settle();
     load_and_commit();
     cr_assert_eq(counts().read, 0);

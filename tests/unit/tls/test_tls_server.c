@@ -518,6 +518,51 @@ Test(tls_server, does_not_resume_across_names)
     tls_server_free(server);
 }
 
+/* The files are replaced under a running gateway: a ticket lives on through a renewal, and no
+ * longer than the names do, although the host it is for is still among them. */
+Test(tls_server, a_swap_to_other_names_ends_tickets_and_a_renewal_does_not)
+{
+    for (size_t i = 0; i < 2; i++) {
+        test_pair_write("a", &(struct test_cert_spec){.names = "a.test,b.test"});
+        struct tls_server *before = serve("");
+        SSL_SESSION *ticket = get_ticket(before, "a.test", versions[i]);
+        test_pair_write("a", &(struct test_cert_spec){.names = "a.test,b.test", .begins_s = -60});
+        struct tls_server *renewed = serve("");
+        cr_assert(resumes(renewed, "a.test", ticket));
+        cr_assert(resumes(renewed, "b.test", ticket), "the same certificate vouches for both");
+        test_pair_write("a", &(struct test_cert_spec){.names = "a.test"});
+        struct tls_server *fewer = serve("");
+        cr_assert(!resumes(fewer, "a.test", ticket));
+        test_pair_write("a", &(struct test_cert_spec){.names = "a.test,b.test,c.test"});
+        struct tls_server *more = serve("");
+        cr_assert(!resumes(more, "a.test", ticket));
+        SSL_SESSION_free(ticket);
+        tls_server_free(before);
+        tls_server_free(renewed);
+        tls_server_free(fewer);
+        tls_server_free(more);
+    }
+}
+
+/* The client remembers the ticket by host; the host's certificate is another one now. */
+Test(tls_server, a_host_that_moves_to_another_certificate_ends_its_tickets)
+{
+    for (size_t i = 0; i < 2; i++) {
+        test_pair_write("x/a", &(struct test_cert_spec){.names = "*.test", .begins_s = -7200});
+        struct tls_server *before = serve("x");
+        SSL_SESSION *ticket = get_ticket(before, "a.test", versions[i]);
+        test_pair_write("x/b", &(struct test_cert_spec){.names = "a.test"});
+        struct tls_server *after = serve("x");
+        cr_assert(!resumes(after, "a.test", ticket));
+        cr_assert(resumes(after, "b.test", ticket));
+        SSL_SESSION_free(ticket);
+        tls_server_free(before);
+        tls_server_free(after);
+        cr_assert_eq(unlink(test_path("x/b.crt")), 0);
+        cr_assert_eq(unlink(test_path("x/b.key")), 0);
+    }
+}
+
 Test(tls_server, does_not_resume_under_other_keys)
 {
     test_pair_write("a", &(struct test_cert_spec){.names = "a.test"});
