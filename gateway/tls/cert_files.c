@@ -10,9 +10,10 @@
 #include <sys/stat.h>
 #include <time.h>
 
-/* File systems write the time of the kernel's last tick, 10 ms ago at most; the rest is for those
- * that keep coarser times in memory. */
-static const int64_t fresh_ns = 50 * 1000 * 1000;
+/* File systems write the time of the kernel's last tick, 10 ms ago at most, with some to spare.
+ * Some keep whole seconds, or every other one. */
+static const int64_t second_ns = 1000 * 1000 * 1000;
+static const int64_t fresh_ns = 50 * 1000 * 1000, fresh_whole_ns = 2 * second_ns;
 
 struct stamp {
     uint64_t device, inode, size;
@@ -22,7 +23,7 @@ struct stamp {
 
 static int64_t to_ns(const struct timespec *time)
 {
-    return (int64_t)time->tv_sec * 1000000000 + time->tv_nsec;
+    return time->tv_sec * second_ns + time->tv_nsec;
 }
 
 static struct stamp take_stamp(const char *path)
@@ -42,6 +43,11 @@ static struct stamp take_stamp(const char *path)
     };
 }
 
+static bool is_fresh(int64_t time_ns, int64_t now_ns)
+{
+    return time_ns > now_ns - (time_ns % second_ns == 0 ? fresh_whole_ns : fresh_ns);
+}
+
 struct cert_stamps cert_stamps_take(const struct cert_paths *paths)
 {
     const char *const files[] = {paths->chain, paths->key, paths->ocsp};
@@ -52,7 +58,8 @@ struct cert_stamps cert_stamps_take(const struct cert_paths *paths)
     clock_gettime(CLOCK_REALTIME, &now);
     for (size_t i = 0; i < 3; i++) {
         stamps[i] = take_stamp(files[i]);
-        taken.is_fresh |= stamps[i].changed_ns > to_ns(&now) - fresh_ns;
+        taken.is_fresh |= is_fresh(stamps[i].changed_ns, to_ns(&now)) ||
+                          is_fresh(stamps[i].written_ns, to_ns(&now));
     }
     taken.digest = hash_bytes(slice_make((const char *)stamps, sizeof(stamps)));
     return taken;

@@ -158,20 +158,14 @@ static void list_entry(struct search *search, const char *folder, const struct d
                        struct listing *listing)
 {
     char *path = join(folder, entry->d_name);
+    enum entry_kind kind = find_kind(path, entry->d_type);
 
-    switch (find_kind(path, entry->d_type)) {
-    case ENTRY_GONE: break;
-    case ENTRY_FOLDER: add_name(&listing->folders, &listing->folder_count, entry->d_name); break;
-    case ENTRY_UNREADABLE:
-        if (!is_of_interest(entry->d_name)) {
-            suspect_folder(search, path);
-            break;
-        }
-        /* fall through */
-    case ENTRY_FILE:
-        if (is_of_interest(entry->d_name))
-            add_name(&listing->files, &listing->file_count, entry->d_name);
-    }
+    if (kind == ENTRY_FOLDER)
+        add_name(&listing->folders, &listing->folder_count, entry->d_name);
+    else if (kind != ENTRY_GONE && is_of_interest(entry->d_name))
+        add_name(&listing->files, &listing->file_count, entry->d_name);
+    else if (kind == ENTRY_UNREADABLE)
+        suspect_folder(search, path);
     free(path);
 }
 

@@ -238,9 +238,10 @@ static struct claim *add_claim(struct load *load, const char *file, const char *
     return claim;
 }
 
-/* The claim holds what lies in a folder ("PATH/"), or whose chain or key has this stem ("PATH"):
- * a file that changes its role (a.pem gets an a.key beside it, an a.crt loses its own) is half of
- * another pair then, and those two have the stem in common. */
+/* The claim holds what lies in a folder ("PATH/"), and the pair whose chain this is ("PATH") or
+ * whose chain or key has this stem ("PATH"): a file that changes its role (a.pem gets an a.key
+ * beside it, an a.crt loses its own) is half of another pair then, and those two have the stem in
+ * common. */
 static void add_claim_key(struct load *load, struct claim *claim, struct slice path, bool is_folder)
 {
     char *key = memory_new(path.len + 2);
@@ -260,8 +261,10 @@ static void claim_losses(struct load *load, const struct cert_findings *findings
         struct claim *claim = add_claim(load, loss->path, loss->message, loss->position);
 
         claim->is_quiet = loss->is_quiet;
-        if (loss->kind != CERT_LOSS_FOLDER)
+        if (loss->kind == CERT_LOSS_KEY_ALONE)
             add_claim_key(load, claim, cert_path_stem(loss->path), false);
+        if (loss->kind == CERT_LOSS_SOURCE)
+            add_claim_key(load, claim, slice_of(loss->path), false);
         if (loss->kind != CERT_LOSS_KEY_ALONE)
             add_claim_key(load, claim, slice_of(loss->path), true);
     }
@@ -305,10 +308,12 @@ static void claim_broken(struct load *load)
 
 static struct claim *find_claim(const struct load *load, const struct entry *entry)
 {
-    struct claim *claim = table_get(&load->claimed, cert_path_stem(entry->chain));
+    struct claim *claim = table_get(&load->claimed, slice_of(entry->chain));
     struct slice folder = slice_of(entry->chain);
     ptrdiff_t slash;
 
+    if (!claim)
+        claim = table_get(&load->claimed, cert_path_stem(entry->chain));
     if (!claim)
         claim = table_get(&load->claimed, cert_path_stem(entry->key));
     while (!claim && (slash = slice_find_last(folder, '/')) >= 0) {
