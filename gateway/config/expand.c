@@ -1,9 +1,8 @@
 /* What the reader asks of its surroundings: environment variables, mounts; and duplicate keys. */
+#include "config/pinned.h"
 #include "config/reader.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 static bool is_name_byte(char c, bool is_first)
 {
@@ -94,12 +93,19 @@ void reader_prepare(struct reader *reader, struct json_document *document)
 void problems_warn_if_pinned(struct problems *problems, const char *file, struct text_place place,
                              const char *path)
 {
-    struct statx status;
-
-    if (statx(AT_FDCWD, path, 0, STATX_TYPE, &status) == 0 && S_ISREG(status.stx_mode) &&
-        (status.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+    switch (pinned_state(path)) {
+    case PINNED_NOT: break;
+    case PINNED_CURRENT:
         problems_add_at(problems, true, file, place,
                         "%s is mounted as a single file, so that a new version of it would not be "
                         "seen here: mount its folder",
                         path);
+        break;
+    case PINNED_STALE:
+        problems_add_at(problems, true, file, place,
+                        "%s was replaced where it comes from, but is mounted as a single file: the "
+                        "old version is read here; mount its folder instead, and restart",
+                        path);
+        break;
+    }
 }

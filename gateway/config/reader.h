@@ -100,7 +100,7 @@ bool reader_is_mistyped(const struct json_node *object, const char *key);
 void reader_later(struct reader *reader, const struct json_node *node, void *into);
 
 /* Warns when `path` is a mount point by itself, as of one file mounted into a container: it stays
- * the same file when its name gets a new one. */
+ * the same file when its name gets a new one. In other words when that has happened already. */
 void problems_warn_if_pinned(struct problems *problems, const char *file, struct text_place place,
                              const char *path);
 
