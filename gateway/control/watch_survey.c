@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,17 +38,20 @@ static unsigned index_of(enum watch_kind kind)
 static void add_to_sum(struct watch_survey *survey, enum watch_kind kind, const char *path,
                        const struct stat *status)
 {
-    char line[PATH_MAX + 256];
-    int length =
-        snprintf(line, sizeof(line), "%s %llx %llx %x", path, (unsigned long long)status->st_dev,
-                 (unsigned long long)status->st_ino, status->st_mode);
     /* A folder changes with every file in it, whichever. */
-    if (!S_ISDIR(status->st_mode))
-        length += snprintf(line + length, sizeof(line) - (size_t)length,
-                           " %lld %lld.%09ld %lld.%09ld", (long long)status->st_size,
-                           (long long)status->st_mtim.tv_sec, status->st_mtim.tv_nsec,
-                           (long long)status->st_ctim.tv_sec, status->st_ctim.tv_nsec);
-    survey->sums[index_of(kind)] += hash_bytes(slice_make(line, (size_t)length));
+    bool is_folder = S_ISDIR(status->st_mode);
+    const uint64_t values[] = {
+        hash_bytes(slice_of(path)),
+        status->st_dev,
+        status->st_ino,
+        status->st_mode,
+        is_folder ? 0 : (uint64_t)status->st_size,
+        is_folder ? 0 : (uint64_t)status->st_mtim.tv_sec,
+        is_folder ? 0 : (uint64_t)status->st_mtim.tv_nsec,
+        is_folder ? 0 : (uint64_t)status->st_ctim.tv_sec,
+        is_folder ? 0 : (uint64_t)status->st_ctim.tv_nsec,
+    };
+    survey->sums[index_of(kind)] += hash_bytes(slice_make((const char *)values, sizeof(values)));
     int64_t changed_ms = status->st_ctim.tv_sec * 1000LL + status->st_ctim.tv_nsec / 1000000;
     if (changed_ms > survey->newest_ms[index_of(kind)])
         survey->newest_ms[index_of(kind)] = changed_ms;
@@ -127,6 +131,17 @@ static void leave_last(char *path)
         *slash = '\0';
 }
 
+/* `at` is a path; it gets NAME behind it. False when that is too long. */
+static bool append_part(char at[PATH_MAX], const char *name)
+{
+    size_t length = strlen(at), more = strlen(name);
+    if (length + 1 + more >= PATH_MAX)
+        return false;
+    at[length] = '/';
+    memcpy(at + length + 1, name, more + 1);
+    return true;
+}
+
 /* Takes the next part off what is left. False at the end. */
 static bool next_part(struct walk *walk, char part[NAME_MAX + 1])
 {
@@ -143,15 +158,14 @@ static bool next_part(struct walk *walk, char part[NAME_MAX + 1])
 /* What is left is where the link leads, and then what was left. */
 static bool follow_link(struct walk *walk)
 {
-    char target[PATH_MAX], rest[PATH_MAX];
+    char target[PATH_MAX];
     ssize_t length = readlink(walk->at, target, sizeof(target) - 1);
     if (length <= 0 || ++walk->links > SURVEY_LINKS_MAX ||
         (size_t)length + 1 + strlen(walk->todo) >= sizeof(walk->todo))
         return false;
     target[length] = '\0';
-    memcpy(rest, walk->todo, sizeof(rest));
+    memmove(walk->todo + length, walk->todo, strlen(walk->todo) + 1);
     memcpy(walk->todo, target, (size_t)length);
-    memcpy(walk->todo + length, rest, strlen(rest) + 1);
     if (target[0] == '/')
         walk->at[0] = '\0';
     else
@@ -170,11 +184,8 @@ static bool take_part(struct watch_survey *survey, enum watch_kind kind, struct 
 {
     struct watched_folder *folder = add_folder(survey, walk->at, is_at_end(walk));
     bool is_whole = folder != NULL && folder->levels > 0;
-    size_t length = strlen(walk->at);
-    if (length + 1 + strlen(part) >= sizeof(walk->at))
+    if (!append_part(walk->at, part))
         return false;
-    walk->at[length] = '/';
-    memcpy(walk->at + length + 1, part, strlen(part) + 1);
     if (!is_whole || part[0] == '.' || !may_be_certificate(part))
         add_name(survey, walk->at);
     if (lstat(walk->at, &walk->status) != 0) {
@@ -210,6 +221,14 @@ static bool go(struct watch_survey *survey, enum watch_kind kind, struct walk *w
 
 static void search_folder(struct watch_survey *survey, const char *path, unsigned levels,
                           unsigned depth);
+
+/* The short way to what is neither folder nor link, which is most of what is there. */
+static bool is_plain_file(DIR *dir, const struct dirent *entry, struct walk *walk)
+{
+    return entry->d_type == DT_REG &&
+           fstatat(dirfd(dir), entry->d_name, &walk->status, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISREG(walk->status.st_mode) && append_part(walk->at, entry->d_name);
+}
 
 /* What a folder of certificates holds: `walk->at` is the folder. */
 static void search_entry(struct watch_survey *survey, struct walk *walk, const char *name,
@@ -253,8 +272,11 @@ static void search_folder(struct watch_survey *survey, const char *path, unsigne
         if (!may_matter(entry))
             continue;
         walk->links = 0;
-        snprintf(walk->at, sizeof(walk->at), "%s", path);
-        search_entry(survey, walk, entry->d_name, levels, depth);
+        memcpy(walk->at, path, strlen(path) + 1);
+        if (is_plain_file(dir, entry, walk))
+            add_to_sum(survey, WATCH_CERTS, walk->at, &walk->status);
+        else
+            search_entry(survey, walk, entry->d_name, levels, depth);
     }
     free(walk);
     closedir(dir);

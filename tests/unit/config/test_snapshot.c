@@ -199,6 +199,25 @@ Test(snapshot, a_file_mounted_by_itself_is_warned_of)
     cr_assert_eq(umount(chain), 0);
 }
 
+Test(snapshot, a_mounted_file_that_was_replaced_outside_is_warned_of)
+{
+    char outside[128], next[128];
+
+    route_folder_good(&folder, "'routes': {}");
+    route_folder_write(&folder, "outside.json", "{ 'certs': 'certs', 'routes': {} }");
+    route_folder_write(&folder, "next.json", "{}");
+    snprintf(outside, sizeof(outside), "%s/outside.json", folder.path);
+    snprintf(next, sizeof(next), "%s/next.json", folder.path);
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount(outside, folder.file, NULL, MS_BIND, NULL) != 0)
+        cr_skip_test("no mount namespace");
+    cr_assert_eq(rename(next, outside), 0);
+    route_folder_good(&folder, "'routes': {}");
+    cr_expect_eq(folder.problems.count, 1, "%s", folder.printed);
+    route_folder_expect(&folder, 0, 0, NULL, "was replaced where it comes from", NULL);
+    cr_assert_eq(umount(folder.file), 0);
+}
+
 Test(snapshot, the_default_file)
 {
     cr_assert_eq(chdir(folder.path), 0);
