@@ -29,7 +29,7 @@ void client_close(struct client *client)
     wire_clear(&client->wire);
 }
 
-static void client_free(void *object)
+void client_free(void *object)
 {
     struct client *client = object;
 
@@ -116,17 +116,26 @@ static void shake_hands(struct client *client)
     }
 }
 
-struct client *client_try(const char *address, const struct client_options *options)
+struct client *client_make(const char *address, const struct client_options *options)
 {
     int fd = wire_dial(address, options->has_small_window);
 
     if (fd < 0)
         return NULL;
-    struct client *client = workplace_own(calloc(1, sizeof *client), client_free);
+    struct client *client = calloc(1, sizeof *client);
+    if (client == NULL)
+        abort();
     wire_init(&client->wire, fd, NULL);
     client->wire.ssl = new_ssl(client, options, fd);
     shake_hands(client);
     return client;
+}
+
+struct client *client_try(const char *address, const struct client_options *options)
+{
+    struct client *client = client_make(address, options);
+
+    return client != NULL ? workplace_own(client, client_free) : NULL;
 }
 
 struct client *client_begin(const char *address, const struct client_options *options)

@@ -39,6 +39,10 @@ struct client *client_open_with(const char *address, const struct client_options
 struct client *client_open_plain(const char *address);
 /* Whatever happens: look at is_connected and alert. NULL when the connection itself was refused. */
 struct client *client_try(const char *address, const struct client_options *options);
+/* The same, but the client is its caller's, who ends it with client_free: for loads of thousands.
+ */
+struct client *client_make(const char *address, const struct client_options *options);
+void client_free(void *client);
 /* Only connects and sends the ClientHello; client_finish goes on from there. */
 struct client *client_begin(const char *address, const struct client_options *options);
 void client_finish(struct client *client);
