@@ -298,3 +298,58 @@ Test(heavy_swaps, nothing_is_lost_while_nobody_says_a_word)
     swap_under_load("all");
 }
 #endif
+
+/* --- memory --------------------------------------------------------------------------------------
+ */
+
+#define MANY 500
+
+/* A route file of many hosts; what all others get says which version of it this is. */
+static void write_many_routes(int version)
+{
+    static char routes[MANY * 40];
+    size_t length = 0;
+
+    for (int i = 0; i < MANY; i++)
+        length += (size_t)snprintf(routes + length, sizeof routes - length,
+                                   "'host-%d.example': '127.0.0.1:1', ", i);
+    gateway_rewrite("{ @base, 'routes': { 'a.test': 'unix:@tmp/origin', %s"
+                    "  '*': { 'respond': { 'body': '%d' } } } }",
+                    routes, version);
+}
+
+Test(heavy_swaps, memory_after_a_hundred_swaps_is_where_it_was_after_ten)
+{
+    struct origin *origin = origin_start_at("one", text("unix:%s/origin", workplace_folder()));
+    long after_ten = 0;
+
+    origin_set_script(origin, "/ws", origin_upgrade_echo, NULL);
+    for (int i = 0; i < MANY; i++)
+        cert_write_bundle(cert_new(text("host-%d.example", i)), workplace_path("certs/%d.pem", i));
+    write_many_routes(0);
+    struct gateway *gateway = gateway_start_with(
+        &(struct gateway_options){.routes = workplace_path("routes.json"), .workers = 2});
+    bool is_sanitized = gateway_is_sanitized(gateway);
+    struct long_lived *tunnel = long_lived_start(&(struct long_lived_options){
+        .gateway = gateway, .sni = "a.test", .host = "a.test", .tunnels = 1});
+
+    for (int i = 1; i <= (is_sanitized ? 10 : 100); i++) {
+        struct cert *renewed = cert_new("host-0.example");
+        cert_write_bundle(renewed, workplace_path("certs/0.pem"));
+        if (i % 2 == 0)
+            write_many_routes(i);
+        expect_status(ask_admin("POST", "/reload"), 200);
+        struct client *client = client_open(gateway, "host-0.example");
+        cr_assert(cert_is(renewed, client_peer(client)), "swap %d brought nothing", i);
+        client_close(client);
+        long_lived_wait(tunnel);
+        if (i == 10)
+            after_ten = gateway_rss_kib(gateway);
+    }
+    long now = gateway_rss_kib(gateway);
+    long_lived_end(tunnel);
+    gateway_stop(gateway);
+    fprintf(stderr, "%ld KiB after ten swaps, %ld KiB at the end\n", after_ten, now);
+    workplace_require(is_sanitized || now - after_ten <= ROOM_KIB,
+                      "memory went from %ld KiB to %ld", after_ten, now);
+}
