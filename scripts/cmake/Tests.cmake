@@ -169,6 +169,13 @@ if(TARGET sallyport_core AND NOT SALLYPORT_SANITIZE STREQUAL "tsan")
   endforeach()
 endif()
 
+# --- bench ----------------------------------------------------------------------------------------
+# What scripts/bench-scale measures in the gateway's own tables; its other programs it builds itself.
+if(TARGET sallyport_core AND NOT SALLYPORT_SANITIZE)
+  add_executable(bench_lookup EXCLUDE_FROM_ALL "${tests}/bench/lookup.c")
+  target_link_libraries(bench_lookup PRIVATE sallyport_core sallyport_test_warnings)
+endif()
+
 # --- lint -----------------------------------------------------------------------------------------
 if(NOT SALLYPORT_SANITIZE MATCHES "tsan|fuzz")
   add_test(NAME lint/layers COMMAND "${CMAKE_SOURCE_DIR}/scripts/check-layers")

@@ -1,10 +1,16 @@
-/* What wrk does not do to a TLS server: full handshakes one after the other, and idle connections.
+/* What wrk does not do to a TLS server: full handshakes one after the other, and idle connections;
+ * and requests for many hosts.
  *
- * usage: client handshakes PORT COUNT    COUNT full handshakes, then says "done"
- *        client idle PORT COUNT          COUNT connections with one request each, says "idle", and
- *                                        holds them until its standard input ends
+ * usage: client handshakes PORT COUNT [NAMES]
+ *                                  COUNT full handshakes, then says "done"; for localhost, or for
+ *                                  host-0.example to host-(NAMES-1).example in no order
+ *        client idle PORT COUNT    COUNT connections with one request each, says "idle", and holds
+ *                                  them until its standard input ends
+ *        client hosts PORT COUNT NAMES
+ *                                  COUNT requests without TLS, a hundred at once, for those hosts,
+ *                                  whose answer is the body "ok"; then says "done"
  *
- * Both say the protocol, cipher and group of the last handshake. */
+ * The first two say the protocol, cipher and group of the last handshake. */
 #include <netinet/in.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -21,16 +27,31 @@ static void fail(const char *what)
     exit(1);
 }
 
-static SSL *connect_to(SSL_CTX *settings, unsigned short port)
+/* The i-th of so many names, in an order that jumps about; localhost when there are none. */
+static const char *name_at(int i, int names)
+{
+    static char name[64];
+    if (names == 0)
+        return "localhost";
+    snprintf(name, sizeof(name), "host-%lld.example", (long long)i * 7919 % names);
+    return name;
+}
+
+static int dial(unsigned short port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0)
         fail("connect");
+    return fd;
+}
+
+static SSL *connect_to(SSL_CTX *settings, unsigned short port, const char *name)
+{
     SSL *ssl = SSL_new(settings);
-    SSL_set_fd(ssl, fd);
-    SSL_set_tlsext_host_name(ssl, "localhost");
+    SSL_set_fd(ssl, dial(port));
+    SSL_set_tlsext_host_name(ssl, name);
     if (SSL_connect(ssl) != 1)
         fail("handshake");
     if (SSL_session_reused(ssl))
@@ -83,7 +104,7 @@ static void hold_idle(SSL_CTX *settings, unsigned short port, int count)
     char byte;
     SSL *ssl = NULL;
     for (int i = 0; i < count; i++) {
-        ssl = connect_to(settings, port);
+        ssl = connect_to(settings, port, "localhost");
         request(ssl);
     }
     say("idle", ssl);
@@ -92,28 +113,73 @@ static void hold_idle(SSL_CTX *settings, unsigned short port, int count)
     exit(0);
 }
 
-static void shake_hands(SSL_CTX *settings, unsigned short port, int count)
+static void shake_hands(SSL_CTX *settings, unsigned short port, int count, int names)
 {
     for (int i = 0; i < count; i++) {
-        SSL *ssl = connect_to(settings, port);
+        SSL *ssl = connect_to(settings, port, name_at(i, names));
         if (i == count - 1)
             say("done", ssl);
         end(ssl);
     }
 }
 
+#define BATCH 100
+
+/* Reads until so many answers have ended. */
+static void read_answers(int fd, int count)
+{
+    static const char end[] = "\r\n\r\nok";
+    static char bytes[65536];
+    size_t seen = 0; /* of the end that stands next */
+    while (count > 0) {
+        ssize_t got = recv(fd, bytes, sizeof(bytes), 0);
+        if (got <= 0)
+            fail("recv");
+        for (ssize_t i = 0; i < got; i++) {
+            if (bytes[i] != end[seen])
+                seen = bytes[i] == end[0] ? 1 : 0;
+            else if (++seen == sizeof(end) - 1) {
+                seen = 0;
+                count--;
+            }
+        }
+    }
+}
+
+static void ask_hosts(unsigned short port, int count, int names)
+{
+    static char batch[BATCH * 128];
+    int fd = dial(port);
+    for (int i = 0; i < count; i += BATCH) {
+        size_t length = 0;
+        for (int j = i; j < i + BATCH; j++)
+            length += (size_t)snprintf(batch + length, sizeof(batch) - length,
+                                       "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", name_at(j, names));
+        if (send(fd, batch, length, 0) != (ssize_t)length)
+            fail("send");
+        read_answers(fd, BATCH);
+    }
+    close(fd);
+    printf("done\n");
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 4) {
-        fprintf(stderr, "usage: client handshakes|idle PORT COUNT\n");
+    if (argc != 4 && argc != 5) {
+        fprintf(stderr, "usage: client handshakes|idle|hosts PORT COUNT [NAMES]\n");
         return 2;
     }
-    SSL_CTX *settings = SSL_CTX_new(TLS_client_method());
     unsigned short port = (unsigned short)atoi(argv[2]);
+    int count = atoi(argv[3]), names = argc == 5 ? atoi(argv[4]) : 0;
+    if (strcmp(argv[1], "hosts") == 0) {
+        ask_hosts(port, count, names);
+        return 0;
+    }
+    SSL_CTX *settings = SSL_CTX_new(TLS_client_method());
     SSL_CTX_set_session_cache_mode(settings, SSL_SESS_CACHE_OFF);
     if (strcmp(argv[1], "idle") == 0)
-        hold_idle(settings, port, atoi(argv[3]));
-    shake_hands(settings, port, atoi(argv[3]));
+        hold_idle(settings, port, count);
+    shake_hands(settings, port, count, names);
     SSL_CTX_free(settings);
     return 0;
 }
