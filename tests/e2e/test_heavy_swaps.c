@@ -14,6 +14,7 @@
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 E2E_SUITE(heavy_swaps);
@@ -43,7 +44,7 @@ struct trial {
     bool is_watched;
     size_t heard; /* of stderr */
 
-    bool is_over;
+    bool is_shaking, is_over;
     long handshakes;
     pthread_t shakers[SHAKE_THREADS];
 };
@@ -83,6 +84,26 @@ static void *shake_on(void *arg)
         monitor_unlock();
     }
     return NULL;
+}
+
+static void stop_shaking(void *arg)
+{
+    struct trial *trial = arg;
+
+    if (!trial->is_shaking)
+        return;
+    trial->is_shaking = false;
+    monitor_lock();
+    trial->is_over = true;
+    monitor_unlock();
+    for (int i = 0; i < SHAKE_THREADS; i++)
+        pthread_join(trial->shakers[i], NULL);
+}
+
+static void trial_free(void *arg)
+{
+    stop_shaking(arg); /* of a test that failed */
+    free(arg);
 }
 
 struct aim {
@@ -204,13 +225,15 @@ static void wait_until_taken(struct trial *trial, enum swap_outcome outcome)
 /* --- the whole -----------------------------------------------------------------------------------
  */
 
-static void begin(struct trial *trial, int swaps, const char *watch)
+static struct trial *begin(int swaps, const char *watch)
 {
     static uint64_t pattern_bytes;
     struct swap_world *world = swap_world_new(&(struct swap_options){
         .watch = WATCHES ? watch : NULL, .has_quarantine = QUARANTINES, .swaps = swaps});
 
     pattern_bytes = PIECE * (uint64_t)swaps + ((uint64_t)16 << 20);
+    struct trial *trial = calloc(1, sizeof *trial);
+    trial->is_watched = strcmp(watch, "off") != 0;
     trial->world = world;
     trial->gateway = gateway_start_with(
         &(struct gateway_options){.routes = workplace_path("routes.json"), .workers = 2});
@@ -233,18 +256,17 @@ static void begin(struct trial *trial, int swaps, const char *watch)
                                                                    .downloads = DOWNLOADS,
                                                                    .pattern_bytes = pattern_bytes});
     load_start(trial->load);
+    workplace_own(trial, trial_free); /* first of all to end */
     for (int i = 0; i < SHAKE_THREADS; i++)
         cr_assert_eq(pthread_create(&trial->shakers[i], NULL, shake_on, trial), 0);
+    trial->is_shaking = true;
     wait_for_progress(trial);
+    return trial;
 }
 
 static void end(struct trial *trial)
 {
-    monitor_lock();
-    trial->is_over = true;
-    monitor_unlock();
-    for (int i = 0; i < SHAKE_THREADS; i++)
-        pthread_join(trial->shakers[i], NULL);
+    stop_shaking(trial);
     load_end(trial->load);
     long_lived_end(trial->company);
     gateway_stop(trial->gateway);
@@ -253,36 +275,35 @@ static void end(struct trial *trial)
 
 static void swap_under_load(const char *watch)
 {
-    struct trial trial = {.is_watched = strcmp(watch, "off") != 0};
     int swaps = (int)workplace_number("SALLYPORT_TEST_SWAPS", 40);
     long after_ten = 0;
 
     workplace_allow_seconds(840);
-    begin(&trial, swaps, watch);
+    struct trial *trial = begin(swaps, watch);
     long long start = monitor_now_ms();
     for (int i = 0; i < swaps; i++) {
-        long_lived_read_on(trial.company, PIECE);
-        if (trial.is_watched)
-            trial.heard = strlen(gateway_stderr(trial.gateway));
-        enum swap_outcome outcome = swap_make(trial.world, i);
-        if (trial.is_watched)
-            wait_until_taken(&trial, outcome);
+        long_lived_read_on(trial->company, PIECE);
+        if (trial->is_watched)
+            trial->heard = strlen(gateway_stderr(trial->gateway));
+        enum swap_outcome outcome = swap_make(trial->world, i);
+        if (trial->is_watched)
+            wait_until_taken(trial, outcome);
         else
-            reload_after(&trial, outcome);
-        swap_settle(trial.world);
-        wait_for_progress(&trial);
+            reload_after(trial, outcome);
+        swap_settle(trial->world);
+        wait_for_progress(trial);
         if (i == 9)
-            after_ten = gateway_rss_kib(trial.gateway);
+            after_ten = gateway_rss_kib(trial->gateway);
     }
-    long now = gateway_rss_kib(trial.gateway);
+    long now = gateway_rss_kib(trial->gateway);
     long long took = monitor_now_ms() - start;
-    bool is_sanitized = gateway_is_sanitized(trial.gateway);
-    end(&trial);
+    bool is_sanitized = gateway_is_sanitized(trial->gateway);
+    end(trial);
     fprintf(stderr,
             "%d swaps in %lld ms: %d requests, %ld handshakes, %ld echoes; %ld KiB after ten "
             "swaps, %ld after all\n",
-            swaps, took, load_sent(trial.load), trial.handshakes, long_lived_echoes(trial.company),
-            after_ten, now);
+            swaps, took, load_sent(trial->load), trial->handshakes,
+            long_lived_echoes(trial->company), after_ten, now);
     workplace_require(is_sanitized || swaps < 10 || now - after_ten <= ROOM_KIB,
                       "memory went from %ld KiB to %ld", after_ten, now);
 }

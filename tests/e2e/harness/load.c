@@ -43,7 +43,7 @@ struct load {
     struct entry *book; /* by number */
     int room;
     int sent, answered, failed;
-    bool is_over;
+    bool is_running, is_over;
     char first_failure[512];
 };
 
@@ -51,6 +51,7 @@ static void load_free(void *object)
 {
     struct load *load = object;
 
+    load_end(load); /* of a test that failed */
     while (load->backends != NULL) {
         struct backend *backend = load->backends;
         load->backends = backend->next;
@@ -284,6 +285,7 @@ void load_start(struct load *load)
         if (pthread_create(&load->crews[i].thread, NULL, ask_on, &load->crews[i]) != 0)
             abort();
     }
+    load->is_running = true;
 }
 
 struct milestone {
@@ -311,6 +313,9 @@ void load_wait_answers(struct load *load, int more)
 
 void load_end(struct load *load)
 {
+    if (!load->is_running)
+        return;
+    load->is_running = false;
     monitor_lock();
     load->is_over = true;
     monitor_unlock();

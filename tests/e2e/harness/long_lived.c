@@ -19,16 +19,30 @@ struct long_lived {
     struct client **tunnels;
     struct download *downloads;
     pthread_t echoer, reader;
-    bool is_over;
+    bool is_running, is_over;
     long rounds;      /* of echoes through every tunnel */
     uint64_t allowed; /* bytes that each download may have read */
     uint64_t reached; /* and that each of them has read */
 };
 
+static void stop_threads(struct long_lived *company)
+{
+    if (!company->is_running)
+        return;
+    company->is_running = false;
+    monitor_lock();
+    company->is_over = true;
+    monitor_changed();
+    monitor_unlock();
+    pthread_join(company->echoer, NULL);
+    pthread_join(company->reader, NULL);
+}
+
 static void long_lived_free(void *object)
 {
     struct long_lived *company = object;
 
+    stop_threads(company); /* of a test that failed */
     free(company->tunnels);
     free(company->downloads);
     free(company);
@@ -179,6 +193,7 @@ struct long_lived *long_lived_start(const struct long_lived_options *options)
     if (pthread_create(&company->echoer, NULL, echo_on, company) != 0 ||
         pthread_create(&company->reader, NULL, read_on, company) != 0)
         abort();
+    company->is_running = true;
     return company;
 }
 
@@ -206,12 +221,7 @@ void long_lived_wait(struct long_lived *company)
 
 void long_lived_end(struct long_lived *company)
 {
-    monitor_lock();
-    company->is_over = true;
-    monitor_changed();
-    monitor_unlock();
-    pthread_join(company->echoer, NULL);
-    pthread_join(company->reader, NULL);
+    stop_threads(company);
     workplace_settle();
     for (int i = 0; i < company->options.downloads; i++) {
         struct download *download = &company->downloads[i];
