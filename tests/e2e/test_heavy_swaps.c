@@ -133,9 +133,19 @@ static void wait_for_progress(struct trial *trial)
 /* --- what is said of a swap ----------------------------------------------------------------------
  */
 
+static long long generation_of_status(void)
+{
+    json_t *status = json_from(ask_admin("GET", "/status")->body);
+
+    return json_integer_value(json_member(status, "generation"));
+}
+
 static void expect_generation(struct trial *trial)
 {
-    expect_number(json_from(ask_admin("GET", "/status")->body), "generation", trial->generation);
+    long long generation = generation_of_status();
+
+    workplace_require(generation == trial->generation, "/status says generation %lld, not %lld",
+                      generation, trial->generation);
 }
 
 static json_t *expect_accepted(struct trial *trial)
@@ -150,19 +160,19 @@ static json_t *expect_accepted(struct trial *trial)
     return answer;
 }
 
-static void expect_refused(struct trial *trial)
+static void expect_refused(void)
 {
     struct message *response = ask_admin("POST", "/reload");
 
     expect_status(response, 422);
     cr_assert_geq(json_array_size(json_member(json_from(response->body), "errors")), 1);
-    expect_generation(trial);
 }
 
 static void reload_after(struct trial *trial, enum swap_outcome outcome)
 {
     if (outcome == SWAP_REFUSED) {
-        expect_refused(trial);
+        expect_refused();
+        expect_generation(trial);
         swap_mend_routes(trial->world);
         return;
     }
@@ -196,13 +206,24 @@ static bool shows_the_newest(struct trial *trial, int site)
 }
 
 /* A change that was seen is in force once a load after it has been answered: they are served one by
- * one. That load must find nothing left to do. */
+ * one. That load finds nothing left to do, or a route file that is still wrong. */
+static void expect_nothing_left(struct trial *trial)
+{
+    if (trial->world->has_broken_routes) {
+        expect_refused();
+        return;
+    }
+    json_t *answer = expect_accepted(trial);
+    cr_assert(json_is_true(json_member(answer, "unchanged")), "something was not taken by itself");
+}
+
 static void wait_until_taken(struct trial *trial, enum swap_outcome outcome)
 {
     long long start = monitor_now_ms();
 
     if (outcome == SWAP_REFUSED) {
         gateway_wait_stderr(trial->gateway, SAYS_REFUSED, &trial->heard);
+        expect_generation(trial);
         return;
     }
     if (outcome == SWAP_QUARANTINED)
@@ -212,14 +233,11 @@ static void wait_until_taken(struct trial *trial, enum swap_outcome outcome)
             workplace_require(monitor_may_ask_again(start), "the change of %s is not taken",
                               trial->world->hosts[site].name);
     }
-    if (trial->world->has_broken_routes) {
-        expect_refused(trial);
-        return;
-    }
-    json_t *answer = expect_accepted(trial);
-    cr_assert(json_is_true(json_member(answer, "unchanged")), "something was not taken by itself");
-    trial->generation = json_integer_value(json_member(answer, "generation"));
-    expect_generation(trial);
+    expect_nothing_left(trial);
+    long long generation = generation_of_status();
+    workplace_require(outcome != SWAP_TAKEN || generation > trial->generation,
+                      "taken, and generation %lld goes on", generation);
+    trial->generation = generation;
 }
 
 /* --- the whole -----------------------------------------------------------------------------------
