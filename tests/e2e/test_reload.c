@@ -326,6 +326,44 @@ Test(reload, certificates_are_swapped)
     gateway_stop(gateway);
 }
 
+static void wait_metric(const char *member, int count)
+{
+    long long start = monitor_now_ms();
+    json_t *status;
+
+    do {
+        cr_assert(monitor_may_ask_again(start), "%s does not become %d", member, count);
+        status = json_from(ask_admin("GET", "/status")->body);
+    } while (json_integer_value(json_member(status, member)) != count);
+}
+
+#define EARLY 8
+
+/* Accepted under an old generation, silent until a newer one is served. */
+Test(reload, handshake_after_the_reload_sees_the_new_certificate)
+{
+    struct gateway *gateway = gateway_start_with(
+        &(struct gateway_options){.routes = route_file("routes.json", SAYS, "one"), .workers = 2});
+    struct client_options options = {.sni = "a.test"};
+    struct client *early[EARLY];
+    struct cert *renewed = NULL;
+
+    for (int i = 0; i < EARLY; i++)
+        early[i] = client_open_plain(gateway_https(gateway));
+    wait_metric("connections.handshaking", EARLY);
+    for (int i = 2; i < 5; i++) {
+        renewed = cert_new("a.test");
+        cert_write_bundle(renewed, workplace_path("certs/site.pem"));
+        expect_reloaded(i);
+    }
+    for (int i = 0; i < EARLY; i++) {
+        client_speak_tls(early[i], &options);
+        cr_assert(cert_is(renewed, client_peer(early[i])), "connection %d: an older one", i);
+        expect_body(client_get(early[i], "a.test", "/"), "one");
+    }
+    gateway_stop(gateway);
+}
+
 Test(reload, tickets_live_on)
 {
     struct gateway *gateway = gateway_start(SAYS, "one");
@@ -344,17 +382,6 @@ Test(reload, tickets_live_on)
     gateway_stop(gateway);
 }
 
-static void wait_in_flight(int count)
-{
-    long long start = monitor_now_ms();
-    json_t *status;
-
-    do {
-        cr_assert(monitor_may_ask_again(start), "no %d requests are in flight", count);
-        status = json_from(ask_admin("GET", "/status")->body);
-    } while (json_integer_value(json_member(status, "metrics.requests_in_flight")) != count);
-}
-
 /* A request that began before the reload first needs its backend after it. */
 Test(reload, late_request_does_not_bring_old_servers_back)
 {
@@ -364,7 +391,7 @@ Test(reload, late_request_does_not_bring_old_servers_back)
     struct client *slow = client_open(gateway, "a.test");
 
     client_send(slow, "GET / HTTP/1.1\r\n");
-    wait_in_flight(1);
+    wait_metric("metrics.requests_in_flight", 1);
     gateway_rewrite("{ @base, 'routes': { 'a.test': '%s' } }", origin_address(new));
     expect_reloaded(2);
     expect_from(fetch(gateway, "a.test", "/"), "new");

@@ -162,6 +162,12 @@ void client_finish(struct client *client)
     workplace_require(client->is_connected, "the handshake does not go on: %s", why);
 }
 
+void client_speak_tls(struct client *client, const struct client_options *options)
+{
+    client->wire.ssl = new_ssl(client, options, client->wire.fd);
+    client_finish(client);
+}
+
 struct client *client_open_with(const char *address, const struct client_options *options)
 {
     struct client *client = client_try(address, options);

@@ -46,6 +46,8 @@ void client_free(void *client);
 /* Only connects and sends the ClientHello; client_finish goes on from there. */
 struct client *client_begin(const char *address, const struct client_options *options);
 void client_finish(struct client *client);
+/* The handshake on a connection of client_open_plain. */
+void client_speak_tls(struct client *client, const struct client_options *options);
 void client_close(struct client *client);
 
 /* printf and write; the bytes in one piece; the bytes one by one, each in a record of its own. */
