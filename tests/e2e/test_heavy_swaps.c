@@ -19,9 +19,8 @@
 
 E2E_SUITE(heavy_swaps);
 
-/* What this gateway does by itself. */
-#define WATCHES     0 /* the key `watch`: changes are taken without a word */
-#define QUARANTINES 0 /* the last good certificate stands in for a broken one */
+/* Whether this gateway knows the key `watch` and takes changes without a word. */
+#define WATCHES 0
 
 /* What stderr says of a watched change that was quarantined or refused. */
 #define SAYS_QUARANTINED "quarantine"
@@ -246,8 +245,8 @@ static void wait_until_taken(struct trial *trial, enum swap_outcome outcome)
 static struct trial *begin(int swaps, const char *watch)
 {
     static uint64_t pattern_bytes;
-    struct swap_world *world = swap_world_new(&(struct swap_options){
-        .watch = WATCHES ? watch : NULL, .has_quarantine = QUARANTINES, .swaps = swaps});
+    struct swap_world *world =
+        swap_world_new(&(struct swap_options){.watch = WATCHES ? watch : NULL, .swaps = swaps});
 
     pattern_bytes = PIECE * (uint64_t)swaps + ((uint64_t)16 << 20);
     struct trial *trial = calloc(1, sizeof *trial);

@@ -204,16 +204,12 @@ static enum swap_outcome write_half_a_chain(struct swap_world *world)
     const char *path = workplace_path("certs/broken.crt");
     const char *bytes = workplace_read(path);
 
-    if (!world->options.has_quarantine)
-        history_begin(world->certificates[BROKEN], HISTORY_ABSENT);
     workplace_write(path, bytes, strlen(bytes) / 2);
     return break_cert(world);
 }
 
 static enum swap_outcome write_the_wrong_key(struct swap_world *world)
 {
-    if (!world->options.has_quarantine)
-        history_begin(world->certificates[BROKEN], HISTORY_ABSENT);
     cert_write_key(world->certs[0], workplace_path("certs/broken.key"));
     return break_cert(world);
 }

@@ -10,9 +10,8 @@ enum { RENAMED, KUBE, IN_PLACE, BROKEN, STEADY, GUEST, COMES, SITES };
 #define SWAP_ORIGINS 4
 
 struct swap_options {
-    const char *watch;   /* the route file's value of that key; NULL: the key is left out */
-    bool has_quarantine; /* a certificate that breaks is stood in for by the last good one */
-    int swaps;           /* at most */
+    const char *watch; /* the route file's value of that key; NULL: the key is left out */
+    int swaps;         /* at most */
 };
 
 struct swap_world {
