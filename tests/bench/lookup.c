@@ -71,7 +71,8 @@ int main(int argc, char **argv)
     struct ticket_keys *keys = ticket_keys_new(3600);
     struct problems problems;
     problems_init(&problems);
-    struct snapshot *snapshot = snapshot_load(argv[1], false, keys, &problems);
+    struct snapshot *snapshot =
+        snapshot_load(argv[1], &(struct load_options){.keys = keys}, &problems);
     if (snapshot == NULL) {
         fprintf(stderr, "%s: %s\n", argv[1], problems.list[0].message);
         return 1;
