@@ -1,6 +1,8 @@
 /* `listen`: where the gateway accepts connections, and what for. */
 #include "config/load.h"
 
+#include <sys/stat.h>
+
 struct listen_reader {
     struct load *load;
     enum listen_kind kind;
@@ -84,7 +86,7 @@ static void read_address(struct load *load, const struct json_node *node, struct
  */
 
 struct listen_object {
-    const struct json_node *bind, *serve, *https_port;
+    const struct json_node *bind, *serve, *https_port, *acme_webroot;
 };
 
 static void keep_bind(struct reader *reader, const struct json_node *node, void *into)
@@ -105,9 +107,18 @@ static void keep_https_port(struct reader *reader, const struct json_node *node,
     ((struct listen_object *)into)->https_port = node;
 }
 
+static void keep_acme_webroot(struct reader *reader, const struct json_node *node, void *into)
+{
+    (void)reader;
+    ((struct listen_object *)into)->acme_webroot = node;
+}
+
 static const struct rule listener_list[] = {
-    {"bind", 0, keep_bind},    {"serve", 0, keep_serve},    {"https_port", 0, keep_https_port},
-    {"acme_webroot", 0, NULL}, {"proxy_protocol", 0, NULL},
+    {"bind", 0, keep_bind},
+    {"serve", 0, keep_serve},
+    {"https_port", 0, keep_https_port},
+    {"acme_webroot", 0, keep_acme_webroot},
+    {"proxy_protocol", 0, NULL},
 };
 static const struct rules http_rules = {listener_list, 5, NULL};
 static const struct rule bind_list[] = {
@@ -143,6 +154,21 @@ static void read_http_mode(struct reader *reader, const struct listen_object *ob
                      "redirect");
 }
 
+/* One that is not there yet may come later: it is looked into at each request. */
+static void read_acme_webroot(struct reader *reader, const struct json_node *node,
+                              struct listen_spec *spec)
+{
+    struct stat info;
+
+    if (!reader_path(reader, node, &spec->acme_webroot))
+        return;
+    if (stat(spec->acme_webroot, &info) != 0 || !S_ISDIR(info.st_mode))
+        reader_warning(
+            reader, node, AT_VALUE,
+            "there is no folder %s: ACME challenges are answered with 404 until there is",
+            spec->acme_webroot);
+}
+
 static void read_listener(struct listen_reader *listen, const struct json_node *node)
 {
     struct reader *reader = &listen->load->reader;
@@ -160,6 +186,8 @@ static void read_listener(struct listen_reader *listen, const struct json_node *
     }
     spec = add_spec(listen->load, listen->kind);
     read_http_mode(reader, &object, spec);
+    if (object.acme_webroot)
+        read_acme_webroot(reader, object.acme_webroot, spec);
     read_address(listen->load, object.bind, spec);
 }
 

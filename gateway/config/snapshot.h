@@ -18,8 +18,9 @@ struct listen_spec {
     const char *text; /* as written */
     struct address addresses[2];
     int address_count;
-    bool serves_routes;  /* HTTP: "serve": "routes", else it redirects to https */
-    uint16_t https_port; /* HTTP: put into the redirect; 0: none */
+    bool serves_routes;       /* HTTP: "serve": "routes", else it redirects to https */
+    uint16_t https_port;      /* HTTP: put into the redirect; 0: none */
+    const char *acme_webroot; /* HTTP: the folder that answers ACME challenges; NULL: none */
 };
 
 /* Whose files are loaded again by themselves when they change. */

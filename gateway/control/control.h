@@ -5,6 +5,7 @@
 
 #include "control/access_writer.h"
 #include "control/listeners.h"
+#include "net/jobs.h"
 #include "net/loop.h"
 #include "net/resolver.h"
 #include "tls/ticket_keys.h"
@@ -26,6 +27,7 @@ struct control {
     const char *config_file; /* NULL: none was named and none is where one is looked for */
     struct loop *loop;
     struct resolver *resolver;
+    struct jobs *files; /* reads them for workers */
     struct ticket_keys *ticket_keys;
     struct worker **workers;
     unsigned worker_count;

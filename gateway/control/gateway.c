@@ -19,6 +19,7 @@
 enum {
     LOG_RING_BYTES = 1024 * 1024,
     RESOLVER_THREADS = 4,
+    FILE_THREADS = 2,
     TICKET_PERIOD_S = 3600,
     TICKET_CHECK_MS = 60 * 1000,
     CLOSING_MS = 1000, /* for the last answers of admin and status */
@@ -105,6 +106,7 @@ static bool start_workers(struct gateway *g, unsigned count, struct error *error
         const struct worker_options options = {.number = i,
                                                .control = control->loop,
                                                .resolver = control->resolver,
+                                               .files = control->files,
                                                .access_log = g->rings[i]};
         control->workers[i] = worker_start(&options, error);
         if (control->workers[i] == NULL)
@@ -349,6 +351,7 @@ static bool start(struct gateway *g, const struct gateway_options *options, stru
     deadline_init(&g->ticket_deadline, &g->ticket_task);
     control->ticket_keys = ticket_keys_new(TICKET_PERIOD_S);
     control->resolver = resolver_new(RESOLVER_THREADS);
+    control->files = jobs_new(FILE_THREADS);
     control->endpoints = endpoints_new(control);
     control->generations = generations_new(control);
     g->signals = signals_new(control->loop, answer_signal, g, error);
@@ -380,6 +383,7 @@ static void free_everything(struct gateway *g)
     listeners_free(control->listeners);
     loop_free(control->loop);
     resolver_free(control->resolver);
+    jobs_free(control->files);
     ticket_keys_free(control->ticket_keys);
     for (unsigned i = 0; i < g->ring_count; i++)
         line_ring_free(g->rings[i]);

@@ -14,6 +14,7 @@ struct client {
     } peer; /* family AF_UNIX for Unix sockets */
     char peer_ip[46];
     uint16_t local_port;
+    unsigned listener; /* as the worker knows it */
     bool is_tls;
     bool serves_routes;              /* else a plaintext listener that redirects to https */
     uint16_t https_port;             /* for that redirect; 0: none */

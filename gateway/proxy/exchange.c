@@ -263,6 +263,7 @@ static enum step finish(struct exchange *x)
     struct proxy_env *env = x->env;
 
     exchange_release_backend(x, HTTP_END_ABORT);
+    exchange_release_file(x);
     if (x->status != 0) {
         count_response(x);
         write_log(x);
@@ -333,6 +334,7 @@ static enum step run_out_of_time(struct exchange *x)
     case WAIT_CLIENT_TAKES:
         x->has_begun = true; /* nothing that we could write would be taken either */
         return exchange_fail(x, REASON_BODY_TIMEOUT);
+    case WAIT_FILE: return exchange_fail(x, REASON_OVER_LIMIT);
     case WAIT_CLIENT_SENDS: return exchange_fail(x, REASON_BODY_TIMEOUT);
     case WAIT_CONTINUE: x->awaits_continue = false; return STEP_AGAIN;
     case WAIT_FIRST_BYTE: return exchange_fail(x, REASON_BACKEND_TIMEOUT);
@@ -349,6 +351,7 @@ static enum step take_step(struct exchange *x)
     switch (x->state) {
     case READ_HEAD: return read_request_head(x);
     case CHOOSE_ROUTE: return choose_route(x);
+    case AWAIT_FILE: return exchange_await_file(x);
     case TAKE_UPSTREAM: return exchange_take_upstream(x);
     case SEND_HEAD: return exchange_send_head(x);
     case AWAIT_REPLY: return exchange_await_reply(x);

@@ -69,11 +69,15 @@ enum step exchange_choose_route(struct exchange *x)
 {
     const struct http_head *request = &x->request;
     const struct snapshot *snapshot = x->pin->snapshot;
+    const char *webroot;
     struct slice path = request->path, host_key;
 
     forwarded_facts(x->env, x->globals, x->client, &x->arena, &request->fields, &x->facts);
     if (request->method == METHOD_CONNECT || request->method == METHOD_TRACE)
         return exchange_fail(x, REASON_METHOD_REFUSED);
+    webroot = exchange_acme_webroot(x);
+    if (webroot != NULL)
+        return exchange_ask_acme(x, webroot);
     if (!x->client->is_tls && !x->client->serves_routes)
         return redirect_to_https(x);
     if (is_misdirected(x))

@@ -1,8 +1,10 @@
 /* The exchange's inside, shared by its files alone: exchange.c (runner, ends), exchange_route.c
- * (what shall answer), exchange_relay.c (the backend's side and the bodies). */
+ * (what shall answer), exchange_acme.c (files of a webroot), exchange_relay.c (the backend's side
+ * and the bodies). */
 #ifndef PROXY_EXCHANGE_STATE_H
 #define PROXY_EXCHANGE_STATE_H
 
+#include "net/small_file.h"
 #include "proxy/body_pump.h"
 #include "proxy/exchange.h"
 #include "proxy/forwarded.h"
@@ -11,6 +13,7 @@
 enum exchange_state {
     READ_HEAD,
     CHOOSE_ROUTE,
+    AWAIT_FILE,    /* of an ACME webroot; answered with it */
     TAKE_UPSTREAM, /* choose a server, reuse or dial */
     SEND_HEAD,
     AWAIT_REPLY, /* the request's body flows meanwhile; may go back to TAKE_UPSTREAM */
@@ -24,6 +27,7 @@ enum exchange_state {
 enum exchange_wait {
     WAIT_NOTHING,
     WAIT_CLIENT_HEAD,   /* 408 header_timeout */
+    WAIT_FILE,          /* 503 over_limit */
     WAIT_CLIENT_SENDS,  /* 408 body_timeout */
     WAIT_CLIENT_TAKES,  /* cut, body_timeout */
     WAIT_CONTINUE,      /* the backend's 100: then the body goes without it */
@@ -72,6 +76,8 @@ struct exchange {
     struct pool_wait *pool_wait;
     struct pool *pool; /* taken */
 
+    struct small_file *file; /* owned; the answer's body lies in it */
+
     const struct route *route;
     const struct upstream_spec *upstream;
     const struct settings *settings;
@@ -103,6 +109,14 @@ enum step exchange_answer(struct exchange *x);
 void exchange_release_backend(struct exchange *x, enum http_end end);
 
 enum step exchange_choose_route(struct exchange *x);
+
+/* The webroot that answers this request, whatever its host; NULL when it is none of that. Borrowed
+ * for this step. */
+const char *exchange_acme_webroot(const struct exchange *x);
+enum step exchange_ask_acme(struct exchange *x, const char *webroot);
+enum step exchange_await_file(struct exchange *x);
+/* Ends the reading of the file and its content, if there is one. */
+void exchange_release_file(struct exchange *x);
 
 enum step exchange_take_upstream(struct exchange *x);
 enum step exchange_send_head(struct exchange *x);

@@ -113,3 +113,11 @@ void own_answer_respond(struct proxy_env *env, struct arena *arena, const struct
     }
     set_body(answer, route->respond_body);
 }
+
+void own_answer_file(struct proxy_env *env, struct arena *arena, struct slice content,
+                     struct slice request_id, struct own_answer *answer)
+{
+    begin_answer(env, arena, 200, request_id, answer);
+    http_fields_add(&answer->head.fields, arena, slice_of("Content-Type"), slice_of("text/plain"));
+    set_body(answer, content);
+}

@@ -1,4 +1,4 @@
-/* The gateway's own answers: verdicts, redirects, fixed responses. */
+/* The gateway's own answers: verdicts, redirects, fixed responses, files. */
 #ifndef PROXY_OWN_ANSWER_H
 #define PROXY_OWN_ANSWER_H
 
@@ -18,5 +18,8 @@ void own_answer_redirect(struct proxy_env *env, struct arena *arena, int status,
                          struct slice location, struct slice request_id, struct own_answer *answer);
 void own_answer_respond(struct proxy_env *env, struct arena *arena, const struct route *route,
                         struct slice request_id, struct own_answer *answer);
+/* 200 with a file's content, which is borrowed. */
+void own_answer_file(struct proxy_env *env, struct arena *arena, struct slice content,
+                     struct slice request_id, struct own_answer *answer);
 
 #endif

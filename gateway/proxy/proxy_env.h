@@ -5,6 +5,7 @@
 #include "base/line_ring.h"
 #include "base/metric.h"
 #include "config/snapshot.h"
+#include "net/jobs.h"
 #include "net/loop.h"
 #include "upstream/pool.h"
 
@@ -23,6 +24,7 @@ struct proxy_env {
     struct loop *loop;
     struct metrics *metrics;
     struct line_ring *access_log;
+    struct jobs *files;      /* reads them off the loop */
     struct buffer log_line;  /* scratch of the access log */
     struct pin *pin;         /* the newest generation; NULL before the first */
     struct h1_limits limits; /* of the newest generation; connections borrow them */
@@ -45,6 +47,9 @@ struct proxy_env {
     void (*drop_pool)(void *worker, const struct upstream_spec *spec);
     /* How often this split was taken before, by route's name. */
     uint64_t (*next_turn)(void *worker, const struct route *route);
+    /* Where a listener's ACME answers lie, by the newest generation; NULL: it has none. Borrowed
+     * until the loop's next task. */
+    const char *(*acme_webroot)(void *worker, unsigned listener);
     /* The last session has gone. */
     void (*sessions_gone)(void *worker);
 };

@@ -269,7 +269,7 @@ static void describe_client(struct client *client, const struct listen_spec *lis
     client->https_port = listen->https_port;
 }
 
-void session_start(struct proxy_env *env, const struct listen_spec *listen,
+void session_start(struct proxy_env *env, const struct listen_spec *listen, unsigned listener,
                    const struct accepted *accepted)
 {
     struct session *s = memory_new(sizeof(*s));
@@ -281,6 +281,7 @@ void session_start(struct proxy_env *env, const struct listen_spec *listen,
     tcp = tcp_stream_new(env->loop, accepted->fd, &s->task);
     metric_add(env->metrics, METRIC_CONNECTIONS_ACCEPTED, 1);
     describe_client(&s->client, listen, accepted);
+    s->client.listener = listener;
     s->stream = s->client.is_tls ? tls_stream_new(env->pin->snapshot->tls, tcp) : tcp;
     if (s->stream == NULL) {
         free(s);

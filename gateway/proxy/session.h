@@ -7,8 +7,8 @@
 
 struct session;
 
-/* Takes the socket. */
-void session_start(struct proxy_env *env, const struct listen_spec *listen,
+/* Takes the socket. `listener` is what the worker calls the one that it came from. */
+void session_start(struct proxy_env *env, const struct listen_spec *listen, unsigned listener,
                    const struct accepted *accepted);
 
 /* A newer generation is there: handshakes that have not begun go on with it. */

@@ -120,7 +120,7 @@ static void on_accept(void *owner, const struct accepted *accepted)
 {
     struct worker_listener *entry = owner;
 
-    session_start(&entry->worker->env, &entry->spec, accepted);
+    session_start(&entry->worker->env, &entry->spec, entry->id, accepted);
 }
 
 static struct worker_listener *find_listener(struct worker *worker, unsigned id)
@@ -131,6 +131,13 @@ static struct worker_listener *find_listener(struct worker *worker, unsigned id)
             return entry;
     }
     return NULL;
+}
+
+static const char *acme_webroot(void *owner, unsigned id)
+{
+    struct worker_listener *entry = find_listener(owner, id);
+
+    return entry != NULL ? entry->spec.acme_webroot : NULL;
 }
 
 static void open_listener(struct worker *worker, const struct worker_listen *listen)
@@ -328,12 +335,14 @@ static void fill_env(struct worker *worker)
     env->loop = worker->loop;
     env->metrics = &worker->metrics;
     env->access_log = worker->options.access_log;
+    env->files = worker->options.files;
     env->worker = worker;
     env->retire_pin = retire_pin;
     env->retire_route = retire_route;
     env->take_pool = take_pool;
     env->drop_pool = drop_pool;
     env->next_turn = next_turn;
+    env->acme_webroot = acme_webroot;
     env->sessions_gone = sessions_gone;
     list_init(&env->sessions);
     if (getrandom(env->random_state, sizeof(env->random_state), 0) !=

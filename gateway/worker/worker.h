@@ -8,6 +8,7 @@
 #include "base/line_ring.h"
 #include "base/metric.h"
 #include "config/snapshot.h"
+#include "net/jobs.h"
 #include "net/loop.h"
 #include "net/resolver.h"
 #include "upstream/pool.h"
@@ -18,6 +19,7 @@ struct worker_options {
     unsigned number; /* from 0 */
     struct loop *control;
     struct resolver *resolver;
+    struct jobs *files;           /* reads them off the loop */
     struct line_ring *access_log; /* borrowed; this worker is its producer */
 };
 

@@ -281,8 +281,9 @@ char *snapshot_describe(const struct snapshot *s)
 
     for (unsigned i = 0; i < s->globals->listen_count; i++) {
         const struct listen_spec *spec = &s->globals->listens[i];
-        fprintf(out, "listen %d %s routes %d port %u:", spec->kind, spec->text, spec->serves_routes,
-                spec->https_port);
+        fprintf(out, "listen %d %s routes %d port %u acme %s:", spec->kind, spec->text,
+                spec->serves_routes, spec->https_port,
+                spec->acme_webroot ? spec->acme_webroot : "-");
         for (int a = 0; a < spec->address_count; a++) {
             address_format(&spec->addresses[a], address);
             fprintf(out, " %s", address);

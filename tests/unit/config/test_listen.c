@@ -60,6 +60,7 @@ Test(listen, every_form)
     const struct listen_spec *redirect = spec_at(snapshot, 2, LISTEN_HTTP, "127.0.0.1:80");
     cr_expect_not(redirect->serves_routes);
     cr_expect_eq(redirect->https_port, 8443);
+    cr_expect_null(redirect->acme_webroot);
     cr_expect(spec_at(snapshot, 3, LISTEN_HTTP, "127.0.0.1:0")->serves_routes);
     cr_expect_not(spec_at(snapshot, 4, LISTEN_HTTP, "127.0.0.1:0")->serves_routes);
     spec_at(snapshot, 5, LISTEN_STATUS, "127.0.0.1:9901");

@@ -153,7 +153,6 @@ Test(mistakes, keys_of_later_versions)
         "'redis': 'localhost:6379'",
         "'tls': { 'client_ca': 'ca.pem' }",
         "'tls': { 'client_auth': 'require' }",
-        "'listen': { 'http': { 'bind': ':0', 'acme_webroot': '/x' } }",
         "'listen': { 'https': { 'bind': ':0', 'proxy_protocol': {} } }",
         "'listen': { 'http': { 'bind': ':0', 'proxy_protocol': {} } }",
         "'defaults': { 'limits': { 'connections': 1 } }",
