@@ -179,13 +179,13 @@ static X509 *wait_for_new(struct gateway *gateway, X509 *before)
 /* Lays the pair down as one file, in one rename. */
 static const char *write_hook(void)
 {
-    const char *hook =
-        text("#!/bin/sh\n"
-             "set -e\n"
-             "umask 077\n"
-             "cat \"$LEGO_CERT_PATH\" \"$LEGO_CERT_KEY_PATH\" >'%s/.new'\n"
-             "mv '%s/.new' '%s/%s.pem'\n",
-             workplace_path("own"), workplace_path("own"), workplace_path("own"), NAME);
+    const char *hook = text("#!/bin/sh\n"
+                            "set -e\n"
+                            "umask 077\n"
+                            "certs='%s'\n"
+                            "cat \"$LEGO_CERT_PATH\" \"$LEGO_CERT_KEY_PATH\" >\"$certs/.new\"\n"
+                            "mv \"$certs/.new\" \"$certs/$LEGO_CERT_DOMAIN.pem\"\n",
+                            workplace_path("own"));
 
     workplace_write(workplace_path("hook"), hook, strlen(hook));
     cr_assert_eq(chmod(workplace_path("hook"), 0700), 0);
