@@ -145,6 +145,12 @@ static bool is_backend_name(struct slice name)
     return name.len > 0;
 }
 
+static void set_keepalive(struct upstream_spec *upstream, unsigned keepalive)
+{
+    upstream->keepalive = keepalive;
+    upstream->has_own_keepalive = true;
+}
+
 static bool read_backend_object(struct load *load, const struct json_node *node,
                                 struct backend *backend, struct upstream_spec *upstream)
 {
@@ -154,7 +160,7 @@ static bool read_backend_object(struct load *load, const struct json_node *node,
     reader_object(&load->reader, node, &setting_rules, IN_BACKEND, &s);
     backend->layer = s.layer;
     if (s.keepalive && reader_count(&load->reader, s.keepalive, 0, KEEPALIVE_MOST, &keepalive))
-        upstream->keepalive = (unsigned)keepalive;
+        set_keepalive(upstream, (unsigned)keepalive);
     if (s.servers)
         return targets_read_servers(&load->reader, s.servers, upstream);
     reader_missing(&load->reader, node, "servers", "a list of addresses");

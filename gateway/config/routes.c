@@ -124,8 +124,10 @@ static struct route *add_route(struct load *load, struct slice path)
 static void merge_route_settings(struct load *load, struct route *route,
                                  const struct layer *const nearest[2])
 {
-    const struct layer *layers[] = {nearest[0], nearest[1], &load->defaults};
-    settings_merge(layers, 3, load->reader.arena, &route->settings);
+    const struct layer *layers[SETTING_PLACES] = {[SETTING_OF_DEFAULTS] = &load->defaults,
+                                                  [SETTING_OF_HOST] = nearest[1],
+                                                  [SETTING_OF_PATH] = nearest[0]};
+    settings_merge(layers, load->reader.arena, &route->settings);
 }
 
 /* A host without paths, or one of its paths. Returns what kind of route it became. */

@@ -46,17 +46,20 @@ static void read_tunnel_idle(struct reader *reader, const struct json_node *node
 
 static void read_handshake(struct reader *reader, const struct json_node *node, void *into)
 {
-    reader_duration(reader, node, &((struct settings_reader *)into)->globals->handshake_ms);
+    struct globals *globals = ((struct settings_reader *)into)->globals;
+    globals->has_own[CLIENT_HANDSHAKE] = reader_duration(reader, node, &globals->handshake_ms);
 }
 
 static void read_header(struct reader *reader, const struct json_node *node, void *into)
 {
-    reader_duration(reader, node, &((struct settings_reader *)into)->globals->header_ms);
+    struct globals *globals = ((struct settings_reader *)into)->globals;
+    globals->has_own[CLIENT_HEADER] = reader_duration(reader, node, &globals->header_ms);
 }
 
 static void read_client_keepalive(struct reader *reader, const struct json_node *node, void *into)
 {
-    reader_duration(reader, node, &((struct settings_reader *)into)->globals->keepalive_ms);
+    struct globals *globals = ((struct settings_reader *)into)->globals;
+    globals->has_own[CLIENT_KEEPALIVE] = reader_duration(reader, node, &globals->keepalive_ms);
 }
 
 static const struct rule timeout_list[] = {
@@ -87,26 +90,32 @@ static uint32_t or_unlimited(uint64_t limit)
 
 static void read_header_bytes(struct reader *reader, const struct json_node *node, void *into)
 {
+    struct globals *globals = ((struct settings_reader *)into)->globals;
     uint64_t bytes;
 
-    if (reader_size(reader, node, SIZE_MOST, &bytes))
-        ((struct settings_reader *)into)->globals->limits.head_bytes = or_unlimited(bytes);
+    globals->has_own[CLIENT_HEADER_BYTES] = reader_size(reader, node, SIZE_MOST, &bytes);
+    if (globals->has_own[CLIENT_HEADER_BYTES])
+        globals->limits.head_bytes = or_unlimited(bytes);
 }
 
 static void read_request_line(struct reader *reader, const struct json_node *node, void *into)
 {
+    struct globals *globals = ((struct settings_reader *)into)->globals;
     uint64_t bytes;
 
-    if (reader_size(reader, node, SIZE_MOST, &bytes))
-        ((struct settings_reader *)into)->globals->limits.request_line = or_unlimited(bytes);
+    globals->has_own[CLIENT_REQUEST_LINE] = reader_size(reader, node, SIZE_MOST, &bytes);
+    if (globals->has_own[CLIENT_REQUEST_LINE])
+        globals->limits.request_line = or_unlimited(bytes);
 }
 
 static void read_headers(struct reader *reader, const struct json_node *node, void *into)
 {
+    struct globals *globals = ((struct settings_reader *)into)->globals;
     uint64_t count;
 
-    if (reader_count(reader, node, 0, SIZE_MOST, &count))
-        ((struct settings_reader *)into)->globals->limits.fields = or_unlimited(count);
+    globals->has_own[CLIENT_HEADERS] = reader_count(reader, node, 0, SIZE_MOST, &count);
+    if (globals->has_own[CLIENT_HEADERS])
+        globals->limits.fields = or_unlimited(count);
 }
 
 static const struct rule limit_list[] = {
@@ -265,14 +274,16 @@ static void copy_setting(enum setting setting, const struct settings *from, stru
     }
 }
 
-void settings_merge(const struct layer *const *layers, size_t count, struct arena *arena,
+void settings_merge(const struct layer *const layers[SETTING_PLACES], struct arena *arena,
                     struct settings *settings)
 {
     *settings = built_in;
-    for (size_t i = count; i-- > 0;)
-        for (enum setting setting = 0; layers[i] && setting < SETTING_COUNT; setting++)
-            if (layers[i]->from[setting])
-                copy_setting(setting, &layers[i]->values, settings);
+    for (int place = SETTING_OF_DEFAULTS; place < SETTING_PLACES; place++)
+        for (enum setting setting = 0; layers[place] && setting < SETTING_COUNT; setting++)
+            if (layers[place]->from[setting]) {
+                copy_setting(setting, &layers[place]->values, settings);
+                settings->from[setting] = (uint8_t)place;
+            }
     settings->host_name = arena_copy(arena, settings->host_name);
 }
 
@@ -280,7 +291,7 @@ void settings_read_defaults(struct reader *reader, const struct json_node *node,
                             struct layer *defaults, struct globals *globals)
 {
     struct settings_reader s = {.here = IN_DEFAULTS, .globals = globals};
-    const struct layer *layers[] = {&s.layer};
+    const struct layer *layers[SETTING_PLACES] = {[SETTING_OF_DEFAULTS] = &s.layer};
     struct settings settings;
 
     globals->handshake_ms = 10 * 1000;
@@ -293,7 +304,7 @@ void settings_read_defaults(struct reader *reader, const struct json_node *node,
     };
     if (node)
         reader_object(reader, node, &setting_rules, IN_DEFAULTS, &s);
-    settings_merge(layers, 1, reader->arena, &settings);
+    settings_merge(layers, reader->arena, &settings);
     globals->body_idle_ms = settings.body_idle_ms;
     *defaults = s.layer;
 }

@@ -5,18 +5,6 @@
 #include "config/reader.h"
 #include "config/snapshot.h"
 
-enum setting {
-    SETTING_BODY_IDLE,
-    SETTING_CONNECT,
-    SETTING_FIRST_BYTE,
-    SETTING_IDLE,
-    SETTING_TUNNEL_IDLE,
-    SETTING_MAX_BODY,
-    SETTING_HOST,
-    SETTING_RETRY_ATTEMPTS,
-    SETTING_COUNT
-};
-
 /* What one place sets; the rest is for the places behind it. */
 struct layer {
     const struct json_node *from[SETTING_COUNT]; /* NULL: not set here */
@@ -38,9 +26,9 @@ extern const struct rules setting_rules;
 void settings_read_defaults(struct reader *reader, const struct json_node *node,
                             struct layer *defaults, struct globals *globals);
 
-/* The nearest place that sets it wins: layers[0] first, NULL ones skipped, what is built in last.
- * Texts are copied to `arena`. */
-void settings_merge(const struct layer *const *layers, size_t count, struct arena *arena,
+/* The nearest place that sets it wins; `layers` by enum setting_place, NULL: nothing was written
+ * there. Texts are copied to `arena`. */
+void settings_merge(const struct layer *const layers[SETTING_PLACES], struct arena *arena,
                     struct settings *settings);
 
 /* A setting that only a backend's requests obey, written where no backend is asked, is a mistake;

@@ -28,6 +28,17 @@ enum watch_mode { WATCH_MODE_CERTS, WATCH_MODE_ALL, WATCH_MODE_OFF };
 
 enum access_log { ACCESS_LOG_STDOUT, ACCESS_LOG_OFF, ACCESS_LOG_FILE };
 
+/* Settings of `defaults` that no route can change: they act before there is one. */
+enum client_setting {
+    CLIENT_HANDSHAKE,
+    CLIENT_HEADER,
+    CLIENT_KEEPALIVE,
+    CLIENT_HEADER_BYTES,
+    CLIENT_HEADERS,
+    CLIENT_REQUEST_LINE,
+    CLIENT_SETTING_COUNT
+};
+
 /* What the route file says of the gateway as a whole: small, and all that a request still needs of
  * its generation once it is routed. Immutable. */
 struct globals {
@@ -44,6 +55,7 @@ struct globals {
     uint64_t handshake_ms, header_ms, keepalive_ms;
     uint64_t body_idle_ms; /* of `defaults`: for answers that have no route */
     struct h1_limits limits;
+    bool has_own[CLIENT_SETTING_COUNT]; /* `defaults` sets it; else what is built in */
     uint64_t drain_delay_ms, drain_timeout_ms;
 
     enum access_log access_log;

@@ -15,15 +15,17 @@ struct to_reader {
 static struct route_target *add_target(struct to_reader *to, const struct backend *backend)
 {
     const struct layer *backend_layer = backend ? &backend->layer : NULL;
-    const struct layer *layers[] = {to->nearest[0], to->nearest[1], backend_layer,
-                                    &to->load->defaults};
+    const struct layer *layers[SETTING_PLACES] = {[SETTING_OF_DEFAULTS] = &to->load->defaults,
+                                                  [SETTING_OF_BACKEND] = backend_layer,
+                                                  [SETTING_OF_HOST] = to->nearest[1],
+                                                  [SETTING_OF_PATH] = to->nearest[0]};
     struct route_target *target = &to->route->targets[to->route->target_count++];
 
     target->upstream = backend ? backend->upstream : to->own;
     if (backend && backend->upstream)
         host_add_backend(to->load->host, backend->upstream);
     target->weight = 1;
-    settings_merge(layers, 4, to->load->reader.arena, &target->settings);
+    settings_merge(layers, to->load->reader.arena, &target->settings);
     return target;
 }
 

@@ -112,3 +112,18 @@ const struct route *route_table_find(const struct route_table *table, struct sli
         *host_key = host ? host->key : slice_make(NULL, 0);
     return host ? host_find(host, path) : NULL;
 }
+
+const struct host *route_table_next(const struct route_table *table, size_t *position)
+{
+    size_t end = table->exact.capacity + table->wildcards.capacity;
+    struct table_entry *entry = table_next(&table->exact, position);
+
+    if (!entry && *position < end) {
+        size_t place = *position - table->exact.capacity;
+        entry = table_next(&table->wildcards, &place);
+        *position = place + table->exact.capacity;
+    }
+    if (entry)
+        return entry->value;
+    return (*position)++ == end ? table->any : NULL;
+}

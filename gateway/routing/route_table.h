@@ -21,4 +21,8 @@ struct host *route_table_host(const struct route_table *table, struct slice key)
 const struct route *route_table_find(const struct route_table *table, struct slice host,
                                      struct slice path, struct slice *host_key);
 
+/* For walking, in no order: the first host at or after *position, which moves behind it; NULL at
+ * the end. */
+const struct host *route_table_next(const struct route_table *table, size_t *position);
+
 #endif

@@ -23,7 +23,8 @@ struct upstream_spec {
     uint64_t fingerprint; /* of what was written; 0: inline */
     struct server_spec *servers;
     unsigned server_count;
-    unsigned keepalive; /* idle connections kept per server and worker */
+    unsigned keepalive;     /* idle connections kept per server and worker */
+    bool has_own_keepalive; /* its entry says so; else what is built in */
 };
 
 /* A backend's, with one reference. The name is copied. */
