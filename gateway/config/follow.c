@@ -3,6 +3,7 @@
 #include "http/target.h"
 
 #include <stdio.h>
+#include <string.h>
 
 struct follow {
     const struct snapshot *snapshot;
@@ -30,6 +31,12 @@ static const struct listen_spec *find_listener(const struct follow *follow)
     return first;
 }
 
+static void refuse(struct follow *follow, enum http_reason reason)
+{
+    follow->followed->reason = reason;
+    follow->followed->status = http_reason_status(reason);
+}
+
 static void redirect_to_https(struct follow *follow, const struct listen_spec *listener)
 {
     struct followed *f = follow->followed;
@@ -38,7 +45,7 @@ static void redirect_to_https(struct follow *follow, const struct listen_spec *l
     char port[8] = "";
 
     if (f->host.len == 0) {
-        f->status = http_reason_status(REASON_NO_ROUTE);
+        refuse(follow, REASON_NO_ROUTE);
         return;
     }
     if (listener->https_port && listener->https_port != 443)
@@ -52,21 +59,48 @@ static void redirect_to_https(struct follow *follow, const struct listen_spec *l
 static bool is_misdirected(const struct follow *follow)
 {
     const struct followed *f = follow->followed;
+    struct slice sni = slice_of("");
+    uint16_t port;
 
-    return f->certificate && !slice_equal(f->host, follow->request->sni) &&
+    if (follow->request->sni.len > 0)
+        host_normalise(follow->arena, follow->request->sni, &sni, &port);
+    return f->certificate && !slice_equal(f->host, sni) &&
            !certificate_covers(f->certificate, f->host) &&
            cert_store_covers(tls_server_certs(follow->snapshot->tls), f->host);
+}
+
+bool follow_is_too_large(const struct route_target *target, const struct followed_request *request)
+{
+    uint64_t most = target->settings.max_body;
+
+    return most != 0 && request->body_bytes > most;
+}
+
+/* Of a split's shares, one may take what another refuses. */
+static bool every_share_is_too_small(const struct follow *follow)
+{
+    const struct route *route = follow->followed->route;
+
+    for (unsigned i = 0; i < route->target_count; i++)
+        if (route->targets[i].weight > 0 &&
+            !follow_is_too_large(&route->targets[i], follow->request))
+            return false;
+    return true;
 }
 
 static void find_route(struct follow *follow)
 {
     struct followed *f = follow->followed;
     struct slice path = slice_equal(f->path, slice_of("*")) ? slice_of("/") : f->path;
-    const struct route *route = route_table_find(follow->snapshot->routes, f->host, path, NULL);
+    const struct route *route =
+        route_table_find(follow->snapshot->routes, f->host, path, &f->host_key);
 
     f->route = route;
     if (!route) {
-        f->status = http_reason_status(REASON_NO_ROUTE);
+        refuse(follow, REASON_NO_ROUTE);
+    } else if (route->kind == ROUTE_TO) {
+        if (every_share_is_too_small(follow))
+            refuse(follow, REASON_BODY_TOO_LARGE);
     } else if (route->kind == ROUTE_REDIRECT) {
         f->status = route->status;
         f->location = route_location(route, follow->arena, follow->request->is_tls, f->host,
@@ -82,12 +116,67 @@ static bool read_target(struct follow *follow)
     struct followed *f = follow->followed;
     uint16_t port;
 
+    bool is_whole_server = slice_equal(request->target, slice_of("*")) &&
+                           http_method_from(request->method) == METHOD_OPTIONS;
+
+    if (is_whole_server)
+        f->path = request->target;
     if (host_normalise(follow->arena, request->authority, &f->host, &port) &&
-        path_normalise(follow->arena, request->target, &f->path, &f->query))
+        (is_whole_server || path_normalise(follow->arena, request->target, &f->path, &f->query)))
         return true;
     f->host = f->path = f->query = slice_make(NULL, 0);
     return false;
 }
+
+/* --- URLs ---------------------------------------------------------------------------------------
+ */
+
+/* Cuts "http://" or "https://" off. */
+static bool take_scheme(struct slice *url, bool *is_tls)
+{
+    static const char *const schemes[] = {"http://", "https://"};
+
+    for (size_t i = 0; i < 2; i++) {
+        size_t length = strlen(schemes[i]);
+        if (url->len >= length &&
+            slice_equal_nocase(slice_make(url->at, length), slice_of(schemes[i]))) {
+            *url = slice_skip(*url, length);
+            *is_tls = i == 1;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool follow_read_url(struct arena *arena, struct slice url, struct followed_request *request,
+                     struct error *error)
+{
+    struct address literal;
+    struct slice host;
+    size_t end = 0;
+
+    if (!take_scheme(&url, &request->is_tls)) {
+        error_set(error, "a URL with http:// or https:// is expected");
+        return false;
+    }
+    while (end < url.len && url.at[end] != '/' && url.at[end] != '?')
+        end++;
+    request->authority = slice_make(url.at, end);
+    request->target = slice_skip(url, end);
+    if (request->target.len == 0 || request->target.at[0] == '?')
+        request->target =
+            arena_printf(arena, "/%.*s", (int)request->target.len, request->target.at);
+    if (!host_normalise(arena, request->authority, &host, &request->port)) {
+        error_set(error, "\"%.*s\" is no host", (int)end, url.at);
+        return false;
+    }
+    if (!address_parse_ip(host, 0, &literal))
+        request->sni = host;
+    return true;
+}
+
+/* --- the way of a request -----------------------------------------------------------------------
+ */
 
 void follow_request(const struct snapshot *snapshot, const struct followed_request *request,
                     struct arena *arena, struct followed *followed)
@@ -97,23 +186,23 @@ void follow_request(const struct snapshot *snapshot, const struct followed_reque
     const struct listen_spec *listener = find_listener(&follow);
     enum http_method method = http_method_from(request->method);
 
-    *followed = (struct followed){0};
+    *followed = (struct followed){.listener = listener};
     if (!listener) {
         followed->unreachable = request->is_tls ? "listen.https is off" : "listen.http is off";
         return;
     }
     if (request->is_tls)
-        followed->certificate = tls_server_choose(snapshot->tls, request->sni, &followed->alert);
-    if (followed->certificate)
-        followed->alert = NULL;
+        followed->tls = tls_server_answer(snapshot->tls, request->sni, NULL);
+    followed->certificate = followed->tls.certificate;
+    followed->alert = followed->tls.alert;
     if (!read_target(&follow))
-        followed->status = http_reason_status(REASON_BAD_REQUEST);
+        refuse(&follow, REASON_BAD_REQUEST);
     else if (method == METHOD_CONNECT || method == METHOD_TRACE)
-        followed->status = http_reason_status(REASON_METHOD_REFUSED);
+        refuse(&follow, REASON_METHOD_REFUSED);
     else if (!request->is_tls && !listener->serves_routes)
         redirect_to_https(&follow, listener);
     else if (is_misdirected(&follow))
-        followed->status = http_reason_status(REASON_MISDIRECTED);
+        refuse(&follow, REASON_MISDIRECTED);
     else
         find_route(&follow);
 }

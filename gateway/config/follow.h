@@ -9,21 +9,34 @@ struct followed_request {
     struct slice method;
     bool is_tls;
     struct slice authority; /* as in the URL, or of a Host header */
-    struct slice target;    /* path and query */
-    struct slice sni;       /* normalised; empty: none is sent */
+    struct slice target;    /* path and query, or "*" of OPTIONS */
+    struct slice sni;       /* as sent; empty: none is sent */
     uint16_t port;          /* of the URL; 0: none */
+    uint64_t body_bytes;    /* Content-Length */
 };
 
 /* What became of it. Borrowed from the snapshot, or in the arena. */
 struct followed {
-    const char *unreachable;         /* nothing listens for it: why; the rest is empty */
-    const char *alert;               /* the handshake is refused; NULL: it is not */
-    struct certificate *certificate; /* NULL without TLS, or refused */
-    const struct route *route;       /* NULL: none matched, or none was asked */
-    int status;                      /* of the gateway's own answer; 0: a backend's */
+    const struct listen_spec *listener; /* of its port, else the first of its kind */
+    const char *unreachable;            /* nothing listens for it: why; the rest is empty */
+    struct tls_answer tls;              /* nothing in it without TLS */
+    const char *alert;                  /* the handshake is refused; NULL: it is not */
+    struct certificate *certificate;    /* NULL without TLS, or refused */
+    struct slice host_key;              /* the host entry that matched, if its path did or not */
+    const struct route *route;          /* NULL: none matched, or none was asked */
+    int status;                         /* of the gateway's own answer; 0: a backend's */
+    enum http_reason reason;            /* a refusal: why; NONE: what the route says */
     struct slice location;
     struct slice host, path, query; /* normalised; empty when the request is refused for them */
 };
+
+/* Fills in what a client makes of a URL: where it connects, what it asks for, and the SNI, which
+ * is none for an IP address (RFC 6066 section 3). False, with what is wrong. */
+bool follow_read_url(struct arena *arena, struct slice url, struct followed_request *request,
+                     struct error *error);
+
+/* Whether the target's max_body refuses the request. */
+bool follow_is_too_large(const struct route_target *target, const struct followed_request *request);
 
 /* A refused handshake is followed on all the same, as if it had succeeded without a certificate. */
 void follow_request(const struct snapshot *snapshot, const struct followed_request *request,

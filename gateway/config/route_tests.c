@@ -8,58 +8,18 @@
 struct test_reader {
     struct route_test *test;
     const struct json_node *request, *expect;
-    bool has_sni, has_host;
-    struct slice url_host; /* normalised */
+    bool has_sni, has_host; /* they win over the URL, whichever stands first */
 };
 
 /* --- request ------------------------------------------------------------------------------------
  */
 
-/* Cuts "http://" or "https://" off. */
-static bool take_scheme(struct slice *url, bool *is_tls)
-{
-    static const char *const schemes[] = {"http://", "https://"};
-
-    for (size_t i = 0; i < 2; i++) {
-        size_t length = strlen(schemes[i]);
-        if (url->len >= length &&
-            slice_equal_nocase(slice_make(url->at, length), slice_of(schemes[i]))) {
-            *url = slice_skip(*url, length);
-            *is_tls = i == 1;
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool read_url(struct reader *reader, const struct json_node *node, struct slice url,
-                     struct test_reader *t)
-{
-    struct route_test *test = t->test;
-    size_t end = 0;
-
-    if (!take_scheme(&url, &test->request.is_tls)) {
-        reader_error(reader, node, AT_VALUE,
-                     "a URL with http:// or https:// is expected behind the method");
-        return false;
-    }
-    while (end < url.len && url.at[end] != '/' && url.at[end] != '?')
-        end++;
-    test->request.authority = slice_make(url.at, end);
-    test->request.target = slice_skip(url, end);
-    if (test->request.target.len == 0 || test->request.target.at[0] == '?')
-        test->request.target = arena_printf(reader->arena, "/%.*s", (int)test->request.target.len,
-                                            test->request.target.at);
-    if (host_normalise(reader->arena, test->request.authority, &t->url_host, &test->request.port))
-        return true;
-    reader_error(reader, node, AT_VALUE, "\"%.*s\" is no host", (int)end, url.at);
-    return false;
-}
-
 static void read_request(struct reader *reader, const struct json_node *node, void *into)
 {
     static const char *const expected = "\"METHOD URL\", such as \"GET https://example.com/x\",";
     struct test_reader *t = into;
+    struct followed_request read = {.is_tls = false};
+    struct error error = {""};
     struct slice text;
     ptrdiff_t space;
 
@@ -71,8 +31,18 @@ static void read_request(struct reader *reader, const struct json_node *node, vo
         reader_error(reader, node, AT_VALUE, "%s is expected", expected);
         return;
     }
-    t->test->request.method = slice_make(text.at, (size_t)space);
-    t->test->is_valid = read_url(reader, node, slice_skip(text, (size_t)space + 1), t);
+    t->test->is_valid =
+        follow_read_url(reader->arena, slice_skip(text, (size_t)space + 1), &read, &error);
+    if (!t->test->is_valid) {
+        reader_error(reader, node, AT_VALUE, "%s", error.message);
+        return;
+    }
+    read.method = slice_make(text.at, (size_t)space);
+    if (t->has_host)
+        read.authority = t->test->request.authority;
+    if (t->has_sni)
+        read.sni = t->test->request.sni;
+    t->test->request = read;
 }
 
 /* --- what else the client sends -----------------------------------------------------------------
@@ -103,6 +73,7 @@ static void read_sni(struct reader *reader, const struct json_node *node, void *
     t->has_sni = true;
     if (!reader_text(reader, node, "a name, or \"\" for a client without SNI,", &text))
         return;
+    t->test->request.sni = slice_of("");
     if (text.len > 0 &&
         (!host_normalise(reader->arena, text, &t->test->request.sni, &port) || port != 0))
         reader_error(reader, node, AT_VALUE, "\"%s\" is no host name", text.at);
@@ -199,8 +170,6 @@ static void read_test(struct load *load, const struct json_node *node, struct ro
 {
     struct test_reader t = {.test = test};
     struct reader *reader = &load->reader;
-    struct address literal;
-    struct slice written;
 
     test->place = reader_place(reader, node, AT_VALUE);
     if (!reader_object(reader, node, &test_rules, 0, &t))
@@ -209,15 +178,6 @@ static void read_test(struct load *load, const struct json_node *node, struct ro
         reader_missing(reader, node, "request", "\"GET https://example.com/\", for example");
     if (!t.expect)
         reader_missing(reader, node, "expect", "{ \"route\": \"example.com\" }, for example");
-    if (!test->is_valid)
-        return;
-    written = t.url_host;
-    /* A header that stands before the request in the object was overwritten by it. */
-    if (t.has_host)
-        read_headers(reader, json_member(node, "headers"), &t);
-    /* A URL with an IP address makes clients send no name (RFC 6066 section 3). */
-    if (!t.has_sni && !address_parse_ip(written, 0, &literal))
-        test->request.sni = written;
 }
 
 void load_tests(struct load *load, const struct json_node *node)
