@@ -19,6 +19,9 @@ struct option_text {
 static const struct option_text options[] = {
     {OPTION_CONFIG, 'c', "--config", "FILE"},   {OPTION_WORKERS, 0, "--workers", "N"},
     {OPTION_JSON, 0, "--json", NULL},           {OPTION_ADMIN, 0, "--admin", "ADDRESS"},
+    {OPTION_SNI, 0, "--sni", "NAME"},           {OPTION_NO_SNI, 0, "--no-sni", NULL},
+    {OPTION_METHOD, 0, "--method", "M"},        {OPTION_HEADER, 'H', "--header", "'Name: value'"},
+    {OPTION_IP, 0, "--ip", "ADDRESS"},          {OPTION_LIVE, 0, "--live", NULL},
     {OPTION_WITHIN, 0, "--within", "DURATION"},
 };
 enum { OPTION_COUNT = sizeof(options) / sizeof(options[0]) };
@@ -94,6 +97,17 @@ static bool take_within(struct parser *parser, const char *value)
     return false;
 }
 
+static bool take_header(struct parser *parser, const char *value)
+{
+    struct explain_question *question = &parser->arguments->question;
+    if (question->header_count == EXPLAIN_HEADERS_MAX) {
+        error_set(parser->error, "--header can be said %d times", EXPLAIN_HEADERS_MAX);
+        return false;
+    }
+    question->headers[question->header_count++] = value;
+    return true;
+}
+
 static bool take_option(struct parser *parser, const char *written)
 {
     const char *value;
@@ -118,6 +132,12 @@ static bool take_option(struct parser *parser, const char *written)
     case OPTION_JSON: parser->arguments->as_json = true; return true;
     case OPTION_WORKERS: return take_workers(parser, value);
     case OPTION_WITHIN: return take_within(parser, value);
+    case OPTION_SNI: parser->arguments->question.sni = value; return true;
+    case OPTION_NO_SNI: parser->arguments->question.has_no_sni = true; return true;
+    case OPTION_METHOD: parser->arguments->question.method = value; return true;
+    case OPTION_HEADER: return take_header(parser, value);
+    case OPTION_IP: parser->arguments->question.ip = value; return true;
+    case OPTION_LIVE: parser->arguments->is_live = true; return true;
     }
     return true;
 }
@@ -186,7 +206,8 @@ static void fill_in(struct parser *parser)
     if (parser->wanted_help != NULL) {
         const struct command *about = arguments->command;
         arguments->command = command_find(parser->wanted_help);
-        if (about != NULL && arguments->command->takes_operand && arguments->operand == NULL)
+        if (about != NULL && arguments->command->takes_operand &&
+            (arguments->operand == NULL || about->operand != NULL))
             arguments->operand = about->name;
         parser->seen &= OPTION_JSON & arguments->command->options;
     }
@@ -194,6 +215,17 @@ static void fill_in(struct parser *parser)
         arguments->command = command_find("run");
     if (arguments->config == NULL)
         arguments->config = snapshot_default_file();
+    arguments->question.url = arguments->operand;
+}
+
+static bool check_operand(struct parser *parser)
+{
+    const struct command *command = parser->arguments->command;
+    if (command->operand == NULL || parser->arguments->operand != NULL)
+        return true;
+    error_set(parser->error, "`%s` needs one more word: sallyport %s %s", command->name,
+              command->name, command->operand);
+    return false;
 }
 
 bool arguments_parse(struct arguments *arguments, int argc, char **argv, struct error *error)
@@ -210,5 +242,5 @@ bool arguments_parse(struct arguments *arguments, int argc, char **argv, struct 
             return false;
     }
     fill_in(&parser);
-    return check_options(&parser);
+    return check_options(&parser) && check_operand(&parser);
 }

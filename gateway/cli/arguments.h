@@ -3,6 +3,7 @@
 #define CLI_ARGUMENTS_H
 
 #include "base/error.h"
+#include "config/explain_question.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,19 +14,34 @@ enum option {
     OPTION_WORKERS = 2,
     OPTION_JSON = 4,
     OPTION_ADMIN = 8,
-    OPTION_WITHIN = 16,
+    OPTION_SNI = 16,
+    OPTION_NO_SNI = 32,
+    OPTION_METHOD = 64,
+    OPTION_HEADER = 128,
+    OPTION_IP = 256,
+    OPTION_LIVE = 512,
+    OPTION_WITHIN = 1024,
+};
+
+/* What asks `explain`. */
+enum {
+    OPTIONS_OF_EXPLAIN =
+        OPTION_SNI | OPTION_NO_SNI | OPTION_METHOD | OPTION_HEADER | OPTION_IP | OPTION_LIVE
 };
 
 struct command;
 
 struct arguments {
     const struct command *command;
-    const char *operand; /* of `help`; NULL: none */
+    const char *operand; /* the word behind the command; NULL: none */
     const char *config;  /* as named with -c, else found where one is looked for; NULL: none */
     const char *admin;   /* NULL: not named */
     unsigned workers;    /* 0: not named */
     uint64_t within_ms;  /* 0: not named */
     bool as_json;
+
+    struct explain_question question; /* its url is the operand */
+    bool is_live;
 };
 
 /* False, with what is wrong and the nearest thing that would be right. Everything is borrowed from

@@ -15,6 +15,14 @@ static const struct {
      "                       listen.admin of the route file, the usual places)\n"},
     {OPTION_WITHIN,
      "      --within DURATION  only certificates that end within that time, such as 30d\n"},
+    {OPTION_LIVE, "      --live           as the running gateway would, not the route file\n"},
+    {OPTION_METHOD, "      --method M       the request's method (else GET)\n"},
+    {OPTION_HEADER,
+     "  -H, --header 'Name: value'  a header that the client sends; Host and X-Forwarded-For\n"
+     "                       matter, and the Content-Length; can be repeated\n"},
+    {OPTION_SNI, "      --sni NAME       the SNI that the client sends (else the URL's host)\n"},
+    {OPTION_NO_SNI, "      --no-sni         the client sends none\n"},
+    {OPTION_IP, "      --ip ADDRESS     where the client connects from\n"},
     {OPTION_JSON, "      --json           print JSON\n"},
 };
 enum { OPTION_LINES = sizeof(option_lines) / sizeof(option_lines[0]) };
@@ -60,9 +68,12 @@ int command_help(const struct arguments *arguments)
         fprintf(stderr, "sallyport: %s is not supported yet\n", command->name);
         return EXIT_USAGE;
     }
-    printf("usage: sallyport %s%s%s\n\n%s\n", command->name,
-           command->takes_operand ? " [COMMAND]" : "", command->options != 0 ? " [OPTION]..." : "",
-           command->summary);
+    printf("usage: sallyport %s%s%s%s\n\n%s\n", command->name,
+           command->operand != NULL ? " "
+           : command->takes_operand ? " [COMMAND]"
+                                    : "",
+           command->operand != NULL ? command->operand : "",
+           command->options != 0 ? " [OPTION]..." : "", command->summary);
     if (command->help[0] != '\0')
         printf("\n%s", command->help);
     if (command->options != 0)

@@ -21,6 +21,16 @@ static const struct command commands[] = {
              "Ends with 3 when there is an error.\n",
      .options = OPTION_CONFIG | OPTION_JSON,
      .run = command_check},
+    {.name = "explain",
+     .summary = "how would this request be served, and why",
+     .help = "Follows a request without sending it: SNI, certificate and the rule that chose it;\n"
+             "route, near misses and why they did not match; backend, servers, settings in force\n"
+             "and where each was written. An answer of 404 or an alert is explained as well: 0.\n"
+             "OPTIONS of a URL without a path is OPTIONS *.\n",
+     .options = OPTION_CONFIG | OPTION_ADMIN | OPTION_JSON | OPTIONS_OF_EXPLAIN,
+     .takes_operand = true,
+     .operand = "URL",
+     .run = command_explain},
     {.name = "reload",
      .summary = "ask the running gateway to reload, and wait until it has",
      .help = "Prints the generation that every worker serves now, or all the errors.\n"
@@ -57,7 +67,6 @@ static const struct command commands[] = {
      .help = "",
      .options = OPTION_JSON,
      .run = command_version},
-    {.name = "explain"},
     {.name = "diff"},
 };
 

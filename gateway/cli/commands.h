@@ -17,6 +17,7 @@ struct command {
     const char *help;    /* more lines */
     unsigned options;    /* enum option */
     bool takes_operand;
+    const char *operand; /* how it is called where it must be there; else NULL */
     int (*run)(const struct arguments *arguments); /* NULL: not supported yet */
 };
 
@@ -29,6 +30,7 @@ const struct command *command_at(unsigned index);
 
 int command_run(const struct arguments *arguments);
 int command_check(const struct arguments *arguments);
+int command_explain(const struct arguments *arguments);
 int command_reload(const struct arguments *arguments);
 int command_status(const struct arguments *arguments);
 int command_certs(const struct arguments *arguments);

@@ -1,6 +1,7 @@
 #include "control/endpoint_answer.h"
 
 #include "base/json_text.h"
+#include "config/explain.h"
 
 static void set_text(struct endpoint_answer *answer, int status, const char *text)
 {
@@ -46,6 +47,35 @@ static void answer_drain(bool as_text, struct endpoint_answer *answer)
     answer->content_type = "application/json";
 }
 
+/* As the current generation would serve it. */
+static void answer_explain(const struct control *control, const struct http_head *head,
+                           struct endpoint_answer *answer)
+{
+    const struct snapshot *snapshot = generations_current(control->generations);
+    bool as_text = endpoint_wants_text(head);
+    struct explain_question question;
+    struct explain_request request;
+    struct arena arena = {0};
+    struct error error;
+
+    if (snapshot == NULL) {
+        set_text(answer, 503, "nothing is served yet");
+    } else if (!explain_question_parse(head->query, &arena, &question, &error) ||
+               !explain_question_read(&question, &arena, &request, &error)) {
+        set_text(answer, 400, error.message);
+    } else {
+        struct explanation *explanation = arena_alloc(&arena, sizeof(*explanation));
+        explain(snapshot, &request, &arena, explanation);
+        answer->status = 200;
+        answer->content_type = content_type(as_text);
+        if (as_text)
+            explain_print_text(explanation, true, false, &answer->body);
+        else
+            explain_print_json(explanation, true, &answer->body);
+    }
+    arena_clear(&arena);
+}
+
 static enum endpoint_action refuse_method(const char *allow, struct endpoint_answer *answer)
 {
     set_text(answer, 405, "this path does not take that method");
@@ -84,6 +114,7 @@ enum endpoint_action endpoint_answer_request(const struct control *control, bool
     bool is_reload = slice_equal(head->path, slice_of("/reload"));
     bool is_drain = slice_equal(head->path, slice_of("/drain"));
     bool is_certs = is_admin && slice_equal(head->path, slice_of("/certs"));
+    bool is_explain = slice_equal(head->path, slice_of("/explain"));
 
     if (is_status || is_health || is_ready || is_certs) {
         if (!is_read)
@@ -96,6 +127,12 @@ enum endpoint_action endpoint_answer_request(const struct control *control, bool
             set_text(answer, 200, "ok");
         else
             answer_ready(control, answer);
+        return ENDPOINT_ANSWERED;
+    }
+    if (is_explain && is_admin) {
+        if (!is_read)
+            return refuse_method("GET, HEAD", answer);
+        answer_explain(control, head, answer);
         return ENDPOINT_ANSWERED;
     }
     if ((is_reload || is_drain) && is_admin) {

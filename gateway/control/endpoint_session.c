@@ -54,7 +54,7 @@ struct endpoint_session {
 };
 
 static const struct h1_limits limits = {
-    .head_bytes = 16 * 1024, .fields = 64, .request_line = 4 * 1024, .underscores = true};
+    .head_bytes = 24 * 1024, .fields = 64, .request_line = 16 * 1024, .underscores = true};
 
 /* The one writer of `state`; 0 ms: no deadline. */
 static enum step enter(struct endpoint_session *s, enum session_state state, uint64_t deadline_ms)

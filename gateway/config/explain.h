@@ -1,0 +1,63 @@
+/* How a request would be served, with every reason: what `explain` finds out, and its two forms. */
+#ifndef CONFIG_EXPLAIN_H
+#define CONFIG_EXPLAIN_H
+
+#include "config/explain_question.h"
+#include "config/near_misses.h"
+
+enum { EXPLAIN_CERTS_MAX = 10 };
+
+/* A certificate that covers the name as well. */
+struct other_certificate {
+    const struct certificate *certificate;
+    enum cert_match match;
+    struct slice san;
+    const char *why; /* it was not the one */
+};
+
+/* Borrowed from snapshot and request, or in the arena. */
+struct explanation {
+    const struct snapshot *snapshot;
+    const struct explain_request *request;
+    struct followed followed;
+    int64_t now; /* seconds since 1970 */
+
+    bool is_trusted;        /* the peer, by trusted_proxies */
+    struct slice client_ip; /* empty: the peer's address was not said */
+    bool is_other_port;     /* no listener has the URL's port: another one's answer is told */
+
+    struct other_certificate others[EXPLAIN_CERTS_MAX];
+    unsigned other_count;
+    struct near_misses names, hosts, paths;
+};
+
+/* Cheap enough for the control thread: it looks once at each host, certificate, and path of the
+ * host. */
+void explain(const struct snapshot *snapshot, const struct explain_request *request,
+             struct arena *arena, struct explanation *explanation);
+
+/* For people; and JSON with keys that stay. `is_live`: of the running gateway, whose generation is
+ * told. */
+void explain_print_text(const struct explanation *explanation, bool is_live, bool is_coloured,
+                        struct buffer *out);
+void explain_print_json(const struct explanation *explanation, bool is_live, struct buffer *out);
+
+/* --- settings in force --------------------------------------------------------------------------
+ */
+
+enum { EXPLAIN_SETTINGS_MAX = SETTING_COUNT + 1, EXPLAIN_CLIENT_SETTINGS = CLIENT_SETTING_COUNT };
+
+struct explained_setting {
+    const char *key;    /* "timeout.connect" */
+    struct slice value; /* as one would write it: "3s", "off" */
+    struct slice from;  /* its path in the route file: "defaults.timeout.connect"; or "built in" */
+};
+
+/* Those of the route; `target` NULL: it asks no backend. Returns how many. */
+unsigned explain_settings(const struct route *route, const struct route_target *target,
+                          struct arena *arena, struct explained_setting list[EXPLAIN_SETTINGS_MAX]);
+/* Those that act before there is a route. */
+void explain_client_settings(const struct globals *globals, struct arena *arena,
+                             struct explained_setting list[EXPLAIN_CLIENT_SETTINGS]);
+
+#endif

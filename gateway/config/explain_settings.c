@@ -1,0 +1,198 @@
+/* Settings in force, in words, and where each was written. */
+#include "config/explain.h"
+
+#include "base/json.h"
+
+enum value_kind { VALUE_DURATION, VALUE_SIZE, VALUE_COUNT };
+
+static const char *const keys[SETTING_COUNT] = {
+    [SETTING_BODY_IDLE] = "timeout.body_idle",
+    [SETTING_CONNECT] = "timeout.connect",
+    [SETTING_FIRST_BYTE] = "timeout.first_byte",
+    [SETTING_IDLE] = "timeout.idle",
+    [SETTING_TUNNEL_IDLE] = "timeout.tunnel_idle",
+    [SETTING_MAX_BODY] = "max_body",
+    [SETTING_HOST] = "host",
+    [SETTING_RETRY_ATTEMPTS] = "retry.attempts",
+};
+
+static const char *const client_keys[CLIENT_SETTING_COUNT] = {
+    [CLIENT_HANDSHAKE] = "timeout.handshake", [CLIENT_HEADER] = "timeout.header",
+    [CLIENT_KEEPALIVE] = "timeout.keepalive", [CLIENT_HEADER_BYTES] = "limits.header_bytes",
+    [CLIENT_HEADERS] = "limits.headers",      [CLIENT_REQUEST_LINE] = "limits.request_line",
+};
+
+/* --- values -------------------------------------------------------------------------------------
+ */
+
+struct unit {
+    uint64_t size;
+    const char *name;
+};
+
+static struct slice in_units(struct arena *arena, uint64_t value, const struct unit *units)
+{
+    while (value % units->size != 0)
+        units++;
+    return arena_printf(arena, "%llu%s", (unsigned long long)(value / units->size), units->name);
+}
+
+static struct slice print_value(struct arena *arena, enum value_kind kind, uint64_t value)
+{
+    static const struct unit times[] = {
+        {86400 * 1000, "d"}, {3600 * 1000, "h"}, {60 * 1000, "m"}, {1000, "s"}, {1, "ms"}};
+    static const struct unit sizes[] = {
+        {1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}, {1, "B"}};
+    static const struct unit counts[] = {{1, ""}};
+
+    if (value == 0)
+        return slice_of("off");
+    return in_units(arena, value,
+                    kind == VALUE_DURATION ? times
+                    : kind == VALUE_SIZE   ? sizes
+                                           : counts);
+}
+
+static struct slice print_setting(struct arena *arena, enum setting setting,
+                                  const struct settings *settings)
+{
+    switch (setting) {
+    case SETTING_BODY_IDLE: return print_value(arena, VALUE_DURATION, settings->body_idle_ms);
+    case SETTING_CONNECT: return print_value(arena, VALUE_DURATION, settings->connect_ms);
+    case SETTING_FIRST_BYTE: return print_value(arena, VALUE_DURATION, settings->first_byte_ms);
+    case SETTING_IDLE: return print_value(arena, VALUE_DURATION, settings->idle_ms);
+    case SETTING_TUNNEL_IDLE: return print_value(arena, VALUE_DURATION, settings->tunnel_idle_ms);
+    case SETTING_MAX_BODY: return print_value(arena, VALUE_SIZE, settings->max_body);
+    case SETTING_RETRY_ATTEMPTS: return print_value(arena, VALUE_COUNT, settings->retry_attempts);
+    case SETTING_HOST:
+        return settings->host_mode == HOST_PRESERVE  ? slice_of("preserve")
+               : settings->host_mode == HOST_BACKEND ? slice_of("backend")
+                                                     : settings->host_name;
+    case SETTING_COUNT: break;
+    }
+    return slice_of("");
+}
+
+static struct slice print_client_setting(struct arena *arena, enum client_setting setting,
+                                         const struct globals *globals)
+{
+    enum { UNLIMITED = 1 << 30 }; /* how 0 is kept */
+    const struct h1_limits *limits = &globals->limits;
+    uint64_t value = setting == CLIENT_HEADER_BYTES   ? limits->head_bytes
+                     : setting == CLIENT_HEADERS      ? limits->fields
+                     : setting == CLIENT_REQUEST_LINE ? limits->request_line
+                     : setting == CLIENT_HANDSHAKE    ? globals->handshake_ms
+                     : setting == CLIENT_HEADER       ? globals->header_ms
+                                                      : globals->keepalive_ms;
+
+    if (setting == CLIENT_HEADERS)
+        return print_value(arena, VALUE_COUNT, value < UNLIMITED ? value : 0);
+    if (setting == CLIENT_HEADER_BYTES || setting == CLIENT_REQUEST_LINE)
+        return print_value(arena, VALUE_SIZE, value < UNLIMITED ? value : 0);
+    return print_value(arena, VALUE_DURATION, value);
+}
+
+/* --- places -------------------------------------------------------------------------------------
+ */
+
+enum { DEPTH_MAX = 6 };
+
+/* Keys as the nodes of a route file that they would be, so that they are written as problems
+ * write them. */
+struct path {
+    struct json_node nodes[DEPTH_MAX + 1]; /* the first one is the root */
+    unsigned depth;
+};
+
+static void enter(struct path *path, struct slice key)
+{
+    const struct json_node *parent = &path->nodes[path->depth++];
+
+    path->nodes[path->depth] = (struct json_node){.key = key, .parent = parent};
+}
+
+/* "timeout.connect" is two of them. */
+static void enter_setting(struct path *path, const char *key)
+{
+    struct slice rest = slice_of(key);
+    ptrdiff_t dot = slice_find(rest, '.');
+
+    if (dot >= 0) {
+        enter(path, slice_make(rest.at, (size_t)dot));
+        rest = slice_skip(rest, (size_t)dot + 1);
+    }
+    enter(path, rest);
+}
+
+static struct slice print_path(struct arena *arena, const struct path *path)
+{
+    struct buffer text = {0};
+
+    json_append_path(&text, &path->nodes[path->depth]);
+    struct slice copy = arena_copy(arena, buffer_content(&text));
+    buffer_clear(&text);
+    return copy;
+}
+
+static struct slice find_place(struct arena *arena, enum setting_place place, const char *key,
+                               const struct route *route, const struct route_target *target)
+{
+    struct path path = {.depth = 0};
+
+    if (place == SETTING_BUILT_IN)
+        return slice_of("built in");
+    if (place == SETTING_OF_DEFAULTS) {
+        enter(&path, slice_of("defaults"));
+    } else if (place == SETTING_OF_BACKEND) {
+        enter(&path, slice_of("backends"));
+        enter(&path, target->upstream->name);
+    } else {
+        enter(&path, slice_of("routes"));
+        enter(&path, route->host->key);
+    }
+    if (place == SETTING_OF_PATH) {
+        enter(&path, slice_of("paths"));
+        enter(&path, slice_skip(route->name, route->host->key.len));
+    }
+    enter_setting(&path, key);
+    return print_path(arena, &path);
+}
+
+/* --- the list -----------------------------------------------------------------------------------
+ */
+
+unsigned explain_settings(const struct route *route, const struct route_target *target,
+                          struct arena *arena, struct explained_setting list[EXPLAIN_SETTINGS_MAX])
+{
+    const struct settings *settings = target ? &target->settings : &route->settings;
+    unsigned count = 0;
+
+    for (enum setting setting = 0; setting < SETTING_COUNT; setting++) {
+        if (!target && setting != SETTING_BODY_IDLE)
+            continue; /* the rest is about backends */
+        list[count++] = (struct explained_setting){
+            .key = keys[setting],
+            .value = print_setting(arena, setting, settings),
+            .from = find_place(arena, settings->from[setting], keys[setting], route, target)};
+    }
+    if (target)
+        list[count++] = (struct explained_setting){
+            .key = "keepalive",
+            .value = print_value(arena, VALUE_COUNT, target->upstream->keepalive),
+            .from = find_place(
+                arena, target->upstream->has_own_keepalive ? SETTING_OF_BACKEND : SETTING_BUILT_IN,
+                "keepalive", route, target)};
+    return count;
+}
+
+void explain_client_settings(const struct globals *globals, struct arena *arena,
+                             struct explained_setting list[EXPLAIN_CLIENT_SETTINGS])
+{
+    for (enum client_setting setting = 0; setting < CLIENT_SETTING_COUNT; setting++)
+        list[setting] = (struct explained_setting){
+            .key = client_keys[setting],
+            .value = print_client_setting(arena, setting, globals),
+            .from = find_place(arena,
+                               globals->has_own[setting] ? SETTING_OF_DEFAULTS : SETTING_BUILT_IN,
+                               client_keys[setting], NULL, NULL)};
+}
