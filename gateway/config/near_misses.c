@@ -375,7 +375,7 @@ static void consider_name(struct near_misses *misses, struct slice name, struct 
 
     if (is_wildcard(san) && slice_equal(name, end))
         add(misses, san, DISTANCE_BARE, "a wildcard does not cover the bare domain");
-    else if (is_wildcard(san) && slice_equal(end_like(name, end), end))
+    else if (is_wildcard(san) && slice_equal(end_like(parent_of(name), end), end))
         add(misses, san, DISTANCE_BARE, "a certificate's wildcard stands for one label alone");
     else if (slice_starts_with(name, www) && slice_equal(slice_skip(name, www.len), san))
         add(misses, san, DISTANCE_TWIN, "it lacks the \"www.\"");

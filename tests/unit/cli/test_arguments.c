@@ -108,7 +108,6 @@ Test(arguments, typing_mistakes)
 
 Test(arguments, of_a_later_version)
 {
-    expect_refusal("explain https://x", "explain is not supported yet");
     expect_refusal("diff x.json", "diff is not supported yet");
 }
 
@@ -155,4 +154,56 @@ Test(arguments, a_word_too_many)
     expect_refusal("version superfluous", "superfluous");
     expect_refusal("check routes.json", "routes.json");
     expect_refusal("help check reload", "reload");
+}
+
+Test(arguments, explain)
+{
+    const struct explain_question *question = &arguments.question;
+
+    cr_expect_str_eq(command_of("explain https://a/x --sni b.test --method PUT -H Host:c.test "
+                                "--header=X-Forwarded-For:1.2.3.4 --ip 10.0.0.1 --live"),
+                     "explain");
+    cr_expect_str_eq(question->url, "https://a/x");
+    cr_expect_str_eq(question->sni, "b.test");
+    cr_expect_str_eq(question->method, "PUT");
+    cr_expect_eq(question->header_count, 2);
+    cr_expect_str_eq(question->headers[0], "Host:c.test");
+    cr_expect_str_eq(question->headers[1], "X-Forwarded-For:1.2.3.4");
+    cr_expect_str_eq(question->ip, "10.0.0.1");
+    cr_expect(arguments.is_live);
+    cr_expect_not(question->has_no_sni);
+    cr_expect_str_eq(command_of("--no-sni -c x.json explain https://a/"), "explain");
+    cr_expect(question->has_no_sni);
+    cr_expect_null(question->method);
+    cr_expect_str_eq(command_of("explain https://a/ --help"), "help");
+    cr_expect_str_eq(arguments.operand, "explain");
+}
+
+Test(arguments, explain_without_a_url)
+{
+    expect_refusal("explain", "needs one more word: sallyport explain URL");
+    expect_refusal("explain --live", "explain URL");
+    expect_refusal("explain https://a https://b", "is too much");
+    expect_refusal("explain https://a --sni", "--sni NAME");
+    expect_refusal("explain https://a --ip=", "needs a value");
+    expect_refusal("explain https://a -H", "--header");
+    expect_refusal("explain https://a --no-sni=x", "takes no value");
+    expect_refusal("explain https://a --metod PUT", "did you mean --method?");
+    expect_refusal("check --live", "--live is no option of `check`");
+}
+
+Test(arguments, explain_with_too_many_headers)
+{
+    char *argv[2 * EXPLAIN_HEADERS_MAX + 5] = {(char *)"sallyport", (char *)"explain",
+                                               (char *)"https://a/"};
+    int argc = 3;
+
+    for (int i = 0; i < EXPLAIN_HEADERS_MAX; i++) {
+        argv[argc++] = (char *)"-H";
+        argv[argc++] = (char *)"a: b";
+    }
+    cr_expect(arguments_parse(&arguments, argc, argv, &error));
+    argv[argc++] = (char *)"-Ha: b";
+    cr_expect_not(arguments_parse(&arguments, argc, argv, &error));
+    cr_expect_not_null(strstr(error.message, "32 times"));
 }

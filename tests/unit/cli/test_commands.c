@@ -91,7 +91,7 @@ Test(commands, help_for_each)
     }
     cr_expect_eq(RUN("help", "staus"), EXIT_USAGE);
     cr_expect_not_null(strstr(complained(), "did you mean status?"));
-    cr_expect_eq(RUN("help", "explain"), EXIT_USAGE);
+    cr_expect_eq(RUN("help", "certs"), EXIT_USAGE);
     cr_expect_not_null(strstr(complained(), "not supported yet"));
 }
 

@@ -1,0 +1,274 @@
+/* What is found out about a request. */
+#include "config/explain.h"
+
+#include "support/route_folder.h"
+
+#include <criterion/criterion.h>
+#include <jansson.h>
+#include <stdlib.h>
+
+static struct route_folder folder;
+static struct arena arena;
+static struct explain_request request;
+static struct explanation explained;
+
+static void begin(void)
+{
+    route_folder_init(&folder);
+}
+
+static void end(void)
+{
+    arena_clear(&arena);
+    route_folder_clear(&folder);
+    buffer_cache_clear();
+}
+
+TestSuite(explain, .init = begin, .fini = end);
+
+static const struct followed *ask_question(struct explain_question question)
+{
+    struct error error;
+
+    cr_assert(explain_question_read(&question, &arena, &request, &error), "%s", error.message);
+    explain(folder.snapshot, &request, &arena, &explained);
+    return &explained.followed;
+}
+
+static const struct followed *ask(const char *url)
+{
+    return ask_question((struct explain_question){.url = url});
+}
+
+static void expect_text(struct slice is, const char *wanted)
+{
+    cr_expect(slice_equal(is, slice_of(wanted)), "\"%.*s\", not \"%s\"", (int)is.len, is.at,
+              wanted);
+}
+
+static char *print(bool as_json, bool is_live, bool is_coloured)
+{
+    struct buffer out = {0};
+
+    if (as_json)
+        explain_print_json(&explained, is_live, &out);
+    else
+        explain_print_text(&explained, is_live, is_coloured, &out);
+    char *text = arena_text(&arena, buffer_content(&out));
+    buffer_clear(&out);
+    return text;
+}
+
+/* --- settings -----------------------------------------------------------------------------------
+ */
+
+static void expect_setting(const char *key, const char *value, const char *from)
+{
+    struct explained_setting list[EXPLAIN_SETTINGS_MAX], client[EXPLAIN_CLIENT_SETTINGS];
+    const struct route *route = explained.followed.route;
+    unsigned count = explain_settings(route, route->targets, &arena, list);
+
+    explain_client_settings(folder.snapshot->globals, &arena, client);
+    for (unsigned i = 0; i < count + EXPLAIN_CLIENT_SETTINGS; i++) {
+        const struct explained_setting *setting = i < count ? &list[i] : &client[i - count];
+        if (strcmp(setting->key, key) != 0)
+            continue;
+        expect_text(setting->value, value);
+        expect_text(setting->from, from);
+        return;
+    }
+    cr_expect(false, "there is no %s", key);
+}
+
+Test(explain, settings_and_where_each_came_from)
+{
+    route_folder_good(&folder,
+                      "'defaults': { 'timeout': { 'connect': '2s', 'idle': '90s', 'header': '5s' },"
+                      "  'max_body': '1MiB', 'limits': { 'headers': 0, 'header_bytes': '64KiB' } },"
+                      "'backends': { 'b.1': { 'servers': 'x:1', 'timeout': { 'connect': '1500ms' },"
+                      "  'retry': { 'attempts': 0 }, 'keepalive': 0, 'host': 'backend' } },"
+                      "'routes': { 'a.test': { 'timeout': { 'first_byte': '5m' }, 'paths': {"
+                      "  '/x': { 'to': 'b.1', 'max_body': 0, 'timeout': { 'tunnel_idle': '2d' } },"
+                      "  '/': 'y:1' } } }");
+    ask("https://a.test/x");
+    expect_setting("timeout.connect", "1500ms", "backends[\"b.1\"].timeout.connect");
+    expect_setting("timeout.idle", "90s", "defaults.timeout.idle");
+    expect_setting("timeout.first_byte", "5m", "routes[\"a.test\"].timeout.first_byte");
+    expect_setting("timeout.tunnel_idle", "2d",
+                   "routes[\"a.test\"].paths[\"/x\"].timeout.tunnel_idle");
+    expect_setting("timeout.body_idle", "30s", "built in");
+    expect_setting("max_body", "off", "routes[\"a.test\"].paths[\"/x\"].max_body");
+    expect_setting("host", "backend", "backends[\"b.1\"].host");
+    expect_setting("retry.attempts", "1", "backends[\"b.1\"].retry.attempts");
+    expect_setting("keepalive", "off", "backends[\"b.1\"].keepalive");
+    expect_setting("timeout.header", "5s", "defaults.timeout.header");
+    expect_setting("timeout.handshake", "10s", "built in");
+    expect_setting("timeout.keepalive", "75s", "built in");
+    expect_setting("limits.headers", "off", "defaults.limits.headers");
+    expect_setting("limits.header_bytes", "64KiB", "defaults.limits.header_bytes");
+    expect_setting("limits.request_line", "16KiB", "built in");
+    ask("https://a.test/y");
+    expect_setting("max_body", "1MiB", "defaults.max_body");
+    expect_setting("keepalive", "32", "built in");
+    expect_setting("host", "preserve", "built in");
+}
+
+Test(explain, settings_of_an_answer_of_its_own)
+{
+    struct explained_setting list[EXPLAIN_SETTINGS_MAX];
+
+    route_folder_good(&folder, "'routes': { 'a.test': { 'redirect': 'https://b/', 'timeout': { "
+                               "'body_idle': '7s' } } }");
+    const struct followed *f = ask("https://a.test/");
+    cr_assert_eq(explain_settings(f->route, NULL, &arena, list), 1);
+    expect_text(list[0].value, "7s");
+    expect_text(list[0].from, "routes[\"a.test\"].timeout.body_idle");
+}
+
+/* --- the client ---------------------------------------------------------------------------------
+ */
+
+static void expect_client(const char *ip, const char *forwarded, bool is_trusted,
+                          const char *client_ip)
+{
+    ask_question((struct explain_question){
+        .url = "https://a.test/", .ip = ip, .headers = {forwarded}, .header_count = 1});
+    cr_expect_eq(explained.is_trusted, is_trusted, "%s", ip);
+    expect_text(explained.client_ip, client_ip);
+}
+
+Test(explain, who_the_client_is)
+{
+    route_folder_good(&folder, "'routes': {}, 'trusted_proxies': ['10.0.0.0/8']");
+    expect_client("10.0.0.1", "X-Forwarded-For: 1.2.3.4, 10.9.9.9", true, "1.2.3.4");
+    expect_client("192.0.2.1", "X-Forwarded-For: 1.2.3.4", false, "192.0.2.1");
+    expect_client("10.0.0.1", "X-Real-IP: 1.2.3.4", true, "10.0.0.1");
+    ask("https://a.test/");
+    expect_text(explained.client_ip, "");
+}
+
+/* --- listeners ----------------------------------------------------------------------------------
+ */
+
+Test(explain, the_port_chooses_the_listener)
+{
+    route_folder_good(&folder,
+                      "'listen': { 'https': [':8443', ':9443'], 'http': [':8080', { 'bind': "
+                      "':8081', 'serve': 'routes' }] }, 'routes': { 'a.test': 'x:1' }");
+    cr_expect_str_eq(ask("https://a.test:9443/")->listener->text, ":9443");
+    cr_expect_not(explained.is_other_port);
+    cr_expect_str_eq(ask("https://a.test/")->listener->text, ":8443");
+    cr_expect_not(explained.is_other_port, "ports are mapped often: none was said");
+    cr_expect_str_eq(ask("https://a.test:444/")->listener->text, ":8443");
+    cr_expect(explained.is_other_port);
+    cr_expect_eq(ask("http://a.test:8080/")->status, 308);
+    cr_expect(ask("http://a.test:8081/")->route);
+}
+
+Test(explain, a_listener_that_is_off)
+{
+    route_folder_good(&folder, "'routes': { 'a.test': 'x:1' }");
+    cr_expect_str_eq(ask("http://a.test/")->unreachable, "listen.http is off");
+    cr_expect_not_null(strstr(print(false, false, false), "none: listen.http is off"));
+    cr_expect_not_null(strstr(print(true, false, false), "\"by\":\"nobody\""));
+}
+
+/* --- the handshake ------------------------------------------------------------------------------
+ */
+
+Test(explain, certificates_beside_the_chosen_one)
+{
+    route_folder_certify(&folder, "exact", "a.test", 30);
+    route_folder_certify(&folder, "old", "a.test", -5);
+    route_folder_good(&folder, "'routes': { 'a.test': 'x:1' }");
+    const struct followed *f = ask("https://a.test/");
+    cr_expect_eq(f->tls.match, CERT_MATCH_EXACT);
+    cr_assert_eq(explained.other_count, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        bool is_old = strstr(certificate_file(explained.others[i].certificate), "old") != NULL;
+        cr_expect_str_eq(explained.others[i].why,
+                         is_old ? "it has expired" : "an exact name comes before a wildcard");
+    }
+    cr_expect_eq(ask("https://b.test/")->tls.match, CERT_MATCH_WILDCARD);
+    cr_expect_eq(explained.other_count, 0);
+}
+
+Test(explain, alerts_and_421)
+{
+    route_folder_certify(&folder, "other", "other.example", 30);
+    route_folder_good(&folder, "'routes': { '*': 'x:1' }");
+    cr_expect_eq(ask("https://nobody.example/")->tls.refusal, TLS_REFUSAL_UNKNOWN_NAME);
+    cr_expect_not_null(strstr(print(true, false, false), "\"alert\":\"unrecognized_name\""));
+    ask_question((struct explain_question){.url = "https://a.test/", .has_no_sni = true});
+    cr_expect_not_null(strstr(print(false, false, false), "no tls.default_cert"));
+    const struct followed *f =
+        ask_question((struct explain_question){.url = "https://a.test/", .sni = "other.example"});
+    cr_expect_eq(f->status, 421);
+    cr_expect_eq(f->reason, REASON_MISDIRECTED);
+    cr_expect_not_null(strstr(print(false, false, false), "421 misdirected"));
+    f = ask_question((struct explain_question){.url = "https://nobody.example/", .sni = "a.test"});
+    cr_expect_eq(f->status, 0, "no certificate covers that host: it is routed");
+}
+
+/* --- answers ------------------------------------------------------------------------------------
+ */
+
+Test(explain, bodies_that_are_too_large)
+{
+    struct explain_question question = {
+        .url = "https://a.test/", .headers = {"Content-Length: 11"}, .header_count = 1};
+
+    route_folder_good(&folder,
+                      "'backends': { 'small': { 'servers': 'x:1', 'max_body': 10 }, "
+                      "'large': { 'servers': 'x:2', 'max_body': 20 } }, 'routes': { "
+                      "'a.test': { 'to': { 'small': 1, 'large': 1 } }, 'b.test': 'small' }");
+    cr_expect_eq(ask_question(question)->status, 0, "one share takes it");
+    cr_expect_not_null(strstr(print(false, false, false), "413 body_too_large"));
+    question.url = "https://b.test/";
+    cr_expect_eq(ask_question(question)->reason, REASON_BODY_TOO_LARGE);
+}
+
+Test(explain, shares_and_servers)
+{
+    route_folder_good(&folder, "'backends': { 'b': ['x:1', { 'to': 'x:2', 'weight': 0 }], "
+                               "'c': 'x:3', 'd': 'x:4' }, "
+                               "'routes': { 'a.test': { 'to': { 'b': 95, 'c': 5, 'd': 0 } } }");
+    ask("https://a.test/");
+    char *text = print(false, false, false);
+    cr_expect_not_null(strstr(text, "b: 95% of the requests"), "%s", text);
+    cr_expect_not_null(strstr(text, "c: 5% of the requests"));
+    cr_expect_not_null(strstr(text, "d: its share is 0, it gets nothing new"));
+    cr_expect_not_null(strstr(text, "x:2, weight 0: gets nothing new"));
+}
+
+/* --- forms --------------------------------------------------------------------------------------
+ */
+
+Test(explain, colours_only_where_they_are_wanted)
+{
+    route_folder_good(&folder, "'routes': { 'a.test': 'x:1' }");
+    ask("https://a.test/");
+    cr_expect_null(strchr(print(false, false, false), '\033'));
+    cr_expect_not_null(strstr(print(false, false, true), "\033[1mroute"));
+}
+
+Test(explain, json_has_every_member)
+{
+    static const char *const members[] = {
+        "generation", "request",    "unreachable", "listener",       "client",
+        "tls",        "answer",     "route",       "kind",           "targets",
+        "near_hosts", "near_paths", "host_entry",  "client_settings"};
+    static const char *const urls[] = {"https://a.test/", "https://b.test/x\"y\\", "http://a.test/",
+                                       "https://c.test/", "https://nobody.example/"};
+
+    route_folder_good(&folder, "'routes': { 'a.test': 'x:1', 'b.test': { 'redirect': '/{uri}' }, "
+                               "'c.test': { 'respond': { 'headers': { 'a': 'b' } } } }");
+    for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+        ask(urls[i]);
+        json_t *object = json_loads(print(true, true, false), 0, NULL);
+        cr_assert(object, "%s", print(true, true, false));
+        for (size_t k = 0; k < sizeof(members) / sizeof(members[0]); k++)
+            cr_expect(json_object_get(object, members[k]), "%s: %s", urls[i], members[k]);
+        json_decref(object);
+    }
+}
