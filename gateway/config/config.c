@@ -55,12 +55,23 @@ void config_add_backend(struct config *config, struct upstream_spec *upstream)
     config->backend_count++;
 }
 
+static void list_host(struct config *config, struct host *host)
+{
+    unsigned count = config->host_count;
+
+    if ((count & (count - 1)) == 0) /* as above */
+        config->hosts =
+            memory_resize(config->hosts, (count ? 2 * (size_t)count : 1) * sizeof(*config->hosts));
+    config->hosts[config->host_count++] = host;
+}
+
 void config_add_host(struct config *config, struct host *host)
 {
     for (unsigned i = 0; i < host->inline_count; i++)
         add_upstream(config, host->inlines[i]);
     config->route_count += host->route_count;
-    route_table_add(config->routes, host);
+    if (route_table_add(config->routes, host))
+        list_host(config, host);
 }
 
 /* --- references ---------------------------------------------------------------------------------
@@ -95,6 +106,7 @@ void config_unref(struct config *config)
     for (unsigned i = 0; i < config->backend_count; i++)
         upstream_unref(config->upstreams[i]);
     free(config->upstreams);
+    free(config->hosts);
     table_clear(&config->upstreams_by_name);
     route_table_free(config->routes);
     globals_unref(config->globals);

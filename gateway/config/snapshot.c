@@ -4,6 +4,7 @@
 #include "config/build_tls.h"
 #include "config/load.h"
 #include "config/route_tests.h"
+#include "config/source.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -232,6 +233,8 @@ static void load_text(struct load *load, struct slice text)
     /* Of the meaning: the order of keys and comments make no difference. */
     load->config->fingerprint =
         json_fingerprint(document.value) ^ hash_bytes(slice_of(load->reader.folder));
+    if (problems->errors == 0)
+        load->config->source = source_write(&load->config->arena, document.root);
     json_document_clear(&document);
 }
 
@@ -250,6 +253,20 @@ static uint64_t fingerprint(const struct snapshot *snapshot)
     return hash;
 }
 
+static void set_place(struct config *config, const char *file, const struct load_options *options)
+{
+    struct arena *arena = &config->arena;
+    struct slice name = slice_of(file);
+    const char *folder = options->folder ? options->folder : folder_of(arena, file);
+
+    name = slice_skip(name, (size_t)(slice_find_last(name, '/') + 1));
+    config->file = arena_text(arena, slice_of(file));
+    config->folder = arena_text(arena, slice_of(folder));
+    config->path = arena_printf(arena, "%s/%.*s", strcmp(folder, "/") != 0 ? folder : "",
+                                (int)name.len, name.at)
+                       .at;
+}
+
 /* The route file without its certificates; has errors or not. */
 static struct config *load_config(const char *file, const struct load_options *options,
                                   struct problems *problems, struct tls_build *build)
@@ -259,16 +276,20 @@ static struct config *load_config(const char *file, const struct load_options *o
         .config = config, .globals = config->globals, .previous = options->previous};
     struct buffer text = {0};
 
-    config->file = arena_text(&config->arena, slice_of(file));
+    set_place(config, file, options);
     load.reader = (struct reader){
         .file = config->file,
-        .folder = folder_of(&load.scratch, file),
+        .folder = config->folder,
         .problems = problems,
         .arena = &config->arena,
     };
-    problems_warn_if_pinned(problems, file, (struct text_place){0}, file);
-    if (read_file(&load.reader, &text))
-        load_text(&load, buffer_content(&text));
+    if (options->text) {
+        load_text(&load, *options->text);
+    } else {
+        problems_warn_if_pinned(problems, file, (struct text_place){0}, file);
+        if (read_file(&load.reader, &text))
+            load_text(&load, buffer_content(&text));
+    }
     buffer_clear(&text);
     table_clear(&load.backends);
     arena_clear(&load.scratch);

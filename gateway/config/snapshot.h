@@ -83,6 +83,9 @@ struct config {
     struct refcount references;
     struct arena arena;      /* everything below lives here unless said otherwise */
     const char *file;        /* as the operator named it */
+    const char *path;        /* the same, absolute */
+    const char *folder;      /* absolute; where relative paths start */
+    struct slice source;     /* as it was read: see config/source.h */
     uint64_t fingerprint;    /* of its meaning */
     struct globals *globals; /* a reference */
 
@@ -92,6 +95,8 @@ struct config {
     unsigned upstream_count;
     unsigned backend_count; /* so many of them are of backends: a reference each */
     struct table upstreams_by_name;
+    struct host **hosts; /* the table's, in the order of the file; on the heap */
+    unsigned host_count;
 
     struct tls_settings tls;
     struct text_place default_cert_place;
@@ -124,6 +129,8 @@ struct load_options {
     struct cert_library *certs;   /* what was read already; NULL: every certificate is read */
     struct cert_problems *broken; /* is set to what is broken; NULL: nobody asks */
     struct config *previous;      /* what has not changed since is shared; NULL: nothing is */
+    const struct slice *text;     /* what the file is taken to hold; NULL: it is read */
+    const char *folder;           /* with `text`: where its relative paths start, absolute */
 };
 
 /* Reads, checks and builds. NULL when `problems` has errors (a broken certificate is a warning

@@ -41,7 +41,7 @@ bool host_add(struct host *host, struct slice path, struct route *route)
     if (slice_is_empty(path) ? host->whole != NULL : table_get(paths, key) != NULL)
         return false;
     route->host = host;
-    host->route_count++;
+    route->place = host->route_count++;
     if (slice_is_empty(path)) {
         host->whole = route;
         return true;
@@ -94,4 +94,22 @@ const struct route *host_find(const struct host *host, struct slice path)
         return host->whole;
     const struct route *route = table_get(&host->exact, path);
     return route ? route : find_prefix(host, path);
+}
+
+static void list_paths(const struct table *paths, const struct route **list)
+{
+    size_t position = 0;
+
+    for (struct table_entry *entry; (entry = table_next(paths, &position)) != NULL;) {
+        const struct route *route = entry->value;
+        list[route->place] = route;
+    }
+}
+
+void host_routes(const struct host *host, const struct route **list)
+{
+    if (host->whole)
+        list[host->whole->place] = host->whole;
+    list_paths(&host->exact, list);
+    list_paths(&host->prefixes, list);
 }

@@ -40,4 +40,7 @@ void host_add_inline(struct host *host, struct upstream_spec *upstream);
 /* The exact path, else the longest prefix; NULL: 404. */
 const struct route *host_find(const struct host *host, struct slice path);
 
+/* Every route of it, in the order of the file; `list` has room for route_count. */
+void host_routes(const struct host *host, const struct route **list);
+
 #endif

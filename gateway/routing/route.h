@@ -34,6 +34,7 @@ struct host;
 struct route {
     struct slice name; /* host key, plus the path key where paths matched */
     struct host *host; /* that it belongs to, and in whose arena it lives */
+    unsigned place;    /* among its host's routes, in the order of the file */
     enum route_kind kind;
 
     /* ROUTE_TO */

@@ -30,6 +30,7 @@ struct upstream_spec *upstream_new_in(struct arena *arena, struct slice name)
     struct upstream_spec *upstream = arena_alloc(arena, sizeof(*upstream));
 
     set_up(upstream, name);
+    upstream->is_inline = true;
     return upstream;
 }
 

@@ -23,6 +23,7 @@ struct upstream_spec {
     uint64_t fingerprint; /* of what was written; 0: inline */
     struct server_spec *servers;
     unsigned server_count;
+    bool is_inline;         /* written in a route, whose name it has; else of `backends` */
     unsigned keepalive;     /* idle connections kept per server and worker */
     bool has_own_keepalive; /* its entry says so; else what is built in */
 };

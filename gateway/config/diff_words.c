@@ -1,0 +1,312 @@
+#include "config/diff_words.h"
+
+#include "base/clock.h"
+
+#include <stdlib.h>
+
+static struct slice words(struct arena *arena, const char *text)
+{
+    return arena_copy(arena, slice_of(text));
+}
+
+/* --- values -------------------------------------------------------------------------------------
+ */
+
+struct unit {
+    const char *name;
+    uint64_t worth;
+};
+
+/* In the largest unit that leaves no rest; `units` ends with one that is worth 1. */
+static struct slice in_units(struct arena *arena, uint64_t value, const struct unit *units)
+{
+    if (value == 0)
+        return words(arena, "off");
+    while (value % units->worth != 0)
+        units++;
+    return arena_printf(arena, "%llu%s", (unsigned long long)(value / units->worth), units->name);
+}
+
+struct slice words_duration(struct arena *arena, uint64_t ms)
+{
+    static const struct unit units[] = {
+        {"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
+
+    return in_units(arena, ms, units);
+}
+
+struct slice words_size(struct arena *arena, uint64_t bytes)
+{
+    static const struct unit units[] = {
+        {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}};
+
+    return in_units(arena, bytes, units);
+}
+
+struct slice words_count(struct arena *arena, uint64_t count)
+{
+    static const struct unit units[] = {{"", 1}};
+
+    return in_units(arena, count, units);
+}
+
+/* --- settings -----------------------------------------------------------------------------------
+ */
+
+const char *words_setting_key(enum setting setting)
+{
+    switch (setting) {
+    case SETTING_BODY_IDLE: return "timeout.body_idle";
+    case SETTING_CONNECT: return "timeout.connect";
+    case SETTING_FIRST_BYTE: return "timeout.first_byte";
+    case SETTING_IDLE: return "timeout.idle";
+    case SETTING_TUNNEL_IDLE: return "timeout.tunnel_idle";
+    case SETTING_MAX_BODY: return "max_body";
+    case SETTING_HOST: return "host";
+    case SETTING_RETRY_ATTEMPTS: return "retry.attempts";
+    case SETTING_COUNT: break;
+    }
+    return "";
+}
+
+static struct slice host_words(struct arena *arena, const struct settings *settings)
+{
+    switch (settings->host_mode) {
+    case HOST_PRESERVE: return words(arena, "preserve");
+    case HOST_BACKEND: return words(arena, "backend");
+    case HOST_NAMED: break;
+    }
+    return arena_copy(arena, settings->host_name);
+}
+
+struct slice words_setting(struct arena *arena, enum setting setting,
+                           const struct settings *settings)
+{
+    switch (setting) {
+    case SETTING_BODY_IDLE: return words_duration(arena, settings->body_idle_ms);
+    case SETTING_CONNECT: return words_duration(arena, settings->connect_ms);
+    case SETTING_FIRST_BYTE: return words_duration(arena, settings->first_byte_ms);
+    case SETTING_IDLE: return words_duration(arena, settings->idle_ms);
+    case SETTING_TUNNEL_IDLE: return words_duration(arena, settings->tunnel_idle_ms);
+    case SETTING_MAX_BODY: return words_size(arena, settings->max_body);
+    case SETTING_HOST: return host_words(arena, settings);
+    case SETTING_RETRY_ATTEMPTS: return words_count(arena, settings->retry_attempts);
+    case SETTING_COUNT: break;
+    }
+    return slice_make(NULL, 0);
+}
+
+bool words_same_setting(enum setting setting, const struct settings *a, const struct settings *b)
+{
+    switch (setting) {
+    case SETTING_BODY_IDLE: return a->body_idle_ms == b->body_idle_ms;
+    case SETTING_CONNECT: return a->connect_ms == b->connect_ms;
+    case SETTING_FIRST_BYTE: return a->first_byte_ms == b->first_byte_ms;
+    case SETTING_IDLE: return a->idle_ms == b->idle_ms;
+    case SETTING_TUNNEL_IDLE: return a->tunnel_idle_ms == b->tunnel_idle_ms;
+    case SETTING_MAX_BODY: return a->max_body == b->max_body;
+    case SETTING_HOST:
+        return a->host_mode == b->host_mode &&
+               (a->host_mode != HOST_NAMED || slice_equal(a->host_name, b->host_name));
+    case SETTING_RETRY_ATTEMPTS: return a->retry_attempts == b->retry_attempts;
+    case SETTING_COUNT: break;
+    }
+    return true;
+}
+
+/* --- servers ------------------------------------------------------------------------------------
+ */
+
+struct slice words_address(struct arena *arena, const struct server_spec *server)
+{
+    const struct endpoint *endpoint = &server->endpoint;
+    char text[ADDRESS_TEXT_SIZE];
+
+    if (endpoint->kind == ENDPOINT_NAME)
+        return arena_printf(arena, "%s:%u", endpoint->name, endpoint->port);
+    address_format(&endpoint->address, text);
+    return words(arena, text);
+}
+
+/* `share`: how the weight is called, said even where it is 1; NULL: "weight", where it is not. */
+static struct slice server_words(struct arena *arena, const struct server_spec *server,
+                                 const char *share)
+{
+    struct slice address = words_address(arena, server);
+    const char *backup = server->is_backup ? "backup" : "";
+
+    if (share)
+        return arena_printf(arena, "%.*s (%s %u)", (int)address.len, address.at, share,
+                            server->weight);
+    if (server->weight != 1)
+        return arena_printf(arena, "%.*s (weight %u%s%s)", (int)address.len, address.at,
+                            server->weight, server->is_backup ? ", " : "", backup);
+    if (server->is_backup)
+        return arena_printf(arena, "%.*s (backup)", (int)address.len, address.at);
+    return address;
+}
+
+struct slice words_server(struct arena *arena, const struct server_spec *server)
+{
+    return server_words(arena, server, NULL);
+}
+
+static struct slice joined(struct arena *arena, const struct slice *list, size_t count)
+{
+    struct buffer out = {0};
+    struct slice text;
+
+    for (size_t i = 0; i < count; i++)
+        buffer_printf(&out, "%s%.*s", i > 0 ? ", " : "", (int)list[i].len, list[i].at);
+    text = arena_copy(arena, buffer_content(&out));
+    buffer_clear(&out);
+    return text;
+}
+
+struct slice words_servers(struct arena *arena, const struct upstream_spec *upstream)
+{
+    struct slice *list = arena_alloc(arena, (upstream->server_count + 1) * sizeof(*list));
+
+    for (unsigned i = 0; i < upstream->server_count; i++)
+        list[i] = words_server(arena, &upstream->servers[i]);
+    return joined(arena, list, upstream->server_count);
+}
+
+/* --- routes -------------------------------------------------------------------------------------
+ */
+
+static int by_text(const void *a, const void *b)
+{
+    const struct slice *first = a, *second = b;
+    size_t shorter = first->len < second->len ? first->len : second->len;
+    int order = memcmp(first->at, second->at, shorter);
+
+    return order != 0 ? order : (first->len > second->len) - (first->len < second->len);
+}
+
+/* Shares in the order of their words: that of a map's keys means nothing. */
+static struct slice split_words(struct arena *arena, const struct route *route)
+{
+    struct slice *list;
+    size_t count = 0;
+
+    for (unsigned i = 0; i < route->target_count; i++)
+        count += 1 + route->targets[i].upstream->server_count;
+    list = arena_alloc(arena, count * sizeof(*list));
+    count = 0;
+    for (unsigned i = 0; i < route->target_count; i++) {
+        const struct route_target *target = &route->targets[i];
+        const struct upstream_spec *upstream = target->upstream;
+        for (unsigned k = 0; upstream->is_inline && k < upstream->server_count; k++)
+            list[count++] = server_words(arena, &upstream->servers[k], "share");
+        if (!upstream->is_inline)
+            list[count++] = arena_printf(arena, "backend %.*s (share %u)", (int)upstream->name.len,
+                                         upstream->name.at, target->weight);
+    }
+    qsort(list, count, sizeof(*list), by_text);
+    return joined(arena, list, count);
+}
+
+static struct slice target_words(struct arena *arena, const struct route *route)
+{
+    const struct upstream_spec *upstream = route->targets[0].upstream;
+
+    if (route->target_count > 1)
+        return split_words(arena, route);
+    if (upstream->is_inline)
+        return words_servers(arena, upstream);
+    return arena_printf(arena, "backend %.*s", (int)upstream->name.len, upstream->name.at);
+}
+
+/* As it stands in the file: "{{" is a literal brace. */
+static void append_text_part(struct buffer *out, struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.at[i] == '{')
+            buffer_append_text(out, "{");
+        buffer_append(out, slice_make(text.at + i, 1));
+    }
+}
+
+static struct slice redirect_words(struct arena *arena, const struct route *route)
+{
+    static const char *const placeholders[] = {
+        [REDIRECT_SCHEME] = "{scheme}", [REDIRECT_HOST] = "{host}", [REDIRECT_PATH] = "{path}",
+        [REDIRECT_QUERY] = "{query}",   [REDIRECT_URI] = "{uri}",
+    };
+
+    struct buffer out = {0};
+    struct slice text;
+
+    buffer_printf(&out, "redirect %d to ", route->status);
+    for (unsigned i = 0; i < route->redirect_count; i++) {
+        const struct redirect_part *part = &route->redirect[i];
+        if (part->kind == REDIRECT_TEXT)
+            append_text_part(&out, part->text);
+        else
+            buffer_append_text(&out, placeholders[part->kind]);
+    }
+    text = arena_copy(arena, buffer_content(&out));
+    buffer_clear(&out);
+    return text;
+}
+
+struct slice words_route(struct arena *arena, const struct route *route)
+{
+    switch (route->kind) {
+    case ROUTE_TO: return target_words(arena, route);
+    case ROUTE_REDIRECT: return redirect_words(arena, route);
+    case ROUTE_RESPOND: break;
+    }
+    return arena_printf(arena, "respond %d", route->status);
+}
+
+bool words_same_response(const struct route *a, const struct route *b)
+{
+    const struct http_fields *fields = &a->respond_fields, *others = &b->respond_fields;
+
+    for (uint32_t i = 0; fields->count == others->count && i < fields->count; i++) {
+        const struct http_field *other = http_fields_find(others, fields->list[i].name);
+        if (!other || !slice_equal(other->value, fields->list[i].value))
+            return false;
+    }
+    return fields->count == others->count && slice_equal(a->respond_body, b->respond_body);
+}
+
+/* --- sets of backends ---------------------------------------------------------------------------
+ */
+
+static bool has_backend(const struct route *route, const struct upstream_spec *like)
+{
+    for (unsigned i = 0; i < route->target_count; i++)
+        if (route->targets[i].weight > 0 &&
+            route->targets[i].upstream->is_inline == like->is_inline &&
+            (like->is_inline || slice_equal(route->targets[i].upstream->name, like->name)))
+            return true;
+    return false;
+}
+
+static bool has_all_backends(const struct route *a, const struct route *b)
+{
+    for (unsigned i = 0; i < a->target_count; i++)
+        if (a->targets[i].weight > 0 && !has_backend(b, a->targets[i].upstream))
+            return false;
+    return true;
+}
+
+bool words_same_backends(const struct route *a, const struct route *b)
+{
+    return has_all_backends(a, b) && has_all_backends(b, a);
+}
+
+/* --- certificates -------------------------------------------------------------------------------
+ */
+
+struct slice words_certificate(struct arena *arena, const struct certificate *certificate)
+{
+    char until[CLOCK_TEXT_SIZE];
+
+    clock_format(certificate_not_after(certificate) * 1000, until);
+    return arena_printf(arena, "%s (%s, until %.10s)", certificate_file(certificate),
+                        cert_key_name(certificate_key(certificate)), until);
+}
