@@ -46,7 +46,7 @@ static int print_overview(void)
     print_options(OPTION_CONFIG | OPTION_WORKERS | OPTION_ADMIN | OPTION_JSON);
     fputs(
         "\nexit codes: 0 fine; 1 failed at run time; 2 wrong usage; 3 route file, certificate or\n"
-        "route test invalid\n",
+        "route test invalid; 4 `diff` found changes\n",
         stdout);
     return EXIT_FINE;
 }

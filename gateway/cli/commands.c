@@ -31,6 +31,17 @@ static const struct command commands[] = {
      .takes_operand = true,
      .operand = "URL",
      .run = command_explain},
+    {.name = "diff",
+     .summary = "what would change if another route file were loaded",
+     .help =
+         "Compares NEW.json with what the running gateway serves, or, where none runs, with the\n"
+         "route file: hosts, paths, backends, settings, certificates. With a running gateway\n"
+         "its most recent requests are asked again, of both, without sending anything.\n"
+         "Ends with 4 when something would change, with 3 when NEW.json is invalid.\n",
+     .options = OPTION_CONFIG | OPTION_ADMIN | OPTION_JSON,
+     .takes_operand = true,
+     .operand = "NEW.json",
+     .run = command_diff},
     {.name = "reload",
      .summary = "ask the running gateway to reload, and wait until it has",
      .help = "Prints the generation that every worker serves now, or all the errors.\n"
@@ -67,7 +78,6 @@ static const struct command commands[] = {
      .help = "",
      .options = OPTION_JSON,
      .run = command_version},
-    {.name = "diff"},
 };
 
 const struct command *command_at(unsigned index)

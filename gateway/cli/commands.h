@@ -9,6 +9,7 @@ enum exit_code {
     EXIT_FAILED = 1,  /* at run time */
     EXIT_USAGE = 2,   /* the command line is wrong */
     EXIT_INVALID = 3, /* the route file, a certificate or a route test is */
+    EXIT_CHANGES = 4, /* `diff` found some */
 };
 
 struct command {
@@ -17,7 +18,7 @@ struct command {
     const char *help;    /* more lines */
     unsigned options;    /* enum option */
     bool takes_operand;
-    const char *operand; /* how it is called where it must be there; else NULL */
+    const char *operand; /* how help calls one that must be there; NULL: it may be left out */
     int (*run)(const struct arguments *arguments); /* NULL: not supported yet */
 };
 
@@ -31,6 +32,7 @@ const struct command *command_at(unsigned index);
 int command_run(const struct arguments *arguments);
 int command_check(const struct arguments *arguments);
 int command_explain(const struct arguments *arguments);
+int command_diff(const struct arguments *arguments);
 int command_reload(const struct arguments *arguments);
 int command_status(const struct arguments *arguments);
 int command_certs(const struct arguments *arguments);

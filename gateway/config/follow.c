@@ -118,10 +118,11 @@ static bool read_target(struct follow *follow)
 
     bool is_whole_server = slice_equal(request->target, slice_of("*")) &&
                            http_method_from(request->method) == METHOD_OPTIONS;
+    bool has_host = request->authority.len > 0; /* HTTP/1.0 may come without one */
 
     if (is_whole_server)
         f->path = request->target;
-    if (host_normalise(follow->arena, request->authority, &f->host, &port) &&
+    if ((!has_host || host_normalise(follow->arena, request->authority, &f->host, &port)) &&
         (is_whole_server || path_normalise(follow->arena, request->target, &f->path, &f->query)))
         return true;
     f->host = f->path = f->query = slice_make(NULL, 0);

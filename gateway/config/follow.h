@@ -8,7 +8,7 @@
 struct followed_request {
     struct slice method;
     bool is_tls;
-    struct slice authority; /* as in the URL, or of a Host header */
+    struct slice authority; /* as in the URL, or of a Host header; empty: none was sent */
     struct slice target;    /* path and query, or "*" of OPTIONS */
     struct slice sni;       /* as sent; empty: none is sent */
     uint16_t port;          /* of the URL; 0: none */

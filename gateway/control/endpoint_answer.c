@@ -115,6 +115,8 @@ enum endpoint_action endpoint_answer_request(const struct control *control, bool
     bool is_drain = slice_equal(head->path, slice_of("/drain"));
     bool is_certs = is_admin && slice_equal(head->path, slice_of("/certs"));
     bool is_explain = slice_equal(head->path, slice_of("/explain"));
+    bool is_config = slice_equal(head->path, slice_of("/config"));
+    bool is_recent = slice_equal(head->path, slice_of("/recent"));
 
     if (is_status || is_health || is_ready || is_certs) {
         if (!is_read)
@@ -134,6 +136,11 @@ enum endpoint_action endpoint_answer_request(const struct control *control, bool
             return refuse_method("GET, HEAD", answer);
         answer_explain(control, head, answer);
         return ENDPOINT_ANSWERED;
+    }
+    if (is_admin && (is_config || is_recent)) {
+        if (!is_read)
+            return refuse_method("GET, HEAD", answer);
+        return is_config ? ENDPOINT_CONFIG : ENDPOINT_RECENT;
     }
     if ((is_reload || is_drain) && is_admin) {
         if (head->method != METHOD_POST)
@@ -162,6 +169,31 @@ void endpoint_answer_status(const struct status_page *page, bool as_text,
         status_print_text(page, &answer->body);
     else
         status_print_json(page, &answer->body);
+}
+
+void endpoint_answer_config(const struct snapshot *snapshot, struct endpoint_answer *answer)
+{
+    if (snapshot == NULL) {
+        set_text(answer, 503, "nothing is served yet");
+        return;
+    }
+    answer->status = 200;
+    answer->content_type = content_type(false);
+    buffer_printf(&answer->body,
+                  "{\"generation\":%llu,\"file\":", (unsigned long long)snapshot->generation);
+    json_append_text(&answer->body, snapshot->config->file);
+    buffer_append_text(&answer->body, ",\"folder\":");
+    json_append_text(&answer->body, snapshot->config->folder);
+    buffer_append_text(&answer->body, ",\"config\":");
+    buffer_append(&answer->body, snapshot->config->source);
+    buffer_append_text(&answer->body, "}\n");
+}
+
+void endpoint_answer_recent(const struct recent_page *page, struct endpoint_answer *answer)
+{
+    answer->status = 200;
+    answer->content_type = content_type(false);
+    recent_print_json(page, &answer->body);
 }
 
 /* --- loads -------------------------------------------------------------------------------------

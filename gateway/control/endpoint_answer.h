@@ -4,6 +4,7 @@
 
 #include "control/control.h"
 #include "control/generations.h"
+#include "control/recent_page.h"
 #include "control/status_page.h"
 #include "http/message.h"
 
@@ -11,6 +12,8 @@ enum endpoint_action {
     ENDPOINT_ANSWERED, /* the answer is complete */
     ENDPOINT_RELOAD,   /* ask for a load, then endpoint_answer_load */
     ENDPOINT_STATUS,   /* ask the workers, then endpoint_answer_status */
+    ENDPOINT_CONFIG,   /* endpoint_answer_config */
+    ENDPOINT_RECENT,   /* ask the workers, then endpoint_answer_recent */
     ENDPOINT_DRAIN,    /* the answer is complete; drain */
 };
 
@@ -31,6 +34,9 @@ void endpoint_answer_load(const struct load_outcome *outcome, bool as_text,
                           struct endpoint_answer *answer);
 void endpoint_answer_status(const struct status_page *page, bool as_text,
                             struct endpoint_answer *answer);
+/* The route file that is served, as it was read; `snapshot` NULL: none yet. */
+void endpoint_answer_config(const struct snapshot *snapshot, struct endpoint_answer *answer);
+void endpoint_answer_recent(const struct recent_page *page, struct endpoint_answer *answer);
 void endpoint_answer_failure(int status, const char *reason, struct endpoint_answer *answer);
 
 #endif

@@ -20,6 +20,7 @@ enum session_state {
     ACT,
     AWAIT_LOAD,
     AWAIT_STATUS,
+    AWAIT_RECENT,
     SEND_HEAD,
     SEND_BODY,
     FLUSH,
@@ -51,6 +52,7 @@ struct endpoint_session {
     size_t dropped_bytes;
     struct load_ask *load;
     struct status_query *status;
+    struct recent_query *recent;
 };
 
 static const struct h1_limits limits = {
@@ -82,6 +84,8 @@ static enum step leave(struct endpoint_session *s)
         load_ask_end(s->load);
     if (s->status != NULL)
         status_query_end(s->status);
+    if (s->recent != NULL)
+        recent_query_end(s->recent);
     if (s->http != NULL)
         s->http->ops->end(s->http, HTTP_END_ABORT);
     h1_connection_free(s->connection);
@@ -162,6 +166,12 @@ static enum step act(struct endpoint_session *s)
     case ENDPOINT_STATUS:
         s->status = status_query_start(s->control, &s->task);
         return enter(s, AWAIT_STATUS, STATUS_MS);
+    case ENDPOINT_RECENT:
+        s->recent = recent_query_start(s->control, &s->task);
+        return enter(s, AWAIT_RECENT, STATUS_MS);
+    case ENDPOINT_CONFIG:
+        endpoint_answer_config(generations_current(s->control->generations), &s->answer);
+        break;
     case ENDPOINT_DRAIN: control_drain(s->control); break;
     case ENDPOINT_ANSWERED: break;
     }
@@ -191,6 +201,20 @@ static enum step await_status(struct endpoint_session *s)
     }
     status_query_end(s->status);
     s->status = NULL;
+    return enter(s, SEND_HEAD, PATIENCE_MS);
+}
+
+static enum step await_recent(struct endpoint_session *s)
+{
+    const struct recent_page *page;
+    if (recent_query_answer(s->recent, &page) == IO_OK)
+        endpoint_answer_recent(page, &s->answer);
+    else if (deadline_passed(s->control->loop, &s->deadline))
+        endpoint_answer_failure(503, "a worker does not answer", &s->answer);
+    else
+        return STEP_WAIT;
+    recent_query_end(s->recent);
+    s->recent = NULL;
     return enter(s, SEND_HEAD, PATIENCE_MS);
 }
 
@@ -289,6 +313,7 @@ static void run_session(void *owner)
         case ACT: step = act(s); break;
         case AWAIT_LOAD: step = await_load(s); break;
         case AWAIT_STATUS: step = await_status(s); break;
+        case AWAIT_RECENT: step = await_recent(s); break;
         case SEND_HEAD: step = send_head(s); break;
         case SEND_BODY: step = send_body(s); break;
         case FLUSH: step = flush(s); break;

@@ -18,6 +18,8 @@
 
 enum {
     LOG_RING_BYTES = 1024 * 1024,
+    RECENT_BYTES = 2 * 1024 * 1024,
+    RECENT_BYTES_A_WORKER = 256 * 1024,
     RESOLVER_THREADS = 4,
     FILE_THREADS = 2,
     TICKET_PERIOD_S = 3600,
@@ -90,6 +92,14 @@ static void turn_ticket_keys(void *owner)
     deadline_set(g->control.loop, &g->ticket_deadline, TICKET_CHECK_MS);
 }
 
+/* Enough for the usual 10,000 requests of the process however they fall on its workers, as long as
+ * those are few. */
+static size_t recent_bytes(unsigned workers)
+{
+    size_t share = RECENT_BYTES / workers;
+    return share > RECENT_BYTES_A_WORKER ? share : RECENT_BYTES_A_WORKER;
+}
+
 static bool start_workers(struct gateway *g, unsigned count, struct error *error)
 {
     struct control *control = &g->control;
@@ -107,7 +117,8 @@ static bool start_workers(struct gateway *g, unsigned count, struct error *error
                                                .control = control->loop,
                                                .resolver = control->resolver,
                                                .files = control->files,
-                                               .access_log = g->rings[i]};
+                                               .access_log = g->rings[i],
+                                               .recent_bytes = recent_bytes(count)};
         control->workers[i] = worker_start(&options, error);
         if (control->workers[i] == NULL)
             return false;

@@ -25,18 +25,28 @@ static enum step redirect_to_https(struct exchange *x)
 
 /* RFC 9110 section 15.5.20: another certificate here covers the host, this connection's does not.
  */
-static bool is_misdirected(const struct exchange *x)
+static bool is_misdirected(const struct exchange *x, const struct tls_info *tls)
 {
     struct slice host = x->request.host;
-    struct tls_info info;
 
-    if (!x->client->is_tls || host.len == 0)
+    if (!x->client->is_tls || host.len == 0 || slice_equal(host, tls->sni))
         return false;
-    tls_stream_info(x->client->tls_stream, &info);
-    if (slice_equal(host, info.sni))
-        return false;
-    return !certificate_covers(info.certificate, host) &&
+    return !certificate_covers(tls->certificate, host) &&
            cert_store_covers(tls_server_certs(x->pin->snapshot->tls), host);
+}
+
+/* For `diff`: what it takes to ask another generation the same. */
+static void remember(const struct exchange *x, const struct tls_info *tls)
+{
+    const struct recent_request request = {.at_us = x->started_us,
+                                           .port = x->client->local_port,
+                                           .is_tls = x->client->is_tls,
+                                           .method = x->request.method_text,
+                                           .host = x->request.host,
+                                           .path = x->request.path,
+                                           .sni = tls->sni};
+
+    recent_put(x->env->recent, &request);
 }
 
 static enum step go_to_backend(struct exchange *x)
@@ -71,7 +81,11 @@ enum step exchange_choose_route(struct exchange *x)
     const struct snapshot *snapshot = x->pin->snapshot;
     const char *webroot;
     struct slice path = request->path, host_key;
+    struct tls_info tls = {0};
 
+    if (x->client->is_tls)
+        tls_stream_info(x->client->tls_stream, &tls);
+    remember(x, &tls);
     forwarded_facts(x->env, x->globals, x->client, &x->arena, &request->fields, &x->facts);
     if (request->method == METHOD_CONNECT || request->method == METHOD_TRACE)
         return exchange_fail(x, REASON_METHOD_REFUSED);
@@ -80,7 +94,7 @@ enum step exchange_choose_route(struct exchange *x)
         return exchange_ask_acme(x, webroot);
     if (!x->client->is_tls && !x->client->serves_routes)
         return redirect_to_https(x);
-    if (is_misdirected(x))
+    if (is_misdirected(x, &tls))
         return exchange_fail(x, REASON_MISDIRECTED);
     if (slice_equal(path, slice_of("*")))
         path = slice_of("/"); /* OPTIONS * asks about the host as a whole */

@@ -7,6 +7,7 @@
 #include "config/snapshot.h"
 #include "net/jobs.h"
 #include "net/loop.h"
+#include "proxy/recent.h"
 #include "upstream/pool.h"
 
 /* A worker's hold on one generation: what uses it is in its lists, without atomics. Requests leave
@@ -25,6 +26,7 @@ struct proxy_env {
     struct metrics *metrics;
     struct line_ring *access_log;
     struct jobs *files;      /* reads them off the loop */
+    struct recent *recent;   /* NULL: requests are not remembered */
     struct buffer log_line;  /* scratch of the access log */
     struct pin *pin;         /* the newest generation; NULL before the first */
     struct h1_limits limits; /* of the newest generation; connections borrow them */

@@ -325,6 +325,7 @@ void worker_stop(struct worker *worker)
     worker->stop = (struct post){.run = stop_worker, .owner = worker};
     loop_post(worker->loop, &worker->stop);
     pthread_join(worker->thread, NULL);
+    recent_free(worker->env.recent);
     free(worker);
 }
 
@@ -336,6 +337,8 @@ static void fill_env(struct worker *worker)
     env->metrics = &worker->metrics;
     env->access_log = worker->options.access_log;
     env->files = worker->options.files;
+    if (worker->options.recent_bytes > 0)
+        env->recent = recent_new(worker->options.recent_bytes);
     env->worker = worker;
     env->retire_pin = retire_pin;
     env->retire_route = retire_route;
@@ -382,6 +385,7 @@ struct worker *worker_start(const struct worker_options *options, struct error *
                                          .worker = options->number});
     if (pthread_create(&worker->thread, NULL, run_worker, worker) != 0) {
         error_set(error, "cannot start worker %u: no more threads are allowed", options->number);
+        recent_free(worker->env.recent);
         loop_free(worker->loop);
         free(worker);
         return NULL;
@@ -414,4 +418,21 @@ void worker_ask_report(struct worker *worker, struct worker_report *report)
     report->worker = worker;
     report->deliver = (struct post){.run = make_report, .owner = report};
     loop_post(worker->loop, &report->deliver);
+}
+
+static void copy_recent(void *owner)
+{
+    struct worker_recent *recent = owner;
+    struct worker *worker = recent->worker;
+
+    recent->copy = recent_copy(worker->env.recent, &recent->bytes);
+    recent->left_out = recent_left_out(worker->env.recent);
+    loop_post(worker->options.control, &recent->ready);
+}
+
+void worker_ask_recent(struct worker *worker, struct worker_recent *recent)
+{
+    recent->worker = worker;
+    recent->deliver = (struct post){.run = copy_recent, .owner = recent};
+    loop_post(worker->loop, &recent->deliver);
 }

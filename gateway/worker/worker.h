@@ -21,6 +21,7 @@ struct worker_options {
     struct resolver *resolver;
     struct jobs *files;           /* reads them off the loop */
     struct line_ring *access_log; /* borrowed; this worker is its producer */
+    size_t recent_bytes;          /* for recent requests; 0: none are remembered */
 };
 
 /* A listening address as the worker sees it: `id` names it for as long as it is open. Only https
@@ -73,5 +74,17 @@ struct worker_report {
 /* Fills it on the worker's thread, then posts `ready` to the control loop. The caller keeps
  * `report` until then and clears its arena after. */
 void worker_ask_report(struct worker *worker, struct worker_report *report);
+
+/* What diff wants to know of a worker's recent requests. */
+struct worker_recent {
+    char *copy; /* see proxy/recent.h; the caller frees it */
+    size_t bytes;
+    uint64_t left_out;
+    struct post deliver; /* the worker's */
+    struct post ready;   /* the caller's */
+    struct worker *worker;
+};
+/* Fills it on the worker's thread, then posts `ready` to the control loop. */
+void worker_ask_recent(struct worker *worker, struct worker_recent *recent);
 
 #endif

@@ -1,0 +1,254 @@
+#include "cli/commands.h"
+#include "cli/diff_print.h"
+#include "cli/find_gateway.h"
+#include "cli/route_file.h"
+#include "config/reader.h"
+#include "config/replay.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* A diff under way. */
+struct differ {
+    const struct arguments *arguments;
+    struct ticket_keys *keys;
+    struct snapshot *old, *new;
+    uint64_t generation; /* of the running gateway; 0: none was found */
+    struct gateway_places places;
+    struct buffer output;
+};
+
+/* --- the two sides -----------------------------------------------------------------------------
+ */
+
+/* What is wrong goes where `check` says it; what a load would only warn of is for `check` to say,
+ * but a certificate that is left out changes who is served. */
+static void tell_problems(struct differ *d, const struct problems *problems, bool is_refused)
+{
+    bool is_new = d->new == NULL; /* it is loaded first */
+    if (is_refused && d->arguments->as_json)
+        problems_print_json(problems, &d->output);
+    else if (is_refused)
+        problems_print(problems, &d->output, isatty(STDOUT_FILENO) == 1);
+    for (size_t i = 0; is_new && !is_refused && i < problems->count; i++)
+        if (problems->list[i].broken_certificate != NULL)
+            fprintf(stderr, "sallyport: %s is left out: %s\n", problems->list[i].broken_certificate,
+                    problems->list[i].message);
+}
+
+static struct snapshot *load_file(struct differ *d, const char *file)
+{
+    struct problems problems;
+    problems_init(&problems);
+    struct snapshot *snapshot = snapshot_load(file, false, d->keys, &problems);
+    tell_problems(d, &problems, snapshot == NULL);
+    problems_clear(&problems);
+    return snapshot;
+}
+
+/* As it was read by the gateway, whatever its file says now. */
+static struct snapshot *load_answer(struct differ *d, const struct json_document *document)
+{
+    const struct json_node *root = document->root;
+    const struct json_node *generation = json_member(root, "generation");
+    const struct json_node *file = json_member(root, "file"), *folder = json_member(root, "folder");
+    const struct json_node *config = json_member(root, "config");
+    if (generation == NULL || file == NULL || folder == NULL || config == NULL)
+        return NULL;
+    d->generation = (uint64_t)json_integer_value(generation->value);
+    struct problems problems;
+    problems_init(&problems);
+    struct snapshot *snapshot =
+        snapshot_load_text(config->text, json_string_value(file->value),
+                           json_string_value(folder->value), d->keys, &problems);
+    tell_problems(d, &problems, snapshot == NULL);
+    problems_clear(&problems);
+    return snapshot;
+}
+
+static enum admin_result ask(struct differ *d, const char *path, struct buffer *body)
+{
+    const struct admin_request request = {.method = "GET",
+                                          .path = path,
+                                          .accept = "application/json",
+                                          .timeout_ms = ADMIN_RELOAD_TIMEOUT_MS};
+    int status = 0;
+    enum admin_result result = ask_places(&d->places, &request, &status, body);
+    if (result == ADMIN_ANSWERED && status != 200) {
+        fprintf(stderr, "sallyport: the running gateway answers %s with %d\n", path, status);
+        return ADMIN_BROKEN;
+    }
+    return result;
+}
+
+static enum admin_result load_running(struct differ *d)
+{
+    struct buffer body = {0};
+    struct json_document document;
+    struct json_mistake mistake;
+    find_admin(d->arguments, &d->places);
+    enum admin_result result = ask(d, "/config", &body);
+    if (result == ADMIN_ANSWERED) {
+        if (json_document_read(&document, buffer_content(&body), &mistake)) {
+            d->old = load_answer(d, &document);
+            json_document_clear(&document);
+        } else {
+            fprintf(stderr, "sallyport: the running gateway's answer is no JSON\n");
+            result = ADMIN_BROKEN;
+        }
+    }
+    buffer_clear(&body);
+    return result;
+}
+
+/* EXIT_FINE: d->old is there. */
+static enum exit_code load_old(struct differ *d)
+{
+    enum admin_result result = load_running(d);
+    if (result == ADMIN_ANSWERED)
+        return d->old != NULL ? EXIT_FINE : EXIT_INVALID;
+    if (result == ADMIN_BROKEN)
+        return EXIT_FAILED;
+    if (d->arguments->admin != NULL) {
+        say_unreachable(&d->places);
+        return EXIT_FAILED;
+    }
+    if (!route_file_is_named(d->arguments))
+        return EXIT_INVALID;
+    fprintf(stderr, "sallyport: no running gateway was found: %s is what is compared with\n",
+            d->arguments->config);
+    d->old = load_file(d, d->arguments->config);
+    return d->old != NULL ? EXIT_FINE : EXIT_INVALID;
+}
+
+/* --- recent requests ---------------------------------------------------------------------------
+ */
+
+static struct slice text_of(const struct json_node *object, const char *key)
+{
+    const struct json_node *node = json_member(object, key);
+    return node != NULL ? reader_node_text(node) : slice_make(NULL, 0);
+}
+
+static uint64_t number_of(const struct json_node *object, const char *key)
+{
+    const struct json_node *node = json_member(object, key);
+    return node != NULL ? (uint64_t)json_integer_value(node->value) : 0;
+}
+
+/* Hosts are told without the brackets of an IPv6 literal. */
+static struct slice authority_of(struct arena *arena, struct slice host)
+{
+    if (slice_find(host, ':') < 0)
+        return host;
+    return arena_printf(arena, "[%.*s]", (int)host.len, host.at);
+}
+
+static void replay_one(struct differ *d, const struct json_node *node, struct arena *arena,
+                       struct replay_result *result)
+{
+    const struct json_node *tls = json_member(node, "tls");
+    struct slice path = text_of(node, "path");
+    uint64_t count = number_of(node, "count");
+    struct followed_request request = {
+        .method = text_of(node, "method"),
+        .is_tls = tls != NULL && json_is_true(tls->value),
+        .authority = authority_of(arena, text_of(node, "host")),
+        /* OPTIONS * asks about the host as a whole. */
+        .target = slice_equal(path, slice_of("*")) ? slice_of("/") : path,
+        .sni = text_of(node, "sni"),
+        .port = (uint16_t)number_of(node, "port"),
+    };
+    struct replayed replayed;
+    replay_request(d->old, d->new, &request, arena, &replayed);
+    if (replayed.certificate_differs)
+        result->certificates += count;
+    if (!replayed.answer_differs)
+        return;
+    result->different += count;
+    result->list[result->count++] = (struct answered_differently){
+        .request =
+            arena_printf(arena, "%.*s %s://%.*s%.*s", (int)request.method.len, request.method.at,
+                         request.is_tls ? "https" : "http", (int)request.authority.len,
+                         request.authority.at, (int)path.len, path.at),
+        .count = count,
+        .was = replayed.was,
+        .is = replayed.is,
+    };
+}
+
+static void replay_all(struct differ *d, const struct json_document *document, struct arena *arena,
+                       struct replay_result *result)
+{
+    const struct json_node *list = json_member(document->root, "list");
+    size_t count = 0;
+    for (const struct json_node *node = list ? list->first : NULL; node != NULL; node = node->next)
+        count++;
+    result->requests = number_of(document->root, "requests");
+    result->left_out = number_of(document->root, "left_out");
+    result->list = arena_alloc(arena, (count + 1) * sizeof(*result->list));
+    for (const struct json_node *node = list ? list->first : NULL; node != NULL; node = node->next)
+        replay_one(d, node, arena, result);
+}
+
+/* False: it cannot be told what recent requests would make of it, and that was said. */
+static bool replay(struct differ *d, struct arena *arena, struct replay_result *result)
+{
+    struct buffer body = {0};
+    struct json_document document;
+    struct json_mistake mistake;
+    bool is_good = ask(d, "/recent", &body) == ADMIN_ANSWERED &&
+                   json_document_read(&document, buffer_content(&body), &mistake);
+    if (is_good) {
+        replay_all(d, &document, arena, result);
+        json_document_clear(&document);
+    } else {
+        fprintf(stderr, "sallyport: the running gateway tells nothing of its recent requests\n");
+    }
+    buffer_clear(&body);
+    return is_good;
+}
+
+/* --- the command -------------------------------------------------------------------------------
+ */
+
+static int report(struct differ *d)
+{
+    struct diff diff;
+    struct arena arena = {0};
+    struct replay_result result = {0};
+    diff_make(&diff, d->old, d->new);
+    bool is_replayed = d->generation > 0 && replay(d, &arena, &result);
+    const struct diff_report report = {.generation = d->generation,
+                                       .old_file = d->old->config->file,
+                                       .new_file = d->new->config->file,
+                                       .diff = &diff,
+                                       .replay = is_replayed ? &result : NULL};
+    if (d->arguments->as_json)
+        diff_print_json(&report, &d->output);
+    else
+        diff_print_text(&report, &d->output, isatty(STDOUT_FILENO) == 1);
+    int code = diff.count > 0 ? EXIT_CHANGES : EXIT_FINE;
+    diff_clear(&diff);
+    arena_clear(&arena);
+    return code;
+}
+
+int command_diff(const struct arguments *arguments)
+{
+    struct differ d = {.arguments = arguments, .keys = ticket_keys_new(3600)};
+    int code = EXIT_INVALID;
+    d.new = load_file(&d, arguments->operand);
+    if (d.new != NULL)
+        code = load_old(&d);
+    if (code == EXIT_FINE)
+        code = report(&d);
+    fwrite(d.output.base + d.output.start, 1, buffer_length(&d.output), stdout);
+    snapshot_unref(d.old);
+    snapshot_unref(d.new);
+    ticket_keys_free(d.keys);
+    buffer_clear(&d.output);
+    buffer_cache_clear();
+    return code;
+}
