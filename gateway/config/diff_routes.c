@@ -64,24 +64,28 @@ static void compare_route_settings(struct comparison *c, const struct route *was
     }
 }
 
-static struct slice response_words(struct comparison *c, const struct route *route)
+static void tell_response(struct comparison *c, struct change change, const char *key,
+                          struct slice was, struct slice is)
 {
-    return arena_printf(c->arena, "%u headers, body %08x of %zu bytes", route->respond_fields.count,
-                        (unsigned)(hash_bytes(route->respond_body) & 0xffffffff),
-                        route->respond_body.len);
+    change.kind = CHANGE_CHANGED;
+    change.key = slice_of(key);
+    change.was = was;
+    change.is = is;
+    comparison_add(c, change);
 }
 
-/* Bodies may be long and headers many: that they are others has to do. */
-static void compare_responses(struct comparison *c, struct change change, const struct route *was,
-                              const struct route *is)
+static void compare_responses(struct comparison *c, enum change_about about,
+                              const struct route *was, const struct route *is)
 {
-    if (words_same_response(was, is))
-        return;
-    change.kind = CHANGE_CHANGED;
-    change.key = slice_of("respond");
-    change.was = response_words(c, was);
-    change.is = response_words(c, is);
-    comparison_add(c, change);
+    const struct change change = {.about = about, .name = arena_copy(c->arena, is->name)};
+    size_t from = words_body_start(was->respond_body, is->respond_body);
+
+    if (!words_same_fields(&was->respond_fields, &is->respond_fields))
+        tell_response(c, change, "respond.headers", words_fields(c->arena, &was->respond_fields),
+                      words_fields(c->arena, &is->respond_fields));
+    if (!slice_equal(was->respond_body, is->respond_body))
+        tell_response(c, change, "respond.body", words_body(c->arena, was->respond_body, from),
+                      words_body(c->arena, is->respond_body, from));
 }
 
 static const struct upstream_spec *only_inline(const struct route *route)
@@ -135,8 +139,7 @@ static void compare_route(struct comparison *c, enum change_about about, const s
             tell_move(c, about, was, is);
     }
     if (was->kind == ROUTE_RESPOND && is->kind == ROUTE_RESPOND)
-        compare_responses(
-            c, (struct change){.about = about, .name = arena_copy(c->arena, is->name)}, was, is);
+        compare_responses(c, about, was, is);
     compare_route_settings(c, was, is);
     arena_clear(&scratch);
 }

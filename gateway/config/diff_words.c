@@ -1,8 +1,11 @@
 #include "config/diff_words.h"
 
 #include "base/clock.h"
+#include "base/json_text.h"
 
 #include <stdlib.h>
+
+enum { BODY_BEFORE = 12, BODY_SHOWN = 48 }; /* of a body, around where it differs */
 
 static struct slice words(struct arena *arena, const char *text)
 {
@@ -261,16 +264,59 @@ struct slice words_route(struct arena *arena, const struct route *route)
     return arena_printf(arena, "respond %d", route->status);
 }
 
-bool words_same_response(const struct route *a, const struct route *b)
-{
-    const struct http_fields *fields = &a->respond_fields, *others = &b->respond_fields;
+/* --- responses ----------------------------------------------------------------------------------
+ */
 
-    for (uint32_t i = 0; fields->count == others->count && i < fields->count; i++) {
-        const struct http_field *other = http_fields_find(others, fields->list[i].name);
-        if (!other || !slice_equal(other->value, fields->list[i].value))
+/* The order of a map's keys means nothing. */
+bool words_same_fields(const struct http_fields *a, const struct http_fields *b)
+{
+    for (uint32_t i = 0; a->count == b->count && i < a->count; i++) {
+        const struct http_field *other = http_fields_find(b, a->list[i].name);
+        if (!other || !slice_equal(other->value, a->list[i].value))
             return false;
     }
-    return fields->count == others->count && slice_equal(a->respond_body, b->respond_body);
+    return a->count == b->count;
+}
+
+bool words_same_response(const struct route *a, const struct route *b)
+{
+    return words_same_fields(&a->respond_fields, &b->respond_fields) &&
+           slice_equal(a->respond_body, b->respond_body);
+}
+
+struct slice words_fields(struct arena *arena, const struct http_fields *fields)
+{
+    struct slice *list = arena_alloc(arena, (fields->count + 1) * sizeof(*list));
+
+    for (uint32_t i = 0; i < fields->count; i++)
+        list[i] = arena_printf(arena, "%.*s: %.*s", (int)fields->list[i].name.len,
+                               fields->list[i].name.at, (int)fields->list[i].value.len,
+                               fields->list[i].value.at);
+    return fields->count > 0 ? joined(arena, list, fields->count) : slice_of("none");
+}
+
+size_t words_body_start(struct slice a, struct slice b)
+{
+    size_t at = 0;
+
+    while (at < a.len && at < b.len && a.at[at] == b.at[at])
+        at++;
+    return at > BODY_BEFORE ? at - BODY_BEFORE : 0;
+}
+
+struct slice words_body(struct arena *arena, struct slice body, size_t from)
+{
+    struct buffer out = {0};
+    struct slice text;
+    size_t start = from < body.len ? from : body.len;
+    size_t length = body.len - start < BODY_SHOWN ? body.len - start : BODY_SHOWN;
+
+    buffer_append_text(&out, start > 0 ? "..." : "");
+    json_append_string(&out, slice_make(slice_skip(body, start).at, length));
+    buffer_append_text(&out, start + length < body.len ? "..." : "");
+    text = arena_copy(arena, buffer_content(&out));
+    buffer_clear(&out);
+    return body.len > 0 ? text : slice_of("none");
 }
 
 /* --- sets of backends ---------------------------------------------------------------------------

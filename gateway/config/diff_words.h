@@ -26,8 +26,14 @@ struct slice words_route(struct arena *arena, const struct route *route);
 /* Two routes that lead to backends: whether the same ones get shares; addresses written in a route
  * are one backend, whatever they are. */
 bool words_same_backends(const struct route *a, const struct route *b);
+
 /* Two routes that respond: whether body and headers are the same. */
 bool words_same_response(const struct route *a, const struct route *b);
+bool words_same_fields(const struct http_fields *a, const struct http_fields *b);
+struct slice words_fields(struct arena *arena, const struct http_fields *fields);
+/* Some of a body from there on, quoted; and where to start so that two show how they differ. */
+struct slice words_body(struct arena *arena, struct slice body, size_t from);
+size_t words_body_start(struct slice a, struct slice b);
 
 /* "/etc/certs/a.pem (ECDSA P-256, until 2027-01-31)". */
 struct slice words_certificate(struct arena *arena, const struct certificate *certificate);

@@ -1,0 +1,352 @@
+#include "config/diff.h"
+
+#include "config/replay.h"
+#include "support/route_folder.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct route_folder folder;
+static struct snapshot *was;
+static struct diff diff;
+static struct arena arena;
+static bool is_made;
+
+static void begin(void)
+{
+    route_folder_init(&folder);
+}
+
+static void end(void)
+{
+    if (is_made)
+        diff_clear(&diff);
+    snapshot_unref(was);
+    arena_clear(&arena);
+    route_folder_clear(&folder);
+    buffer_cache_clear();
+}
+
+TestSuite(diff, .init = begin, .fini = end);
+
+/* What "kind about [name][, key]: was -> is (reach)" says of each change, a line each. */
+static char *told(void)
+{
+    char *text;
+    size_t length;
+    FILE *out = open_memstream(&text, &length);
+
+    for (size_t i = 0; i < diff.count; i++) {
+        const struct change *change = &diff.list[i];
+        fprintf(out, "%s %s %.*s|%.*s|%.*s|%.*s", change_kind_name(change->kind),
+                change_about_name(change->about), (int)change->name.len, change->name.at,
+                (int)change->key.len, change->key.at, (int)change->was.len, change->was.at,
+                (int)change->is.len, change->is.at);
+        for (size_t k = 0; k < change->reach_count; k++)
+            fprintf(out, "%s%.*s", k == 0 ? "|" : " ", (int)change->reach[k].len,
+                    change->reach[k].at);
+        fprintf(out, "\n");
+    }
+    fclose(out);
+    return text;
+}
+
+static void compare(const char *older, const char *newer)
+{
+    if (is_made)
+        diff_clear(&diff);
+    snapshot_unref(was);
+    route_folder_good(&folder, older);
+    was = snapshot_ref(folder.snapshot);
+    route_folder_good(&folder, newer);
+    diff_make(&diff, was, folder.snapshot);
+    is_made = true;
+}
+
+/* Exactly these lines. */
+static void expect(const char *older, const char *newer, const char *lines)
+{
+    compare(older, newer);
+    char *text = told();
+    cr_expect_str_eq(text, lines, "told:\n%sexpected:\n%s", text, lines);
+    free(text);
+}
+
+Test(diff, equal_meaning_is_no_change)
+{
+    expect("'drain_delay': '60s', 'log': { 'level': 'info' }, 'backends': { 'b': ['x:1', 'x:2'] },"
+           "'trusted_proxies': ['10.0.0.0/8', '::1'], 'defaults': { 'timeout': { 'connect': '3s' } "
+           "}, 'routes': { 'a.test': { 'to': { 'b': 1, 'y:2': 2 } }, 'b.test': ['z:1', 'z:2'],"
+           "'c.test': { 'paths': { '/': 'b', '/x': 'b' } } }",
+           "'//': 'comment', 'trusted_proxies': ['::1/128', '10.0.0.0/8'],"
+           "'routes': { 'C.test.': { 'paths': { '/x': 'b', '/': 'b' } }, 'b.test': ['z:2', "
+           "'http://z:1'], 'a.test': { 'to': { 'y:2': 2, 'b': 1 }, 'timeout': { 'connect': '3000ms' } "
+           "} }, 'backends': { 'b': { 'servers': ['x:2', 'x:1'], 'keepalive': 32 } },"
+           "'drain_delay': '1m'",
+           "");
+}
+
+Test(diff, hosts_and_paths_come_go_and_move)
+{
+    expect("'backends': { 'b': 'x:1', 'c': 'x:2' }, 'routes': { 'a.test': 'b', 'b.test': 'b',"
+           "'c.test': { 'paths': { '/': 'b', '/old': 'c' } }, 'd.test': 'b' }",
+           "'backends': { 'b': 'x:1', 'c': 'x:2' }, 'routes': { 'a.test': 'c', 'n.other': 'y:1',"
+           "'c.test': { 'paths': { '/': 'c', '=/new': { 'redirect': 'https://{host}/{{{uri}' } } },"
+           "'d.test': { 'paths': { '/only': 'b' } } }",
+           "moved host a.test||backend b|backend c\n"
+           "added host n.other|||y:1\n"
+           "moved path c.test/||backend b|backend c\n"
+           "added path c.test=/new|||redirect 308 to https://{host}/{{{uri}\n"
+           "removed path c.test/old||backend c|\n"
+           "moved host d.test||backend b|1 path\n"
+           "added path d.test/only|||backend b\n"
+           "removed host b.test||backend b|\n"
+           "missing certificate ||||n.other\n");
+}
+
+Test(diff, backends_servers_and_weights)
+{
+    expect("'backends': { 'b': ['x:1', 'x:2', { 'to': 'x:3', 'backup': true }], 'gone': 'y:1' },"
+           "'routes': { 'a.test': ['z:1', 'z:2'], 'b.test': 'z:1' }",
+           "'backends': { 'b': { 'servers': [{ 'to': 'x:1', 'weight': 5 }, 'x:3', 'x:4'],"
+           "'keepalive': 0 }, 'new': ['y:1', { 'to': 'y:2', 'weight': 2, 'backup': true }] },"
+           "'routes': { 'a.test': ['z:2', 'z:3'], 'b.test': 'z:9' }",
+           "changed backend b|servers|x:1|x:1 (weight 5)\n"
+           "changed backend b|servers|x:3 (backup)|x:3\n"
+           "added backend b|servers||x:4\n"
+           "removed backend b|servers|x:2|\n"
+           "changed backend b|keepalive|32|off\n"
+           "added backend new|||y:1, y:2 (weight 2, backup)\n"
+           "removed backend gone||y:1|\n"
+           "added host a.test|servers||z:3\n"
+           "removed host a.test|servers|z:1|\n"
+           "moved host b.test||z:1|z:9\n");
+}
+
+Test(diff, shares_of_a_split)
+{
+    expect("'backends': { 'b': 'x:1', 'c': 'x:2' }, 'routes': { 'a.test': { 'to': { 'b': 95, 'c': "
+           "5 } }, 'b.test': 'b' }",
+           "'backends': { 'b': 'x:1', 'c': 'x:2' }, 'routes': { 'a.test': { 'to': { 'b': 90, 'c': "
+           "10 } }, 'b.test': { 'to': { 'b': 1, 'z:1': 1 } } }",
+           "changed host a.test|to|backend b (share 95), backend c (share 5)|backend b (share 90), "
+           "backend c (share 10)\n"
+           "moved host b.test||backend b|backend b (share 1), z:1 (share 1)\n");
+}
+
+Test(diff, own_answers)
+{
+    expect("'routes': { 'a.test': { 'respond': { 'status': 200, 'body': 'a page with one' } },"
+           "'b.test': { 'respond': { 'headers': { 'x-a': '1', 'x-b': '2' } } },"
+           "'c.test': { 'redirect': 'https://a.test{uri}' } }",
+           "'routes': { 'a.test': { 'respond': { 'status': 200, 'body': 'a page with two' } },"
+           "'b.test': { 'respond': { 'headers': { 'x-b': '2', 'x-a': '9' } } },"
+           "'c.test': { 'redirect': { 'to': 'https://a.test{uri}', 'status': 302 } } }",
+           "changed host a.test|respond.body|\"a page with one\"|\"a page with two\"\n"
+           "changed host b.test|respond.headers|x-a: 1, x-b: 2|x-b: 2, x-a: 9\n"
+           "moved host c.test||redirect 308 to https://a.test{uri}|redirect 302 to "
+           "https://a.test{uri}\n");
+}
+
+Test(diff, settings_are_told_once_with_the_routes_they_reach)
+{
+    expect("'backends': { 'b': 'x:1' }, 'routes': { 'a.test': 'b', 'b.test': { 'paths': { '/': "
+           "'b', '/slow/': { 'to': 'b', 'timeout': { 'connect': '9s' } } } } }",
+           "'backends': { 'b': { 'servers': 'x:1', 'max_body': '2GiB', 'host': 'backend',"
+           "'retry': { 'attempts': 3 } } }, 'defaults': { 'timeout': { 'connect': '500ms' } },"
+           "'routes': { 'a.test': 'b', 'b.test': { 'paths': { '/': 'b', '/slow/': { 'to': 'b',"
+           "'timeout': { 'connect': '9s' }, 'host': 'h.test' } } } }",
+           "changed setting |timeout.connect|3s|500ms|a.test b.test/\n"
+           "changed setting |max_body|off|2GiB|a.test b.test/ b.test/slow/\n"
+           "changed setting |host|preserve|backend|a.test b.test/\n"
+           "changed setting |retry.attempts|2|3|a.test b.test/ b.test/slow/\n"
+           "changed setting |host|preserve|h.test|b.test/slow/\n");
+}
+
+Test(diff, every_other_setting_in_force)
+{
+    expect("'routes': { 'a.test': 'x:1' }",
+           "'routes': { 'a.test': { 'to': 'x:1', 'timeout': { 'first_byte': '2m', 'idle': 0,"
+           "'tunnel_idle': '1d', 'body_idle': '1500ms' } } }",
+           "changed setting |timeout.body_idle|30s|1500ms|a.test\n"
+           "changed setting |timeout.first_byte|1m|2m|a.test\n"
+           "changed setting |timeout.idle|1m|off|a.test\n"
+           "changed setting |timeout.tunnel_idle|1h|1d|a.test\n");
+    expect("'routes': {}", "'routes': {}, 'defaults': { 'timeout': { 'body_idle': '5s' } }",
+           "changed setting |timeout.body_idle|30s|5s\n");
+}
+
+Test(diff, the_gateway_as_a_whole)
+{
+    expect("'routes': {}, 'listen': { 'https': ['127.0.0.1:1', '127.0.0.1:2'] }",
+           "'routes': {}, 'listen': { 'https': ['127.0.0.1:2', '127.0.0.1:3'], 'http': { 'bind': "
+           "'127.0.0.1:4', 'https_port': 9 }, 'status': '127.0.0.1:5', 'admin': 'unix:/a' },"
+           "'tls': { 'min_version': '1.3', 'tickets': false, 'unknown_sni': 'default',"
+           "'default_cert': 'a.test' }, 'trusted_proxies': ['10.1.0.0/16'], 'drain_delay': '1s',"
+           "'drain_timeout': 0, 'log': { 'access': 'off', 'format': 'json', 'level': 'debug',"
+           "'query': true }, 'defaults': { 'timeout': { 'handshake': '1s', 'header': '2s',"
+           "'keepalive': '3s' }, 'limits': { 'header_bytes': '1KiB', 'headers': 0,"
+           "'request_line': 100 } }",
+           "added gateway |listen.https||127.0.0.1:3\n"
+           "removed gateway |listen.https|127.0.0.1:1|\n"
+           "added gateway |listen.http||127.0.0.1:4, https_port 9\n"
+           "added gateway |listen.status||127.0.0.1:5\n"
+           "changed gateway |listen.admin|the usual places|unix:/a\n"
+           "changed gateway |tls.min_version|1.2|1.3\n"
+           "changed gateway |tls.tickets|true|false\n"
+           "changed gateway |tls.unknown_sni|reject|default\n"
+           "changed gateway |tls.default_cert|none|a.test\n"
+           "added gateway |trusted_proxies||10.1.0.0/16\n"
+           "changed gateway |log.access|stdout|off\n"
+           "changed gateway |log.format|text|json\n"
+           "changed gateway |log.level|info|debug\n"
+           "changed gateway |log.query|false|true\n"
+           "changed gateway |drain_delay|off|1s\n"
+           "changed gateway |drain_timeout|30s|off\n"
+           "changed gateway |defaults.timeout.handshake|10s|1s\n"
+           "changed gateway |defaults.timeout.header|10s|2s\n"
+           "changed gateway |defaults.timeout.keepalive|75s|3s\n"
+           "changed gateway |defaults.limits.header_bytes|32KiB|1KiB\n"
+           "changed gateway |defaults.limits.headers|100|off\n"
+           "changed gateway |defaults.limits.request_line|16KiB|100B\n");
+}
+
+/* --- certificates -------------------------------------------------------------------------------
+ */
+
+static const struct change *certificate_change(enum change_kind kind)
+{
+    for (size_t i = 0; i < diff.count; i++)
+        if (diff.list[i].about == ABOUT_CERTIFICATE && diff.list[i].kind == kind)
+            return &diff.list[i];
+    cr_assert(false, "no such change");
+    return NULL;
+}
+
+static void expect_host(const struct change *change, const char *host)
+{
+    cr_assert_eq(change->reach_count, 1);
+    cr_expect(slice_equal(change->reach[0], slice_of(host)));
+}
+
+Test(diff, certificates_gained_changed_lost_and_missing)
+{
+    const char *routes =
+        "'a.other': 'x:1', 'b.other': 'x:1', 'c.test': 'x:1', '*.wild.test': 'x:1'";
+
+    route_folder_certify(&folder, "a", "a.other", 90);
+    route_folder_certify(&folder, "b", "b.other", 90);
+    route_folder_certify(&folder, "c", "c.test", 90);
+    /* One folder each: what is in it decides. */
+    char command[512];
+    snprintf(command, sizeof(command),
+             "cd %s && mkdir one two && cp certs/test.* certs/a.* one && cp certs/test.* certs/b.* "
+             "certs/c.* two",
+             folder.path);
+    cr_assert_eq(system(command), 0);
+    char text[2048];
+    snprintf(text, sizeof(text), "{ 'certs': 'one', 'routes': { %s } }", routes);
+    route_folder_load(&folder, text);
+    cr_assert(folder.snapshot, "%s", folder.printed);
+    was = snapshot_ref(folder.snapshot);
+    snprintf(text, sizeof(text),
+             "{ 'certs': 'two', 'routes': { %s, 'new.other': 'x:1', 'new.test': 'x:1' } }", routes);
+    route_folder_load(&folder, text);
+    cr_assert(folder.snapshot, "%s", folder.printed);
+    diff_make(&diff, was, folder.snapshot);
+    is_made = true;
+    expect_host(certificate_change(CHANGE_REMOVED), "a.other");
+    expect_host(certificate_change(CHANGE_MISSING), "new.other");
+    expect_host(certificate_change(CHANGE_CHANGED), "c.test");
+    cr_expect(slice_find(certificate_change(CHANGE_CHANGED)->was, '(') > 0);
+    unsigned added = 0;
+    for (size_t i = 0; i < diff.count; i++)
+        added += diff.list[i].about == ABOUT_CERTIFICATE && diff.list[i].kind == CHANGE_ADDED;
+    cr_expect_eq(added, 2, "b.other by its own, new.test by the wildcard");
+}
+
+/* --- the text that is kept ----------------------------------------------------------------------
+ */
+
+Test(diff, a_route_file_as_it_was_read_means_the_same_elsewhere)
+{
+    setenv("SALLYPORT_TEST_TEXT", "out of ${the} $${environment}", 1);
+    route_folder_good(&folder, "'//': 1, 'routes': { 'a.test': { 'respond': { 'body': "
+                               "'${SALLYPORT_TEST_TEXT} $${x} $ \\\\' } }, '// b': 0, 'b.test': { "
+                               "'redirect': 'https://a.test{uri}' } }, 'drain_delay': '5s'");
+    was = snapshot_ref(folder.snapshot);
+    unsetenv("SALLYPORT_TEST_TEXT");
+    struct problems problems = {0};
+    struct snapshot *again = snapshot_load_text(was->config->source, was->config->file,
+                                                was->config->folder, folder.keys, &problems);
+    cr_assert(again);
+    const struct route *route =
+        route_table_find(again->routes, slice_of("a.test"), slice_of("/"), NULL);
+    cr_expect(slice_equal(route->respond_body, slice_of("out of ${the} $${environment} ${x} $ \\")),
+              "%.*s", (int)route->respond_body.len, route->respond_body.at);
+    diff_make(&diff, was, again);
+    is_made = true;
+    cr_expect_eq(diff.count, 0);
+    cr_expect_eq(again->fingerprint, was->fingerprint);
+    cr_expect_str_eq(was->config->file, folder.file);
+    snapshot_unref(again);
+    problems_clear(&problems);
+}
+
+/* --- requests -----------------------------------------------------------------------------------
+ */
+
+static struct replayed ask(const char *host, const char *path)
+{
+    const struct followed_request request = {.method = slice_of("GET"),
+                                             .is_tls = true,
+                                             .authority = slice_of(host),
+                                             .target = slice_of(path),
+                                             .sni = slice_of(host)};
+    struct replayed replayed;
+
+    replay_request(was, folder.snapshot, &request, &arena, &replayed);
+    return replayed;
+}
+
+static void expect_same(const char *host, const char *path)
+{
+    struct replayed replayed = ask(host, path);
+    cr_expect_not(replayed.answer_differs, "%s%s: %.*s -> %.*s", host, path, (int)replayed.was.len,
+                  replayed.was.at, (int)replayed.is.len, replayed.is.at);
+}
+
+static void expect_other(const char *host, const char *path, const char *before, const char *after)
+{
+    struct replayed replayed = ask(host, path);
+    cr_expect(replayed.answer_differs, "%s%s", host, path);
+    cr_expect(slice_equal(replayed.was, slice_of(before)), "%.*s", (int)replayed.was.len,
+              replayed.was.at);
+    cr_expect(slice_equal(replayed.is, slice_of(after)), "%.*s", (int)replayed.is.len,
+              replayed.is.at);
+}
+
+Test(diff, requests_that_would_be_answered_differently)
+{
+    compare("'backends': { 'b': ['x:1', 'x:2'], 'c': 'x:3', 'd': 'x:4' }, 'routes': { 'a.test': "
+            "'b', 'b.test': { 'paths': { '/': 'b', '/c': 'c' } }, 'c.test': 'd', 'd.test': 'z:1',"
+            "'e.test': { 'respond': { 'body': 'one' } }, 'f.test': 'c',"
+            "'g.test': { 'redirect': 'https://a.test{uri}' } }",
+            "'backends': { 'b': ['x:2', 'x:9'], 'c': 'x:3', 'd': 'x:5' }, 'routes': { 'a.test': "
+            "'b', 'b.test': { 'paths': { '/': 'b', '/c/': 'c' } }, 'c.test': 'd', 'd.test': 'z:2',"
+            "'e.test': { 'respond': { 'body': 'two' } }, 'f.test': 'x:3',"
+            "'g.test': { 'redirect': 'https://a.test{path}' } }");
+    expect_same("a.test", "/");
+    expect_same("b.test", "/");
+    expect_same("b.test", "/c/x");
+    expect_other("b.test", "/c", "backend c", "backend b");
+    expect_other("c.test", "/", "backend d", "backend d, but another");
+    expect_other("d.test", "/", "z:1", "z:2");
+    expect_other("e.test", "/", "respond 200", "respond 200, but another");
+    expect_same("f.test", "/"); /* the same server by another name */
+    expect_same("g.test", "/x");
+    expect_other("g.test", "/x?y", "308 to https://a.test/x?y", "308 to https://a.test/x");
+    expect_same("h.test", "/");
+    expect_same("", "/");
+}
