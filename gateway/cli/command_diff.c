@@ -244,7 +244,8 @@ int command_diff(const struct arguments *arguments)
         code = load_old(&d);
     if (code == EXIT_FINE)
         code = report(&d);
-    fwrite(d.output.base + d.output.start, 1, buffer_length(&d.output), stdout);
+    if (buffer_length(&d.output) > 0)
+        fwrite(d.output.base + d.output.start, 1, buffer_length(&d.output), stdout);
     snapshot_unref(d.old);
     snapshot_unref(d.new);
     ticket_keys_free(d.keys);

@@ -75,16 +75,17 @@ static void expect(const char *older, const char *newer, const char *lines)
 
 Test(diff, equal_meaning_is_no_change)
 {
-    expect("'drain_delay': '60s', 'log': { 'level': 'info' }, 'backends': { 'b': ['x:1', 'x:2'] },"
-           "'trusted_proxies': ['10.0.0.0/8', '::1'], 'defaults': { 'timeout': { 'connect': '3s' } "
-           "}, 'routes': { 'a.test': { 'to': { 'b': 1, 'y:2': 2 } }, 'b.test': ['z:1', 'z:2'],"
-           "'c.test': { 'paths': { '/': 'b', '/x': 'b' } } }",
-           "'//': 'comment', 'trusted_proxies': ['::1/128', '10.0.0.0/8'],"
-           "'routes': { 'C.test.': { 'paths': { '/x': 'b', '/': 'b' } }, 'b.test': ['z:2', "
-           "'http://z:1'], 'a.test': { 'to': { 'y:2': 2, 'b': 1 }, 'timeout': { 'connect': '3000ms' } "
-           "} }, 'backends': { 'b': { 'servers': ['x:2', 'x:1'], 'keepalive': 32 } },"
-           "'drain_delay': '1m'",
-           "");
+    expect(
+        "'drain_delay': '60s', 'log': { 'level': 'info' }, 'backends': { 'b': ['x:1', 'x:2'] },"
+        "'trusted_proxies': ['10.0.0.0/8', '::1'], 'defaults': { 'timeout': { 'connect': '3s' } "
+        "}, 'routes': { 'a.test': { 'to': { 'b': 1, 'y:2': 2 } }, 'b.test': ['z:1', 'z:2'],"
+        "'c.test': { 'paths': { '/': 'b', '/x': 'b' } } }",
+        "'//': 'comment', 'trusted_proxies': ['::1/128', '10.0.0.0/8'],"
+        "'routes': { 'C.test.': { 'paths': { '/x': 'b', '/': 'b' } }, 'b.test': ['z:2', "
+        "'http://z:1'], 'a.test': { 'to': { 'y:2': 2, 'b': 1 }, 'timeout': { 'connect': '3000ms' } "
+        "} }, 'backends': { 'b': { 'servers': ['x:2', 'x:1'], 'keepalive': 32 } },"
+        "'drain_delay': '1m'",
+        "");
 }
 
 Test(diff, hosts_and_paths_come_go_and_move)
