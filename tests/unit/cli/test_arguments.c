@@ -106,11 +106,6 @@ Test(arguments, typing_mistakes)
     cr_expect_null(strstr(error.message, "did you mean"));
 }
 
-Test(arguments, of_a_later_version)
-{
-    expect_refusal("diff x.json", "diff is not supported yet");
-}
-
 Test(arguments, within)
 {
     cr_assert(parse("certs --within 30d"));
@@ -122,6 +117,17 @@ Test(arguments, within)
     expect_refusal("certs --within 30", "takes a duration such as 30d");
     expect_refusal("certs --within 0d", "takes a duration such as 30d");
     expect_refusal("status --within 30d", "is no option of `status`");
+}
+
+Test(arguments, a_word_that_must_be_there)
+{
+    cr_expect_str_eq(command_of("diff --json x.json -c y.json"), "diff");
+    cr_expect_str_eq(arguments.operand, "x.json");
+    expect_refusal("diff", "sallyport diff NEW.json");
+    expect_refusal("diff --json -c x.json", "`diff` needs one more word");
+    expect_refusal("diff x.json y.json", "y.json is too much");
+    cr_expect_str_eq(command_of("diff --help"), "help");
+    cr_expect_str_eq(arguments.operand, "diff");
 }
 
 Test(arguments, workers)

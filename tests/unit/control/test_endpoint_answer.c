@@ -104,6 +104,20 @@ Test(endpoint_answer, what_changes_is_for_admin_by_post)
     }
 }
 
+Test(endpoint_answer, what_is_told_to_admin_alone)
+{
+    cr_expect_eq(ask(OVER_ADMIN, METHOD_GET, "/config"), ENDPOINT_CONFIG);
+    cr_expect_eq(ask(OVER_ADMIN, METHOD_HEAD, "/recent"), ENDPOINT_RECENT);
+    static const char *const paths[] = {"/config", "/recent"};
+    for (int i = 0; i < 2; i++) {
+        cr_expect_eq(ask(OVER_ADMIN, METHOD_POST, paths[i]), ENDPOINT_ANSWERED);
+        cr_expect_eq(answer.status, 405);
+        cr_expect_str_eq(answer.allow, "GET, HEAD");
+        cr_expect_eq(ask(OVER_STATUS, METHOD_GET, paths[i]), ENDPOINT_ANSWERED);
+        cr_expect_eq(answer.status, 404);
+    }
+}
+
 Test(endpoint_answer, nothing_elsewhere)
 {
     ask(OVER_ADMIN, METHOD_GET, "/");
