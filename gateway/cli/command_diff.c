@@ -5,6 +5,7 @@
 #include "config/reader.h"
 #include "config/replay.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@ struct differ {
     const struct arguments *arguments;
     struct ticket_keys *keys;
     struct snapshot *old, *new;
+    char old_file[PATH_MAX];
     uint64_t generation; /* of the running gateway; 0: none was found */
     struct gateway_places places;
     struct buffer output;
@@ -22,27 +24,32 @@ struct differ {
 /* --- the two sides -----------------------------------------------------------------------------
  */
 
-/* What is wrong goes where `check` says it; what a load would only warn of is for `check` to say,
- * but a certificate that is left out changes who is served. */
-static void tell_problems(struct differ *d, const struct problems *problems, bool is_refused)
+/* What is wrong goes where `check` says it; of what a load would only warn of, a certificate that
+ * is left out changes who is served. */
+static void tell_problems(struct differ *d, const struct problems *problems,
+                          const struct cert_problems *broken, bool is_refused)
 {
     bool is_new = d->new == NULL; /* it is loaded first */
     if (is_refused && d->arguments->as_json)
         problems_print_json(problems, &d->output);
     else if (is_refused)
         problems_print(problems, &d->output, isatty(STDOUT_FILENO) == 1);
-    for (size_t i = 0; is_new && !is_refused && i < problems->count; i++)
-        if (problems->list[i].broken_certificate != NULL)
-            fprintf(stderr, "sallyport: %s is left out: %s\n", problems->list[i].broken_certificate,
-                    problems->list[i].message);
+    for (size_t i = 0; is_new && !is_refused && i < broken->count; i++)
+        fprintf(stderr, "sallyport: left out: %s\n", broken->list[i].message);
 }
 
-static struct snapshot *load_file(struct differ *d, const char *file)
+/* What both sides say alike they share. */
+static struct snapshot *load(struct differ *d, const char *file, struct load_options options)
 {
     struct problems problems;
+    struct cert_problems broken = {0};
     problems_init(&problems);
-    struct snapshot *snapshot = snapshot_load(file, false, d->keys, &problems);
-    tell_problems(d, &problems, snapshot == NULL);
+    options.keys = d->keys;
+    options.broken = &broken;
+    options.previous = d->new != NULL ? d->new->config : NULL;
+    struct snapshot *snapshot = snapshot_load(file, &options, &problems);
+    tell_problems(d, &problems, &broken, snapshot == NULL);
+    cert_problems_clear(&broken);
     problems_clear(&problems);
     return snapshot;
 }
@@ -57,14 +64,10 @@ static struct snapshot *load_answer(struct differ *d, const struct json_document
     if (generation == NULL || file == NULL || folder == NULL || config == NULL)
         return NULL;
     d->generation = (uint64_t)json_integer_value(generation->value);
-    struct problems problems;
-    problems_init(&problems);
-    struct snapshot *snapshot =
-        snapshot_load_text(config->text, json_string_value(file->value),
-                           json_string_value(folder->value), d->keys, &problems);
-    tell_problems(d, &problems, snapshot == NULL);
-    problems_clear(&problems);
-    return snapshot;
+    slice_copy_text(reader_node_text(file), d->old_file, sizeof(d->old_file));
+    const struct load_options options = {.text = &config->text,
+                                         .folder = json_string_value(folder->value)};
+    return load(d, d->old_file, options);
 }
 
 static enum admin_result ask(struct differ *d, const char *path, struct buffer *body)
@@ -118,7 +121,8 @@ static enum exit_code load_old(struct differ *d)
         return EXIT_INVALID;
     fprintf(stderr, "sallyport: no running gateway was found: %s is what is compared with\n",
             d->arguments->config);
-    d->old = load_file(d, d->arguments->config);
+    slice_copy_text(slice_of(d->arguments->config), d->old_file, sizeof(d->old_file));
+    d->old = load(d, d->old_file, (struct load_options){0});
     return d->old != NULL ? EXIT_FINE : EXIT_INVALID;
 }
 
@@ -221,8 +225,8 @@ static int report(struct differ *d)
     diff_make(&diff, d->old, d->new);
     bool is_replayed = d->generation > 0 && replay(d, &arena, &result);
     const struct diff_report report = {.generation = d->generation,
-                                       .old_file = d->old->config->file,
-                                       .new_file = d->new->config->file,
+                                       .old_file = d->old_file,
+                                       .new_file = d->arguments->operand,
                                        .diff = &diff,
                                        .replay = is_replayed ? &result : NULL};
     if (d->arguments->as_json)
@@ -239,7 +243,7 @@ int command_diff(const struct arguments *arguments)
 {
     struct differ d = {.arguments = arguments, .keys = ticket_keys_new(3600)};
     int code = EXIT_INVALID;
-    d.new = load_file(&d, arguments->operand);
+    d.new = load(&d, arguments->operand, (struct load_options){0});
     if (d.new != NULL)
         code = load_old(&d);
     if (code == EXIT_FINE)

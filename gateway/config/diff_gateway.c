@@ -223,6 +223,16 @@ static uint64_t or_off(uint64_t limit)
     return limit >= UNLIMITED ? 0 : limit;
 }
 
+static const char *watch_word(enum watch_mode watch)
+{
+    switch (watch) {
+    case WATCH_MODE_CERTS: return "certs";
+    case WATCH_MODE_ALL: return "all";
+    case WATCH_MODE_OFF: break;
+    }
+    return "off";
+}
+
 static void compare_limits(struct comparison *c)
 {
     const struct h1_limits *was = &c->was->globals->limits, *is = &c->is->globals->limits;
@@ -243,6 +253,7 @@ void compare_gateway(struct comparison *c)
 
     compare_listeners(c);
     compare_tls(c);
+    compare(c, "watch", slice_of(watch_word(was->watch)), slice_of(watch_word(is->watch)));
     compare_sets(c, "trusted_proxies", &proxies_were, &proxies_are);
     compare_logs(c);
     compare_time(c, "drain_delay", was->drain_delay_ms, is->drain_delay_ms);

@@ -181,7 +181,7 @@ void endpoint_answer_config(const struct snapshot *snapshot, struct endpoint_ans
     answer->content_type = content_type(false);
     buffer_printf(&answer->body,
                   "{\"generation\":%llu,\"file\":", (unsigned long long)snapshot->generation);
-    json_append_text(&answer->body, snapshot->config->file);
+    json_append_text(&answer->body, snapshot->config->path);
     buffer_append_text(&answer->body, ",\"folder\":");
     json_append_text(&answer->body, snapshot->config->folder);
     buffer_append_text(&answer->body, ",\"config\":");

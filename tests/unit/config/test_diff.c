@@ -185,7 +185,8 @@ Test(diff, the_gateway_as_a_whole)
            "'127.0.0.1:4', 'https_port': 9 }, 'status': '127.0.0.1:5', 'admin': 'unix:/a' },"
            "'tls': { 'min_version': '1.3', 'tickets': false, 'unknown_sni': 'default',"
            "'default_cert': 'a.test' }, 'trusted_proxies': ['10.1.0.0/16'], 'drain_delay': '1s',"
-           "'drain_timeout': 0, 'log': { 'access': 'off', 'format': 'json', 'level': 'debug',"
+           "'watch': 'all', 'certs_strict': true, 'drain_timeout': 0, 'log': { 'access': 'off', "
+           "'format': 'json', 'level': 'debug',"
            "'query': true }, 'defaults': { 'timeout': { 'handshake': '1s', 'header': '2s',"
            "'keepalive': '3s' }, 'limits': { 'header_bytes': '1KiB', 'headers': 0,"
            "'request_line': 100 } }",
@@ -194,10 +195,12 @@ Test(diff, the_gateway_as_a_whole)
            "added gateway |listen.http||127.0.0.1:4, https_port 9\n"
            "added gateway |listen.status||127.0.0.1:5\n"
            "changed gateway |listen.admin|the usual places|unix:/a\n"
+           "changed gateway |certs_strict|false|true\n"
            "changed gateway |tls.min_version|1.2|1.3\n"
            "changed gateway |tls.tickets|true|false\n"
            "changed gateway |tls.unknown_sni|reject|default\n"
            "changed gateway |tls.default_cert|none|a.test\n"
+           "changed gateway |watch|certs|all\n"
            "added gateway |trusted_proxies||10.1.0.0/16\n"
            "changed gateway |log.access|stdout|off\n"
            "changed gateway |log.format|text|json\n"
@@ -279,8 +282,9 @@ Test(diff, a_route_file_as_it_was_read_means_the_same_elsewhere)
     was = snapshot_ref(folder.snapshot);
     unsetenv("SALLYPORT_TEST_TEXT");
     struct problems problems = {0};
-    struct snapshot *again = snapshot_load_text(was->config->source, was->config->file,
-                                                was->config->folder, folder.keys, &problems);
+    const struct load_options options = {
+        .keys = folder.keys, .text = &was->config->source, .folder = was->config->folder};
+    struct snapshot *again = snapshot_load("elsewhere.json", &options, &problems);
     cr_assert(again);
     const struct route *route =
         route_table_find(again->routes, slice_of("a.test"), slice_of("/"), NULL);
@@ -290,7 +294,7 @@ Test(diff, a_route_file_as_it_was_read_means_the_same_elsewhere)
     is_made = true;
     cr_expect_eq(diff.count, 0);
     cr_expect_eq(again->fingerprint, was->fingerprint);
-    cr_expect_str_eq(was->config->file, folder.file);
+    cr_expect_str_eq(was->config->path, folder.file);
     snapshot_unref(again);
     problems_clear(&problems);
 }
