@@ -4,6 +4,7 @@
 #include "cli/route_file.h"
 #include "config/reader.h"
 #include "config/replay.h"
+#include "tls/cert_library.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -16,7 +17,11 @@ struct differ {
     struct ticket_keys *keys;
     struct snapshot *old, *new;
     char old_file[PATH_MAX];
-    uint64_t generation; /* of the running gateway; 0: none was found */
+    struct cert_library *certs; /* both sides read a certificate once */
+    uint64_t generation;        /* of the running gateway; 0: none was found */
+    struct arena arena;
+    struct served_certificate *served; /* by it; in the arena */
+    size_t served_count;
     struct gateway_places places;
     struct buffer output;
 };
@@ -45,6 +50,7 @@ static struct snapshot *load(struct differ *d, const char *file, struct load_opt
     struct cert_problems broken = {0};
     problems_init(&problems);
     options.keys = d->keys;
+    options.certs = d->certs;
     options.broken = &broken;
     options.previous = d->new != NULL ? d->new->config : NULL;
     struct snapshot *snapshot = snapshot_load(file, &options, &problems);
@@ -52,6 +58,40 @@ static struct snapshot *load(struct differ *d, const char *file, struct load_opt
     cert_problems_clear(&broken);
     problems_clear(&problems);
     return snapshot;
+}
+
+static struct slice text_of(const struct json_node *object, const char *key)
+{
+    const struct json_node *node = json_member(object, key);
+    return node != NULL ? reader_node_text(node) : slice_make(NULL, 0);
+}
+
+static uint64_t number_of(const struct json_node *object, const char *key)
+{
+    const struct json_node *node = json_member(object, key);
+    return node != NULL ? (uint64_t)json_integer_value(node->value) : 0;
+}
+
+static size_t count_elements(const struct json_node *list)
+{
+    size_t count = 0;
+    for (const struct json_node *node = list ? list->first : NULL; node != NULL; node = node->next)
+        count++;
+    return count;
+}
+
+static void keep_served(struct differ *d, const struct json_node *list)
+{
+    d->served = arena_alloc(&d->arena, (count_elements(list) + 1) * sizeof(*d->served));
+    for (const struct json_node *node = list ? list->first : NULL; node != NULL;
+         node = node->next) {
+        char fingerprint[17];
+        slice_copy_text(text_of(node, "fingerprint"), fingerprint, sizeof(fingerprint));
+        d->served[d->served_count++] =
+            (struct served_certificate){.file = arena_copy(&d->arena, text_of(node, "file")),
+                                        .fingerprint = strtoull(fingerprint, NULL, 16),
+                                        .not_after = (int64_t)number_of(node, "not_after")};
+    }
 }
 
 /* As it was read by the gateway, whatever its file says now. */
@@ -64,6 +104,7 @@ static struct snapshot *load_answer(struct differ *d, const struct json_document
     if (generation == NULL || file == NULL || folder == NULL || config == NULL)
         return NULL;
     d->generation = (uint64_t)json_integer_value(generation->value);
+    keep_served(d, json_member(root, "certificates"));
     slice_copy_text(reader_node_text(file), d->old_file, sizeof(d->old_file));
     const struct load_options options = {.text = &config->text,
                                          .folder = json_string_value(folder->value)};
@@ -129,18 +170,6 @@ static enum exit_code load_old(struct differ *d)
 /* --- recent requests ---------------------------------------------------------------------------
  */
 
-static struct slice text_of(const struct json_node *object, const char *key)
-{
-    const struct json_node *node = json_member(object, key);
-    return node != NULL ? reader_node_text(node) : slice_make(NULL, 0);
-}
-
-static uint64_t number_of(const struct json_node *object, const char *key)
-{
-    const struct json_node *node = json_member(object, key);
-    return node != NULL ? (uint64_t)json_integer_value(node->value) : 0;
-}
-
 /* Hosts are told without the brackets of an IPv6 literal. */
 static struct slice authority_of(struct arena *arena, struct slice host)
 {
@@ -149,9 +178,9 @@ static struct slice authority_of(struct arena *arena, struct slice host)
     return arena_printf(arena, "[%.*s]", (int)host.len, host.at);
 }
 
-static void replay_one(struct differ *d, const struct json_node *node, struct arena *arena,
-                       struct replay_result *result)
+static void replay_one(struct differ *d, const struct json_node *node, struct replay_result *result)
 {
+    struct arena *arena = &d->arena;
     const struct json_node *tls = json_member(node, "tls");
     struct slice path = text_of(node, "path");
     uint64_t count = number_of(node, "count");
@@ -182,22 +211,20 @@ static void replay_one(struct differ *d, const struct json_node *node, struct ar
     };
 }
 
-static void replay_all(struct differ *d, const struct json_document *document, struct arena *arena,
+static void replay_all(struct differ *d, const struct json_document *document,
                        struct replay_result *result)
 {
     const struct json_node *list = json_member(document->root, "list");
-    size_t count = 0;
-    for (const struct json_node *node = list ? list->first : NULL; node != NULL; node = node->next)
-        count++;
+    size_t count = count_elements(list);
     result->requests = number_of(document->root, "requests");
     result->left_out = number_of(document->root, "left_out");
-    result->list = arena_alloc(arena, (count + 1) * sizeof(*result->list));
+    result->list = arena_alloc(&d->arena, (count + 1) * sizeof(*result->list));
     for (const struct json_node *node = list ? list->first : NULL; node != NULL; node = node->next)
-        replay_one(d, node, arena, result);
+        replay_one(d, node, result);
 }
 
 /* False: it cannot be told what recent requests would make of it, and that was said. */
-static bool replay(struct differ *d, struct arena *arena, struct replay_result *result)
+static bool replay(struct differ *d, struct replay_result *result)
 {
     struct buffer body = {0};
     struct json_document document;
@@ -205,7 +232,7 @@ static bool replay(struct differ *d, struct arena *arena, struct replay_result *
     bool is_good = ask(d, "/recent", &body) == ADMIN_ANSWERED &&
                    json_document_read(&document, buffer_content(&body), &mistake);
     if (is_good) {
-        replay_all(d, &document, arena, result);
+        replay_all(d, &document, result);
         json_document_clear(&document);
     } else {
         fprintf(stderr, "sallyport: the running gateway tells nothing of its recent requests\n");
@@ -220,10 +247,11 @@ static bool replay(struct differ *d, struct arena *arena, struct replay_result *
 static int report(struct differ *d)
 {
     struct diff diff;
-    struct arena arena = {0};
     struct replay_result result = {0};
     diff_make(&diff, d->old, d->new);
-    bool is_replayed = d->generation > 0 && replay(d, &arena, &result);
+    if (d->generation > 0)
+        diff_add_files(&diff, d->old, d->new, d->served, d->served_count);
+    bool is_replayed = d->generation > 0 && replay(d, &result);
     const struct diff_report report = {.generation = d->generation,
                                        .old_file = d->old_file,
                                        .new_file = d->arguments->operand,
@@ -235,13 +263,13 @@ static int report(struct differ *d)
         diff_print_text(&report, &d->output, isatty(STDOUT_FILENO) == 1);
     int code = diff.count > 0 ? EXIT_CHANGES : EXIT_FINE;
     diff_clear(&diff);
-    arena_clear(&arena);
     return code;
 }
 
 int command_diff(const struct arguments *arguments)
 {
-    struct differ d = {.arguments = arguments, .keys = ticket_keys_new(3600)};
+    struct differ d = {
+        .arguments = arguments, .keys = ticket_keys_new(3600), .certs = cert_library_new()};
     int code = EXIT_INVALID;
     d.new = load(&d, arguments->operand, (struct load_options){0});
     if (d.new != NULL)
@@ -252,7 +280,9 @@ int command_diff(const struct arguments *arguments)
         fwrite(d.output.base + d.output.start, 1, buffer_length(&d.output), stdout);
     snapshot_unref(d.old);
     snapshot_unref(d.new);
+    cert_library_free(d.certs);
     ticket_keys_free(d.keys);
+    arena_clear(&d.arena);
     buffer_clear(&d.output);
     buffer_cache_clear();
     return code;

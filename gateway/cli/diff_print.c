@@ -57,7 +57,8 @@ static void print_subject(const struct change *change, struct buffer *out)
         print_reach(change, "routes", out);
         return;
     case ABOUT_CERTIFICATE:
-        buffer_append_text(out, "certificate of ");
+        buffer_append_text(out, change->name.len > 0 ? "certificate file " : "certificate of ");
+        append(out, change->name);
         print_reach(change, "hosts", out);
         return;
     case ABOUT_BACKEND:

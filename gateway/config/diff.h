@@ -25,7 +25,9 @@ enum change_about {
 struct change {
     enum change_kind kind;
     enum change_about about;
-    struct slice name;    /* of the backend or host, a path behind its host; else empty */
+    /* Of the backend or host, a path behind its host; ABOUT_CERTIFICATE: the file that holds
+     * another one by now; else empty. */
+    struct slice name;
     struct slice key;     /* as the route file says it: "timeout.connect"; empty: the whole entry */
     struct slice was, is; /* in words; empty: nothing */
     /* ABOUT_SETTING, ABOUT_CERTIFICATE: routes or hosts, in the order of the newer file. None: what
@@ -42,6 +44,17 @@ struct diff {
 
 /* Both stay the caller's, and are not referred to. */
 void diff_make(struct diff *diff, const struct snapshot *was, const struct snapshot *is);
+/* A certificate that a running gateway serves. */
+struct served_certificate {
+    struct slice file;
+    uint64_t fingerprint;
+    int64_t not_after; /* seconds since 1970 */
+};
+
+/* Adds what a load would find in the certificates' files besides: `was` and `is` were made with
+ * what the files hold now, and the gateway that runs with what they held then. */
+void diff_add_files(struct diff *diff, const struct snapshot *was, const struct snapshot *is,
+                    const struct served_certificate *served, size_t count);
 void diff_clear(struct diff *diff);
 
 const char *change_kind_name(enum change_kind kind);    /* "added" … */

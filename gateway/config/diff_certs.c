@@ -63,3 +63,53 @@ void compare_certificates(struct comparison *c)
         compare_host(c, key, route_table_host(c->was->routes, key) == NULL);
     }
 }
+
+/* --- files --------------------------------------------------------------------------------------
+ */
+
+static void compare_file(struct comparison *c, const struct certificate *now,
+                         const struct served_certificate *served)
+{
+    struct change change = {.kind = served ? CHANGE_CHANGED : CHANGE_ADDED,
+                            .about = ABOUT_CERTIFICATE,
+                            .name = arena_copy(c->arena, slice_of(certificate_file(now))),
+                            .is = words_certificate_end(c->arena, certificate_not_after(now))};
+
+    if (served && served->fingerprint == certificate_fingerprint(now))
+        return;
+    if (served)
+        change.was = words_certificate_end(c->arena, served->not_after);
+    comparison_add(c, change);
+}
+
+static void index_files(const struct cert_store *store, struct table *by_file)
+{
+    table_init(by_file);
+    /* Tables hold what may change; nobody writes through this pointer. */
+    for (size_t i = 0; i < cert_store_count(store); i++)
+        table_put(by_file, slice_of(certificate_file(cert_store_at(store, i))),
+                  (void *)cert_store_at(store, i));
+}
+
+void diff_add_files(struct diff *diff, const struct snapshot *was, const struct snapshot *is,
+                    const struct served_certificate *served, size_t count)
+{
+    struct comparison comparison = {.diff = diff, .arena = &diff->arena, .was = was, .is = is};
+    const struct cert_store *store = tls_server_certs(is->tls);
+    struct table then, old;
+
+    index_files(tls_server_certs(was->tls), &old);
+    table_init(&then);
+    for (size_t i = 0; i < count; i++)
+        table_put(&then, served[i].file, (void *)&served[i]);
+    for (size_t i = 0; i < cert_store_count(store); i++) {
+        const struct certificate *now = cert_store_at(store, i);
+        struct slice file = slice_of(certificate_file(now));
+        const struct served_certificate *before = table_get(&then, file);
+        /* A file that only the newer side names is no news of the file's. */
+        if (before || table_get(&old, file))
+            compare_file(&comparison, now, before);
+    }
+    table_clear(&then);
+    table_clear(&old);
+}

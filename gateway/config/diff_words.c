@@ -348,11 +348,18 @@ bool words_same_backends(const struct route *a, const struct route *b)
 /* --- certificates -------------------------------------------------------------------------------
  */
 
-struct slice words_certificate(struct arena *arena, const struct certificate *certificate)
+struct slice words_certificate_end(struct arena *arena, int64_t not_after)
 {
     char until[CLOCK_TEXT_SIZE];
 
-    clock_format(certificate_not_after(certificate) * 1000, until);
-    return arena_printf(arena, "%s (%s, until %.10s)", certificate_file(certificate),
-                        cert_key_name(certificate_key(certificate)), until);
+    clock_format(not_after * 1000, until);
+    return arena_printf(arena, "until %.10s", until);
+}
+
+struct slice words_certificate(struct arena *arena, const struct certificate *certificate)
+{
+    struct slice end = words_certificate_end(arena, certificate_not_after(certificate));
+
+    return arena_printf(arena, "%s (%s, %.*s)", certificate_file(certificate),
+                        cert_key_name(certificate_key(certificate)), (int)end.len, end.at);
 }

@@ -35,6 +35,8 @@ struct slice words_fields(struct arena *arena, const struct http_fields *fields)
 struct slice words_body(struct arena *arena, struct slice body, size_t from);
 size_t words_body_start(struct slice a, struct slice b);
 
+/* "until 2027-01-31". */
+struct slice words_certificate_end(struct arena *arena, int64_t not_after);
 /* "/etc/certs/a.pem (ECDSA P-256, until 2027-01-31)". */
 struct slice words_certificate(struct arena *arena, const struct certificate *certificate);
 

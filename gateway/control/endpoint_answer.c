@@ -171,6 +171,18 @@ void endpoint_answer_status(const struct status_page *page, bool as_text,
         status_print_json(page, &answer->body);
 }
 
+static void print_certificates(const struct cert_store *store, struct buffer *out)
+{
+    for (size_t i = 0; i < cert_store_count(store); i++) {
+        const struct certificate *certificate = cert_store_at(store, i);
+        buffer_append_text(out, i > 0 ? ",{\"file\":" : "{\"file\":");
+        json_append_text(out, certificate_file(certificate));
+        buffer_printf(out, ",\"fingerprint\":\"%016llx\",\"not_after\":%lld}",
+                      (unsigned long long)certificate_fingerprint(certificate),
+                      (long long)certificate_not_after(certificate));
+    }
+}
+
 void endpoint_answer_config(const struct snapshot *snapshot, struct endpoint_answer *answer)
 {
     if (snapshot == NULL) {
@@ -184,7 +196,9 @@ void endpoint_answer_config(const struct snapshot *snapshot, struct endpoint_ans
     json_append_text(&answer->body, snapshot->config->path);
     buffer_append_text(&answer->body, ",\"folder\":");
     json_append_text(&answer->body, snapshot->config->folder);
-    buffer_append_text(&answer->body, ",\"config\":");
+    buffer_append_text(&answer->body, ",\"certificates\":[");
+    print_certificates(tls_server_certs(snapshot->tls), &answer->body);
+    buffer_append_text(&answer->body, "],\"config\":");
     buffer_append(&answer->body, snapshot->config->source);
     buffer_append_text(&answer->body, "}\n");
 }

@@ -34,7 +34,8 @@ void endpoint_answer_load(const struct load_outcome *outcome, bool as_text,
                           struct endpoint_answer *answer);
 void endpoint_answer_status(const struct status_page *page, bool as_text,
                             struct endpoint_answer *answer);
-/* The route file that is served, as it was read; `snapshot` NULL: none yet. */
+/* The route file that is served, as it was read, and which certificates are; `snapshot` NULL: none
+ * yet. */
 void endpoint_answer_config(const struct snapshot *snapshot, struct endpoint_answer *answer);
 void endpoint_answer_recent(const struct recent_page *page, struct endpoint_answer *answer);
 void endpoint_answer_failure(int status, const char *reason, struct endpoint_answer *answer);

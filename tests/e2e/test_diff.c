@@ -153,6 +153,31 @@ Test(diff, certificates_of_hosts)
     gateway_stop(gateway);
 }
 
+/* Both sides are read from the files as they are: that one of them was renewed since the gateway
+ * read it is told, too. */
+Test(diff, certificate_files_that_changed_since)
+{
+    const char *routes = route_file(
+        "routes.json", "{ @base, 'watch': 'off', 'routes': { '*': { 'respond': {} } } }");
+    struct gateway *gateway = gateway_start_with(&(struct gateway_options){.routes = routes});
+
+    json_t *diff = diff_json(routes, 0);
+    cr_assert_eq(json_array_size(json_member(diff, "changes")), 0);
+    cert_write_bundle(
+        cert_make(&(struct cert_options){.names = "*.test", .from_days = -1, .to_days = 1}),
+        workplace_path("certs/site.pem"));
+    cert_write_bundle(cert_new("more.test"), workplace_path("certs/more.pem"));
+    diff = diff_json(routes, 4);
+    cr_assert_eq(json_array_size(json_member(diff, "changes")), 2, "%s", dumped(diff));
+    find_change(diff, "changed", "certificate", workplace_path("certs/site.pem"));
+    find_change(diff, "added", "certificate", workplace_path("certs/more.pem"));
+    command_says(SALLYPORT("diff", routes, "-c", routes),
+                 text("+ certificate file %s: until ", workplace_path("certs/more.pem")));
+    expect_status(ask_admin("POST", "/reload"), 200);
+    diff_json(routes, 0);
+    gateway_stop(gateway);
+}
+
 /* --- what is remembered -------------------------------------------------------------------------
  */
 
