@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* --- top-level keys -----------------------------------------------------------------------------
@@ -145,10 +146,24 @@ static const struct rules top_rules = {top_list, sizeof(top_list) / sizeof(top_l
 /* --- reading ------------------------------------------------------------------------------------
  */
 
-static bool read_file(struct reader *reader, struct buffer *text)
+/* A pipe is for those who look once: a gateway that waits for its writer would never be told to
+ * stop waiting. */
+static bool may_block(int fd, bool looks_once)
 {
-    int fd = open(reader->file, O_RDONLY | O_CLOEXEC);
-    ssize_t got = fd < 0 ? -1 : 1;
+    struct stat status;
+
+    if (fstat(fd, &status) != 0 || !S_ISFIFO(status.st_mode))
+        return true;
+    if (looks_once && fcntl(fd, F_SETFL, O_RDONLY) == 0)
+        return true;
+    errno = ESPIPE;
+    return false;
+}
+
+static bool read_file(struct reader *reader, bool looks_once, struct buffer *text)
+{
+    int fd = open(reader->file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    ssize_t got = fd < 0 || !may_block(fd, looks_once) ? -1 : 1;
 
     while (got > 0) {
         if (!buffer_reserve(text, BUFFER_LARGE)) {
@@ -287,7 +302,7 @@ static struct config *load_config(const char *file, const struct load_options *o
         load_text(&load, *options->text);
     } else {
         problems_warn_if_pinned(problems, file, (struct text_place){0}, file);
-        if (read_file(&load.reader, &text))
+        if (read_file(&load.reader, options->certs == NULL, &text))
             load_text(&load, buffer_content(&text));
     }
     buffer_clear(&text);

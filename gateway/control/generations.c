@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "control/endpoints.h"
 #include "control/publication.h"
+#include "control/watcher.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -39,6 +40,10 @@ struct generations {
     struct list asks;      /* of the load under way */
     struct list later;     /* for the next one */
     enum load_kind wanted; /* a next one */
+
+    struct watcher *watcher;
+    struct task watch_task;
+    int64_t began_ms; /* wall clock: what changed since the newest load began may not be in it */
 };
 
 struct load_ask {
@@ -49,6 +54,7 @@ struct load_ask {
 };
 
 static void start_load(struct generations *g);
+static void follow_files(struct generations *g);
 
 /* --- outcomes and asks -------------------------------------------------------------------------
  */
@@ -223,8 +229,11 @@ static void end_load(struct generations *g, enum load_result result)
     outcome->generation = g->current != NULL ? g->current->generation : 0;
     record_outcome(g, outcome);
     log_outcome(g, outcome);
-    if (!load_is_refused(outcome))
+    if (!load_is_refused(outcome)) {
         cert_library_commit(g->certs);
+        if (!g->is_closed)
+            follow_files(g);
+    }
     list_each (&g->asks, node)
         answer_ask(container_of(node, struct load_ask, node), outcome);
     outcome_unref(outcome);
@@ -303,6 +312,44 @@ static void publish(struct generations *g, struct snapshot *snapshot)
     g->publication = publication_start(control, snapshot, plan, finish_publication, g);
 }
 
+static void end_too_late(struct generations *g)
+{
+    problems_add(&g->outcome->problems, false, config_name(g), 0, 0, "", NULL,
+                 "the gateway is draining and loads nothing any more");
+    end_load(g, LOAD_TOO_LATE);
+}
+
+/* --- watching ----------------------------------------------------------------------------------
+ */
+
+/* The files of the running config. */
+static void follow_files(struct generations *g)
+{
+    const struct config *config = g->current->config;
+    enum watch_mode mode = config->globals->watch;
+    struct watch_target *targets =
+        memory_array(2 * (size_t)config->cert_source_count + 1, sizeof(*targets));
+    size_t count = 0;
+    for (unsigned i = 0; mode != WATCH_MODE_OFF && i < config->cert_source_count; i++) {
+        const struct cert_source *source = &config->cert_sources[i];
+        targets[count++] = (struct watch_target){.path = source->path, .kind = WATCH_CERTS};
+        if (source->key != NULL)
+            targets[count++] = (struct watch_target){.path = source->key, .kind = WATCH_CERTS};
+    }
+    if (mode == WATCH_MODE_ALL)
+        targets[count++] = (struct watch_target){.path = config->path, .kind = WATCH_ROUTE_FILE};
+    watcher_follow(g->watcher, targets, count, g->began_ms);
+    free(targets);
+}
+
+static void answer_watcher(void *owner)
+{
+    struct generations *g = owner;
+    unsigned changed = watcher_take(g->watcher);
+    if (changed != 0)
+        generations_load(g, (changed & WATCH_ROUTE_FILE) != 0 ? LOAD_WHOLE : LOAD_RENEWAL);
+}
+
 /* --- loading -----------------------------------------------------------------------------------
  */
 
@@ -324,7 +371,7 @@ static void finish_load(void *owner)
         end_load(g, LOAD_INVALID);
     } else if (g->is_closed) {
         snapshot_unref(snapshot);
-        end_load(g, LOAD_TOO_LATE);
+        end_too_late(g);
     } else if (g->current != NULL && g->current->fingerprint == snapshot->fingerprint) {
         snapshot_unref(snapshot);
         end_load(g, LOAD_UNCHANGED);
@@ -362,14 +409,13 @@ static void start_load(struct generations *g)
         list_push_back(&g->asks, node);
     }
     if (g->is_closed) {
-        problems_add(&g->outcome->problems, false, config_name(g), 0, 0, "", NULL,
-                     "the gateway is draining and loads nothing any more");
-        end_load(g, LOAD_TOO_LATE);
+        end_too_late(g);
         return;
     }
     struct load_job *job = memory_new(sizeof(*job));
     job->generations = g;
     job->kind = kind;
+    g->began_ms = clock_wall_ms();
     job->base = g->current != NULL ? snapshot_ref(g->current) : NULL;
     problems_init(&job->problems);
     job->done = (struct post){.run = finish_load, .owner = job};
@@ -394,6 +440,8 @@ struct generations *generations_new(struct control *control)
     g->control = control;
     g->access_target.fd = -1;
     g->certs = cert_library_new();
+    task_init(&g->watch_task, answer_watcher, g);
+    g->watcher = watcher_new(control->loop, &g->watch_task, NULL);
     g->record.last_is_fine = true;
     list_init(&g->asks);
     list_init(&g->later);
@@ -409,6 +457,7 @@ void generations_free(struct generations *g)
     if (g->current != NULL)
         snapshot_unref(g->current);
     outcome_unref(g->fine);
+    watcher_free(g->watcher);
     cert_library_free(g->certs);
     free(g);
 }
@@ -434,6 +483,7 @@ struct load_ask *generations_ask(struct generations *g, struct task *task)
 void generations_close(struct generations *g)
 {
     g->is_closed = true;
+    watcher_follow(g->watcher, NULL, 0, 0);
 }
 
 bool generations_are_busy(const struct generations *g)

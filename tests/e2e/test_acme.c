@@ -7,7 +7,6 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -16,9 +15,6 @@
 #include <unistd.h>
 
 E2E_SUITE(acme);
-
-/* Until certificate folders are watched: the gateway is told by a signal that something changed. */
-#define NEEDS_SIGHUP 1
 
 #define NAME "shop.test"
 
@@ -164,8 +160,6 @@ static X509 *wait_for_new(struct gateway *gateway, X509 *before)
 {
     long long start = monitor_now_ms();
 
-    if (NEEDS_SIGHUP)
-        gateway_signal(gateway, SIGHUP);
     for (;;) {
         X509 *now = workplace_own(served_now(gateway), free_certificate);
         if (comes_from_the_authority(now) && X509_cmp(now, before) != 0)

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 E2E_SUITE(drain);
@@ -241,4 +242,17 @@ Test(drain, last_response_announces_the_close)
     expect_from(response, "one");
     expect_field(response, "connection", "close");
     gateway_stop_expecting(gateway, 0);
+}
+
+/* A pipe in the route file's place has no end that could be waited for. */
+Test(drain, route_file_that_is_a_pipe_keeps_nobody)
+{
+    struct gateway *gateway = gateway_start("{ @base, 'routes': { 'a.test': { 'respond': {} } } }");
+
+    cr_assert_eq(unlink(workplace_path("routes.json")), 0);
+    cr_assert_eq(mkfifo(workplace_path("routes.json"), 0600), 0);
+    struct message *response = ask_admin("POST", "/reload");
+    expect_status(response, 422);
+    cr_expect(strstr(response->body, "cannot be read"), "%s", response->body);
+    gateway_stop(gateway);
 }
