@@ -200,7 +200,9 @@ static void replay_one(struct differ *d, const struct json_node *node, struct re
     if (!replayed.answer_differs)
         return;
     result->different += count;
-    result->list[result->count++] = (struct answered_differently){
+    size_t place = result->count++;
+    result->list[place] = (struct answered_differently){
+        .place = place,
         .request =
             arena_printf(arena, "%.*s %s://%.*s%.*s", (int)request.method.len, request.method.at,
                          request.is_tls ? "https" : "http", (int)request.authority.len,
@@ -209,6 +211,15 @@ static void replay_one(struct differ *d, const struct json_node *node, struct re
         .was = replayed.was,
         .is = replayed.is,
     };
+}
+
+/* The most frequent ones first, and of those the most recent. */
+static int by_count(const void *a, const void *b)
+{
+    const struct answered_differently *first = a, *second = b;
+    if (first->count != second->count)
+        return first->count < second->count ? 1 : -1;
+    return (first->place > second->place) - (first->place < second->place);
 }
 
 static void replay_all(struct differ *d, const struct json_document *document,
@@ -221,6 +232,7 @@ static void replay_all(struct differ *d, const struct json_document *document,
     result->list = arena_alloc(&d->arena, (count + 1) * sizeof(*result->list));
     for (const struct json_node *node = list ? list->first : NULL; node != NULL; node = node->next)
         replay_one(d, node, result);
+    qsort(result->list, result->count, sizeof(*result->list), by_count);
 }
 
 /* False: it cannot be told what recent requests would make of it, and that was said. */

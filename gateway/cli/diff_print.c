@@ -114,8 +114,8 @@ static void print_replay(const struct replay_result *replay, struct buffer *out)
     if (replay->count > EXAMPLES_MOST)
         buffer_printf(out, "  and %zu more; --json has them all\n", replay->count - EXAMPLES_MOST);
     if (replay->certificates > 0)
-        buffer_printf(out, "%llu of them would get another certificate, or none\n",
-                      (unsigned long long)replay->certificates);
+        buffer_printf(out, "%llu of the %llu would get another certificate, or none\n",
+                      (unsigned long long)replay->certificates, requests);
     if (replay->left_out > 0)
         buffer_printf(out, "%llu requests were too long to be remembered\n",
                       (unsigned long long)replay->left_out);

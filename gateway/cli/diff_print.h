@@ -9,6 +9,7 @@
 struct answered_differently {
     struct slice request; /* "GET https://a.test/x" */
     uint64_t count;       /* how often it came */
+    size_t place;         /* among those found, the most recent first */
     struct slice was, is; /* who answers */
 };
 

@@ -150,6 +150,8 @@ Test(diff, certificates_of_hosts)
     struct command *command = SALLYPORT("diff", newer, "-c", routes);
     command_says(command, "GET https://pay.example/ (2 times): respond 200 -> handshake refused "
                           "(unrecognized_name)");
+    command_says(command, "3 of the 3 would get another certificate, or none");
+    expect_number(json_array_get(json_member(diff, "requests.examples"), 0), "count", 2);
     gateway_stop(gateway);
 }
 
