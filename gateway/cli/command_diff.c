@@ -188,8 +188,7 @@ static void replay_one(struct differ *d, const struct json_node *node, struct re
         .method = text_of(node, "method"),
         .is_tls = tls != NULL && json_is_true(tls->value),
         .authority = authority_of(arena, text_of(node, "host")),
-        /* OPTIONS * asks about the host as a whole. */
-        .target = slice_equal(path, slice_of("*")) ? slice_of("/") : path,
+        .target = path,
         .sni = text_of(node, "sni"),
         .port = (uint16_t)number_of(node, "port"),
     };

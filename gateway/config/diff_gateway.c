@@ -69,6 +69,9 @@ static struct slice listener_words(struct arena *arena, const struct listen_spec
                      addresses[1], spec->serves_routes ? ", serves routes" : "");
     if (spec->https_port)
         text = arena_printf(arena, "%.*s, https_port %u", (int)text.len, text.at, spec->https_port);
+    if (spec->acme_webroot)
+        text = arena_printf(arena, "%.*s, acme_webroot %s", (int)text.len, text.at,
+                            spec->acme_webroot);
     return text;
 }
 

@@ -82,17 +82,6 @@ static bool same_answer(struct arena *arena, const struct followed *a, const str
     return a->status == b->status && slice_equal(a->location, b->location) && same_response(a, b);
 }
 
-static const char *reason_of(int status)
-{
-    static const enum http_reason reasons[] = {REASON_BAD_REQUEST, REASON_NO_ROUTE,
-                                               REASON_METHOD_REFUSED, REASON_MISDIRECTED};
-
-    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
-        if (http_reason_status(reasons[i]) == status)
-            return http_reason_word(reasons[i]);
-    return "";
-}
-
 static struct slice answer_words(struct arena *arena, const struct followed *f)
 {
     if (f->unreachable)
@@ -103,7 +92,7 @@ static struct slice answer_words(struct arena *arena, const struct followed *f)
         return arena_printf(arena, "%d to %.*s", f->status, (int)f->location.len, f->location.at);
     if (f->route)
         return words_route(arena, f->route);
-    return arena_printf(arena, "%d %s", f->status, reason_of(f->status));
+    return arena_printf(arena, "%d %s", f->status, http_reason_word(f->reason));
 }
 
 static bool same_certificate(const struct certificate *a, const struct certificate *b)

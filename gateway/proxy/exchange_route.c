@@ -85,13 +85,13 @@ enum step exchange_choose_route(struct exchange *x)
 
     if (x->client->is_tls)
         tls_stream_info(x->client->tls_stream, &tls);
-    remember(x, &tls);
     forwarded_facts(x->env, x->globals, x->client, &x->arena, &request->fields, &x->facts);
     if (request->method == METHOD_CONNECT || request->method == METHOD_TRACE)
         return exchange_fail(x, REASON_METHOD_REFUSED);
     webroot = exchange_acme_webroot(x);
     if (webroot != NULL)
         return exchange_ask_acme(x, webroot);
+    remember(x, &tls);
     if (!x->client->is_tls && !x->client->serves_routes)
         return redirect_to_https(x);
     if (is_misdirected(x, &tls))

@@ -182,7 +182,8 @@ Test(diff, the_gateway_as_a_whole)
 {
     expect("'routes': {}, 'listen': { 'https': ['127.0.0.1:1', '127.0.0.1:2'] }",
            "'routes': {}, 'listen': { 'https': ['127.0.0.1:2', '127.0.0.1:3'], 'http': { 'bind': "
-           "'127.0.0.1:4', 'https_port': 9 }, 'status': '127.0.0.1:5', 'admin': 'unix:/a' },"
+           "'127.0.0.1:4', 'https_port': 9, 'acme_webroot': '/tmp' }, 'status': '127.0.0.1:5', "
+           "'admin': 'unix:/a' },"
            "'tls': { 'min_version': '1.3', 'tickets': false, 'unknown_sni': 'default',"
            "'default_cert': 'a.test' }, 'trusted_proxies': ['10.1.0.0/16'], 'drain_delay': '1s',"
            "'watch': 'all', 'certs_strict': true, 'drain_timeout': 0, 'log': { 'access': 'off', "
@@ -192,7 +193,7 @@ Test(diff, the_gateway_as_a_whole)
            "'request_line': 100 } }",
            "added gateway |listen.https||127.0.0.1:3\n"
            "removed gateway |listen.https|127.0.0.1:1|\n"
-           "added gateway |listen.http||127.0.0.1:4, https_port 9\n"
+           "added gateway |listen.http||127.0.0.1:4, https_port 9, acme_webroot /tmp\n"
            "added gateway |listen.status||127.0.0.1:5\n"
            "changed gateway |listen.admin|the usual places|unix:/a\n"
            "changed gateway |certs_strict|false|true\n"
