@@ -91,8 +91,6 @@ Test(commands, help_for_each)
     }
     cr_expect_eq(RUN("help", "staus"), EXIT_USAGE);
     cr_expect_not_null(strstr(complained(), "did you mean status?"));
-    cr_expect_eq(RUN("help", "certs"), EXIT_USAGE);
-    cr_expect_not_null(strstr(complained(), "not supported yet"));
 }
 
 Test(commands, version)
