@@ -9,7 +9,7 @@
 enum {
     BLOCK_USUAL = 4096, /* with its head: holds a typical request */
     BLOCK_SMALL = 256,
-    BLOCK_OWN = 1024, /* what is larger and does not fit gets a block of its own */
+    BLOCK_OWN = 1024,
     ALIGNMENT = _Alignof(max_align_t),
 };
 
@@ -60,16 +60,19 @@ static char *take_own_block(struct arena *arena, size_t bytes)
     return block->bytes;
 }
 
-/* Sized for what is asked for at least. */
-static struct arena_block *next_block(struct arena *arena, size_t bytes)
+static struct arena_block *next_block(struct arena *arena)
 {
     size_t size = arena->next_block;
     if (size == 0)
         return block_new(usual_bytes);
-    while (size < bytes + ALIGNMENT)
-        size *= 2;
     arena->next_block = size < usual_bytes / 2 ? size * 2 : 0;
-    return block_new(size < usual_bytes ? size : usual_bytes);
+    return block_new(size);
+}
+
+/* What is larger, and does not fit, gets a block of its own. */
+static size_t own_block_from(const struct arena *arena)
+{
+    return arena->next_block != 0 ? arena->next_block / 2 : BLOCK_OWN;
 }
 
 static char *take(struct arena *arena, size_t bytes, size_t alignment)
@@ -79,9 +82,9 @@ static char *take(struct arena *arena, size_t bytes, size_t alignment)
     size_t gap = -(uintptr_t)arena->next & (alignment - 1);
     size_t room = (size_t)(arena->limit - arena->next);
     if (arena->newest == NULL || gap + bytes > room) {
-        if (bytes > BLOCK_OWN)
+        if (bytes > own_block_from(arena))
             return take_own_block(arena, bytes);
-        struct arena_block *block = next_block(arena, bytes);
+        struct arena_block *block = next_block(arena);
         block->older = arena->newest;
         use_block(arena, block);
         gap = 0;

@@ -100,3 +100,22 @@ Test(arena, goes_on_in_its_block_beside_a_large_piece)
     cr_assert_eq(after, before + 10);
     arena_clear(&arena);
 }
+
+Test(arena, small_ones_grow_from_small_blocks)
+{
+    struct arena arena;
+    arena_init_small(&arena);
+    char *first = arena_alloc(&arena, 16), *last = first;
+    for (int i = 0; i < 2000; i++) {
+        char *next = arena_alloc(&arena, 16);
+        memset(next, i, 16);
+        last = next;
+    }
+    cr_expect_eq(last[15], (char)(1999 & 0xff));
+    memset(arena_alloc(&arena, 300), 1, 300);
+    memset(arena_alloc(&arena, 100000), 1, 100000);
+    cr_expect_eq(first[0], 0);
+    arena_reset(&arena);
+    memset(arena_alloc(&arena, 16), 1, 16);
+    arena_clear(&arena);
+}
