@@ -29,7 +29,7 @@ static const char *colour_code(const struct page *page, enum colour colour)
 __attribute__((format(printf, 4, 5))) static void line(struct page *page, const char *label,
                                                        enum colour colour, const char *format, ...)
 {
-    char text[2048];
+    char text[4096]; /* what is longer is cut */
     va_list arguments;
 
     va_start(arguments, format);
