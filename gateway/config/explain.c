@@ -108,7 +108,7 @@ static void find_near_misses(struct explanation *e, struct arena *arena)
     struct slice path = slice_equal(f->path, slice_of("*")) ? slice_of("/") : f->path;
     const struct host *host;
 
-    if (!f->route && f->reason != REASON_NO_ROUTE)
+    if (f->is_challenge || (!f->route && f->reason != REASON_NO_ROUTE))
         return; /* none was looked for */
     near_misses_hosts(routes, f->host, f->host_key, arena, &e->hosts);
     host = f->host_key.len > 0 ? route_table_host(routes, f->host_key) : NULL;

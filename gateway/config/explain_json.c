@@ -155,10 +155,10 @@ static void print_tls(const struct explanation *e, struct buffer *out)
 static void print_answer(const struct explanation *e, struct buffer *out)
 {
     const struct followed *f = &e->followed;
-    const char *by = f->unreachable ? "nobody"
-                     : f->alert     ? "alert"
-                     : f->status    ? "gateway"
-                                    : "backend";
+    const char *by = f->unreachable                 ? "nobody"
+                     : f->alert                     ? "alert"
+                     : f->status || f->is_challenge ? "gateway"
+                                                    : "backend";
 
     print_text_member(out, ",\"answer\":{", "by", by);
     if (f->status && !f->alert)
@@ -168,6 +168,7 @@ static void print_answer(const struct explanation *e, struct buffer *out)
     print_text_member(out, ",", "reason",
                       f->reason != REASON_NONE && !f->alert ? http_reason_word(f->reason) : NULL);
     print_member(out, ",", "location", f->alert ? slice_of("") : f->location);
+    print_member(out, ",", "file", f->challenge);
     buffer_append_text(out, "}");
 }
 

@@ -212,6 +212,9 @@ static void print_answer(struct page *page)
     if (f->reason != REASON_NONE)
         line(page, label, RED, "%d %s: %s", f->status, http_reason_word(f->reason),
              reason_words(f->reason));
+    else if (f->challenge.len > 0)
+        line(page, label, GREEN, "of acme_webroot: 200 with %.*s, 404 while it is not there",
+             NAMED(f->challenge));
     else if (f->location.len > 0)
         line(page, label, GREEN, "%d, Location: %.*s", f->status, NAMED(f->location));
     else if (f->status)
@@ -223,7 +226,7 @@ static void print_answer(struct page *page)
 static void print_route(struct page *page)
 {
     const struct followed *f = &page->e->followed;
-    bool was_asked = f->route || f->reason == REASON_NO_ROUTE;
+    bool was_asked = f->route || (f->reason == REASON_NO_ROUTE && !f->is_challenge);
 
     if (!was_asked)
         return;

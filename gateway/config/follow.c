@@ -1,5 +1,6 @@
 #include "config/follow.h"
 
+#include "config/acme.h"
 #include "http/target.h"
 
 #include <stdio.h>
@@ -54,6 +55,28 @@ static void redirect_to_https(struct follow *follow, const struct listen_spec *l
     f->location = arena_printf(follow->arena, "https://%s%.*s%s%s%.*s%.*s", is_ipv6 ? "[" : "",
                                (int)f->host.len, f->host.at, is_ipv6 ? "]" : "", port,
                                (int)path.len, path.at, (int)f->query.len, f->query.at);
+}
+
+static bool asks_for_challenge(const struct follow *follow)
+{
+    struct slice token;
+
+    return !follow->request->is_tls && follow->followed->listener->acme_webroot != NULL &&
+           acme_is_challenge(follow->followed->path, &token);
+}
+
+static void find_challenge(struct follow *follow)
+{
+    struct followed *f = follow->followed;
+    enum http_method method = http_method_from(follow->request->method);
+    struct slice token;
+
+    acme_is_challenge(f->path, &token);
+    if ((method != METHOD_GET && method != METHOD_HEAD) || token.len == 0)
+        refuse(follow, REASON_NO_ROUTE);
+    else
+        f->challenge = arena_printf(follow->arena, "%s%s%.*s", f->listener->acme_webroot,
+                                    ACME_FOLDER, (int)token.len, token.at);
 }
 
 static bool is_misdirected(const struct follow *follow)
@@ -196,10 +219,14 @@ void follow_request(const struct snapshot *snapshot, const struct followed_reque
         followed->tls = tls_server_answer(snapshot->tls, request->sni, NULL);
     followed->certificate = followed->tls.certificate;
     followed->alert = followed->tls.alert;
-    if (!read_target(&follow))
+    bool is_understood = read_target(&follow);
+    followed->is_challenge = asks_for_challenge(&follow);
+    if (!is_understood)
         refuse(&follow, REASON_BAD_REQUEST);
     else if (method == METHOD_CONNECT || method == METHOD_TRACE)
         refuse(&follow, REASON_METHOD_REFUSED);
+    else if (followed->is_challenge)
+        find_challenge(&follow);
     else if (!request->is_tls && !listener->serves_routes)
         redirect_to_https(&follow, listener);
     else if (is_misdirected(&follow))

@@ -27,6 +27,8 @@ struct followed {
     int status;                         /* of the gateway's own answer; 0: a backend's */
     enum http_reason reason;            /* a refusal: why; NONE: what the route says */
     struct slice location;
+    bool is_challenge;              /* ACME's: no route is asked */
+    struct slice challenge;         /* the file that answers it, if it is there */
     struct slice host, path, query; /* normalised; empty when the request is refused for them */
 };
 

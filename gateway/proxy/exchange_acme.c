@@ -1,38 +1,25 @@
 /* ACME HTTP-01 (RFC 8555 section 8.3): the files that a client of a certificate authority leaves in
  * a webroot, answered before anything else on plaintext listeners that have one. */
+#include "config/acme.h"
 #include "proxy/exchange_state.h"
-
-enum { TOKEN_MAX = 255 }; /* as long as a file's name can be */
-
-static const char folder[] = "/.well-known/acme-challenge/";
-
-/* The alphabet of base64url, RFC 8555 section 8.3: no name made of it leads out of the folder. */
-static bool is_token(struct slice name)
-{
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.at[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-              c == '-' || c == '_'))
-            return false;
-    }
-    return name.len > 0 && name.len <= TOKEN_MAX;
-}
 
 const char *exchange_acme_webroot(const struct exchange *x)
 {
-    if (x->client->is_tls || !slice_starts_with(x->request.path, slice_of(folder)))
+    struct slice token;
+
+    if (x->client->is_tls || !acme_is_challenge(x->request.path, &token))
         return NULL;
     return x->env->acme_webroot(x->env->worker, x->client->listener);
 }
 
 enum step exchange_ask_acme(struct exchange *x, const char *webroot)
 {
-    struct slice token = slice_skip(x->request.path, sizeof(folder) - 1);
-    struct slice path;
+    struct slice token, path;
 
-    if ((x->request.method != METHOD_GET && x->request.method != METHOD_HEAD) || !is_token(token))
+    acme_is_challenge(x->request.path, &token);
+    if ((x->request.method != METHOD_GET && x->request.method != METHOD_HEAD) || token.len == 0)
         return exchange_fail(x, REASON_NO_ROUTE);
-    path = arena_printf(&x->arena, "%s%s%.*s", webroot, folder, (int)token.len, token.at);
+    path = arena_printf(&x->arena, "%s%s%.*s", webroot, ACME_FOLDER, (int)token.len, token.at);
     x->file = small_file_start(x->env->files, x->env->loop, path, &x->task);
     exchange_enter(x, AWAIT_FILE);
     return STEP_AGAIN;

@@ -5,6 +5,7 @@
 
 #include <criterion/criterion.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static struct route_folder folder;
@@ -171,6 +172,29 @@ Test(explain, a_listener_that_is_off)
     cr_expect_str_eq(ask("http://a.test/")->unreachable, "listen.http is off");
     cr_expect_not_null(strstr(print(false, false, false), "none: listen.http is off"));
     cr_expect_not_null(strstr(print(true, false, false), "\"by\":\"nobody\""));
+}
+
+Test(explain, challenges_come_first)
+{
+    char text[512];
+
+    snprintf(text, sizeof(text),
+             "'listen': { 'http': { 'bind': ':8080', 'acme_webroot': '%s' } }, "
+             "'routes': { 'a.test': 'x:1' }",
+             folder.path);
+    route_folder_good(&folder, text);
+    const struct followed *f = ask("http://a.test/.well-known/acme-challenge/to-ken");
+    cr_expect(f->is_challenge);
+    cr_expect_eq(f->status, 0);
+    cr_expect(slice_starts_with(f->challenge, slice_of(folder.path)));
+    cr_expect(slice_ends_with(f->challenge, slice_of("/.well-known/acme-challenge/to-ken")));
+    cr_expect_not_null(strstr(print(false, false, false), "404 while it is not there"));
+    cr_expect_not_null(strstr(print(true, false, false), "\"by\":\"gateway\""));
+    f = ask("http://a.test/.well-known/acme-challenge/no/token");
+    cr_expect_eq(f->reason, REASON_NO_ROUTE);
+    cr_expect_eq(explained.hosts.count, 0);
+    cr_expect_eq(ask("http://a.test/.well-known/")->status, 308);
+    cr_expect_not(ask("https://a.test/.well-known/acme-challenge/t")->is_challenge);
 }
 
 /* --- the handshake ------------------------------------------------------------------------------
