@@ -9,9 +9,7 @@ static bool is_continuation(unsigned char byte)
     return (byte & 0xc0) == 0x80;
 }
 
-/* How many bytes the character at the front of `text` takes, 0 if that is no UTF-8: overlong forms,
- * surrogates and what lies beyond U+10FFFF are none (RFC 3629). */
-static size_t utf8_length(struct slice text)
+size_t json_utf8_length(struct slice text)
 {
     const unsigned char *at = (const unsigned char *)text.at;
     unsigned char first = at[0];
@@ -48,7 +46,7 @@ static size_t escape_one(struct slice text, char to[ESCAPE_MAX + 1], size_t *use
     }
     if (byte < 0x20 || byte == 0x7f)
         return (size_t)snprintf(to, ESCAPE_MAX + 1, "\\u%04x", byte);
-    size_t length = utf8_length(text);
+    size_t length = json_utf8_length(text);
     if (length == 0) {
         memcpy(to, "\xef\xbf\xbd", 3);
         return 3;

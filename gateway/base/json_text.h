@@ -10,6 +10,10 @@ bool json_append_string(struct buffer *out, struct slice text);
 /* The same for a terminated string; NULL is written as null. */
 bool json_append_text(struct buffer *out, const char *text);
 
+/* How many bytes the character at the front of `text`, which is not empty, takes; 0 if that is no
+ * UTF-8: overlong forms, surrogates and what lies beyond U+10FFFF are none (RFC 3629). */
+size_t json_utf8_length(struct slice text);
+
 /* The escaped content without quotes into `to`, cut (never inside an escape) where it is full.
  * Returns how many bytes were written; nothing is terminated. */
 size_t json_escape(struct slice text, char *to, size_t room);

@@ -2,6 +2,8 @@
 #ifndef BASE_METRIC_H
 #define BASE_METRIC_H
 
+#include "base/histogram.h"
+
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -13,7 +15,19 @@ enum metric {
     METRIC_HANDSHAKES_DONE,
     METRIC_HANDSHAKES_RESUMED,
     METRIC_HANDSHAKES_FAILED,
+    /* those done, by version: the ones that resumed a session stand behind the others */
+    METRIC_HANDSHAKES_TLS_1_2,
+    METRIC_HANDSHAKES_TLS_1_2_RESUMED,
+    METRIC_HANDSHAKES_TLS_1_3,
+    METRIC_HANDSHAKES_TLS_1_3_RESUMED,
+    /* those failed, by reason */
     METRIC_PLAINTEXT_ON_TLS, /* plain HTTP that came to a TLS port */
+    METRIC_HANDSHAKES_NOT_TLS,
+    METRIC_HANDSHAKES_UNRECOGNIZED_NAME,
+    METRIC_HANDSHAKES_NOTHING_SHARED, /* no version, cipher, curve or protocol */
+    METRIC_HANDSHAKES_PEER_FAILED,    /* its alert, or it left in the middle */
+    METRIC_HANDSHAKES_TIMEOUT,
+    METRIC_HANDSHAKES_SILENT, /* it left before it said anything; not among the failed */
     METRIC_REQUESTS,
     METRIC_REQUESTS_IN_FLIGHT, /* gauge */
     METRIC_RESPONSES_1XX,
@@ -36,18 +50,18 @@ enum metric {
 
 struct metrics {
     _Alignas(64) _Atomic uint64_t values[METRIC_COUNT];
+    struct histogram upstream_connect; /* connections to servers that were made */
 };
 
 /* By the owning thread only: a plain add, no locked instruction. */
 static inline void metric_add(struct metrics *metrics, enum metric which, int64_t n)
 {
-    uint64_t now = atomic_load_explicit(&metrics->values[which], memory_order_relaxed);
-    atomic_store_explicit(&metrics->values[which], now + (uint64_t)n, memory_order_relaxed);
+    counter_add(&metrics->values[which], (uint64_t)n);
 }
 
 static inline uint64_t metric_read(const struct metrics *metrics, enum metric which)
 {
-    return atomic_load_explicit(&metrics->values[which], memory_order_relaxed);
+    return counter_read(&metrics->values[which]);
 }
 
 /* The stable snake_case name, for /status. */

@@ -12,6 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* So many names in a label that nobody can mean more. */
+enum { METRICS_SERIES_MOST = 1000 * 1000 };
+
 /* --- top-level keys -----------------------------------------------------------------------------
  */
 
@@ -98,6 +101,22 @@ static const struct rule log_list[] = {
 };
 static const struct rules log_rules = {log_list, 4, NULL};
 
+static void read_metrics_series(struct reader *reader, const struct json_node *node, void *into)
+{
+    uint64_t count;
+
+    if (reader_count(reader, node, 0, METRICS_SERIES_MOST, &count))
+        ((struct load *)into)->globals->metrics_series = (uint32_t)count;
+}
+
+static const struct rule metrics_list[] = {{"series", 0, read_metrics_series}};
+static const struct rules metrics_rules = {metrics_list, 1, NULL};
+
+static void read_metrics(struct reader *reader, const struct json_node *node, void *into)
+{
+    reader_object(reader, node, &metrics_rules, 0, into);
+}
+
 static void read_certs_strict(struct reader *reader, const struct json_node *node, void *into)
 {
     reader_bool(reader, node, &((struct load *)into)->globals->certs_strict);
@@ -134,7 +153,7 @@ static const struct rule top_list[] = {
     {"drain_timeout", IN_TOP, read_drain_timeout},
     {"certs_strict", IN_TOP, read_certs_strict},
     {"watch", IN_TOP, read_watch},
-    {"metrics", IN_TOP, NULL},
+    {"metrics", IN_TOP, read_metrics},
     {"user", IN_TOP, NULL},
     {"group", IN_TOP, NULL},
     {"dns", IN_TOP, NULL},
@@ -206,6 +225,7 @@ static void read_sections(struct load *load)
 
     load->reader.arena = &globals->arena;
     globals->drain_timeout_ms = 30 * 1000;
+    globals->metrics_series = 1000;
     globals->log_level = LOG_INFO;
     if (!reader_object(&load->reader, root, &top_rules, IN_TOP, load))
         return;

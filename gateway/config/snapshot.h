@@ -63,6 +63,7 @@ struct globals {
     enum log_format log_format;
     enum log_level log_level;
     bool log_query;
+    uint32_t metrics_series; /* names of their own in each label of the metrics */
 
     enum watch_mode watch;
     bool certs_strict;

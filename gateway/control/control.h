@@ -31,6 +31,7 @@ struct control {
     struct ticket_keys *ticket_keys;
     struct worker **workers;
     unsigned worker_count;
+    struct traffic *traffic;
     struct listeners *listeners;
     struct generations *generations;
     struct endpoints *endpoints;

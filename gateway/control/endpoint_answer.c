@@ -2,6 +2,7 @@
 
 #include "base/json_text.h"
 #include "config/explain.h"
+#include "control/metrics_page.h"
 
 static void set_text(struct endpoint_answer *answer, int status, const char *text)
 {
@@ -109,6 +110,7 @@ enum endpoint_action endpoint_answer_request(const struct control *control, bool
 {
     bool is_read = head->method == METHOD_GET || head->method == METHOD_HEAD;
     bool is_status = slice_equal(head->path, slice_of("/status"));
+    bool is_metrics = slice_equal(head->path, slice_of("/metrics"));
     bool is_health = slice_equal(head->path, slice_of("/healthz"));
     bool is_ready = slice_equal(head->path, slice_of("/readyz"));
     bool is_reload = slice_equal(head->path, slice_of("/reload"));
@@ -118,13 +120,15 @@ enum endpoint_action endpoint_answer_request(const struct control *control, bool
     bool is_config = slice_equal(head->path, slice_of("/config"));
     bool is_recent = slice_equal(head->path, slice_of("/recent"));
 
-    if (is_status || is_health || is_ready || is_certs) {
+    if (is_status || is_metrics || is_health || is_ready || is_certs) {
         if (!is_read)
             return refuse_method("GET, HEAD", answer);
         if (is_certs)
             return answer_certs(control, head, answer);
         if (is_status)
             return ENDPOINT_STATUS;
+        if (is_metrics)
+            return ENDPOINT_METRICS;
         if (is_health)
             set_text(answer, 200, "ok");
         else
@@ -153,10 +157,7 @@ enum endpoint_action endpoint_answer_request(const struct control *control, bool
     /* On a status address nothing can be changed, whatever the path. */
     if (!is_admin && !is_read)
         return refuse_method("GET, HEAD", answer);
-    set_text(answer, 404,
-             slice_equal(head->path, slice_of("/metrics"))
-                 ? "/metrics is not supported yet"
-                 : "nothing here: /healthz, /readyz and /status are answered");
+    set_text(answer, 404, "nothing here: /healthz, /readyz, /status and /metrics are answered");
     return ENDPOINT_ANSWERED;
 }
 
@@ -208,6 +209,13 @@ void endpoint_answer_recent(const struct recent_page *page, struct endpoint_answ
     answer->status = 200;
     answer->content_type = content_type(false);
     recent_print_json(page, &answer->body);
+}
+
+void endpoint_answer_metrics(const struct status_page *page, struct endpoint_answer *answer)
+{
+    answer->status = 200;
+    answer->content_type = "text/plain; version=0.0.4; charset=utf-8";
+    metrics_page_print(page, &answer->body);
 }
 
 /* --- loads -------------------------------------------------------------------------------------

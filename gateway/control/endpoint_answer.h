@@ -14,6 +14,7 @@ enum endpoint_action {
     ENDPOINT_STATUS,   /* ask the workers, then endpoint_answer_status */
     ENDPOINT_CONFIG,   /* endpoint_answer_config */
     ENDPOINT_RECENT,   /* ask the workers, then endpoint_answer_recent */
+    ENDPOINT_METRICS,  /* ask the workers, then endpoint_answer_metrics */
     ENDPOINT_DRAIN,    /* the answer is complete; drain */
 };
 
@@ -38,6 +39,7 @@ void endpoint_answer_status(const struct status_page *page, bool as_text,
  * yet. */
 void endpoint_answer_config(const struct snapshot *snapshot, struct endpoint_answer *answer);
 void endpoint_answer_recent(const struct recent_page *page, struct endpoint_answer *answer);
+void endpoint_answer_metrics(const struct status_page *page, struct endpoint_answer *answer);
 void endpoint_answer_failure(int status, const char *reason, struct endpoint_answer *answer);
 
 #endif

@@ -52,6 +52,7 @@ struct endpoint_session {
     size_t dropped_bytes;
     struct load_ask *load;
     struct status_query *status;
+    bool wants_metrics; /* of that */
     struct recent_query *recent;
 };
 
@@ -159,11 +160,15 @@ static enum step read_body(struct endpoint_session *s)
 
 static enum step act(struct endpoint_session *s)
 {
-    switch (endpoint_answer_request(s->control, s->is_admin, &s->head, &s->answer)) {
+    enum endpoint_action action =
+        endpoint_answer_request(s->control, s->is_admin, &s->head, &s->answer);
+    switch (action) {
     case ENDPOINT_RELOAD:
         s->load = generations_ask(s->control->generations, &s->task);
         return enter(s, AWAIT_LOAD, 0); /* a load always ends */
     case ENDPOINT_STATUS:
+    case ENDPOINT_METRICS:
+        s->wants_metrics = action == ENDPOINT_METRICS;
         s->status = status_query_start(s->control, &s->task);
         return enter(s, AWAIT_STATUS, STATUS_MS);
     case ENDPOINT_RECENT:
@@ -193,7 +198,10 @@ static enum step await_status(struct endpoint_session *s)
 {
     const struct status_page *page;
     if (status_query_answer(s->status, &page) == IO_OK) {
-        endpoint_answer_status(page, endpoint_wants_text(&s->head), &s->answer);
+        if (s->wants_metrics)
+            endpoint_answer_metrics(page, &s->answer);
+        else
+            endpoint_answer_status(page, endpoint_wants_text(&s->head), &s->answer);
     } else if (deadline_passed(s->control->loop, &s->deadline)) {
         endpoint_answer_failure(503, "a worker does not answer", &s->answer);
     } else {

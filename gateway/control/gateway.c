@@ -107,6 +107,7 @@ static bool start_workers(struct gateway *g, unsigned count, struct error *error
     g->drained = memory_array(count, sizeof(*g->drained));
     control->workers = memory_array(count, sizeof(struct worker *));
     control->listeners = listeners_new(count);
+    control->traffic = traffic_new(count);
     for (; g->ring_count < count; g->ring_count++)
         g->rings[g->ring_count] = line_ring_new(LOG_RING_BYTES);
     control->access_writer = access_writer_start(g->rings, count, error);
@@ -118,7 +119,8 @@ static bool start_workers(struct gateway *g, unsigned count, struct error *error
                                                .resolver = control->resolver,
                                                .files = control->files,
                                                .access_log = g->rings[i],
-                                               .recent_bytes = recent_bytes(count)};
+                                               .recent_bytes = recent_bytes(count),
+                                               .traffic = control->traffic};
         control->workers[i] = worker_start(&options, error);
         if (control->workers[i] == NULL)
             return false;
@@ -392,6 +394,7 @@ static void free_everything(struct gateway *g)
     generations_free(control->generations);
     endpoints_free(control->endpoints);
     listeners_free(control->listeners);
+    traffic_free(control->traffic);
     loop_free(control->loop);
     resolver_free(control->resolver);
     jobs_free(control->files);

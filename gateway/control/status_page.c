@@ -82,6 +82,16 @@ static void add_reports(struct status_query *query)
     table_clear(&by_name);
 }
 
+static void add_metrics(struct status_page *page, const struct metrics *metrics)
+{
+    const struct histogram *connect = &metrics->upstream_connect;
+    for (int i = 0; i < METRIC_COUNT; i++)
+        page->metrics[i] += metric_read(metrics, (enum metric)i);
+    for (int i = 0; i <= HISTOGRAM_BOUNDS; i++)
+        page->connect_counts[i] += counter_read(&connect->counts[i]);
+    page->connect_us += counter_read(&connect->sum_us);
+}
+
 static void make_page(struct status_query *query)
 {
     struct status_page *page = &query->page;
@@ -89,9 +99,7 @@ static void make_page(struct status_query *query)
     page->control = control;
     page->worker_count = query->count;
     for (unsigned i = 0; i < query->count; i++)
-        for (int metric = 0; metric < METRIC_COUNT; metric++)
-            page->metrics[metric] +=
-                metric_read(worker_metrics(control->workers[i]), (enum metric)metric);
+        add_metrics(page, worker_metrics(control->workers[i]));
     page->log_lost = access_writer_lost(control->access_writer);
     struct snapshot *snapshot = generations_current(control->generations);
     page->loads = generations_record(control->generations);

@@ -13,6 +13,11 @@ struct status_server {
     uint64_t requests, connect_failures;
 };
 
+static inline bool status_server_is_up(const struct status_server *server)
+{
+    return server->skipped_by == 0;
+}
+
 struct status_backend {
     struct slice name;
     struct status_server *servers;
@@ -23,6 +28,7 @@ struct status_page {
     const struct control *control;
     struct snapshot *snapshot; /* NULL: none yet */
     uint64_t metrics[METRIC_COUNT];
+    uint64_t connect_counts[HISTOGRAM_BOUNDS + 1], connect_us; /* as in struct histogram */
     uint64_t log_lost;
     struct status_backend *backends; /* of the generation served, in its order */
     unsigned backend_count;

@@ -18,7 +18,7 @@ static uint64_t generation(const struct status_page *page)
 
 static const char *server_state(const struct status_server *server)
 {
-    return server->skipped_by > 0 ? "skipped" : "up";
+    return status_server_is_up(server) ? "up" : "skipped";
 }
 
 /* --- JSON --------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 #include "proxy/access_log.h"
 #include "proxy/exchange_state.h"
+#include "proxy/route_counters.h"
 
 #include <stdlib.h>
 
@@ -28,7 +29,7 @@ void exchange_await(struct exchange *x, enum exchange_wait wait, uint64_t after_
     deadline_set(x->env->loop, &x->deadline, after_ms);
 }
 
-void exchange_release_backend(struct exchange *x, enum http_end end)
+void exchange_release_backend(struct exchange *x, enum http_end end, enum upstream_outcome outcome)
 {
     if (x->pool_wait != NULL)
         pool_wait_end(x->pool_wait);
@@ -36,22 +37,40 @@ void exchange_release_backend(struct exchange *x, enum http_end end)
     if (x->connection == NULL)
         return;
     x->backend_stream->ops->end(x->backend_stream, end);
+    upstream_connection_count(x->connection, outcome);
     upstream_connection_give_back(x->connection);
     x->backend_stream = NULL;
     x->connection = NULL;
 }
 
-static bool blames_backend(enum http_reason reason)
+/* 1 for 1xx and so on. */
+static unsigned class_of(int status)
 {
-    return reason == REASON_BACKEND_RESET || reason == REASON_BACKEND_BAD_RESPONSE ||
-           reason == REASON_BACKEND_TIMEOUT || reason == REASON_BACKEND_IDLE;
+    if (status < 200)
+        return 1;
+    return status < 600 ? (unsigned)status / 100 : 5;
+}
+
+enum upstream_outcome exchange_backend_outcome(const struct exchange *x)
+{
+    return (enum upstream_outcome)(UPSTREAM_1XX + class_of(x->status) - 1);
+}
+
+static enum upstream_outcome outcome_of_failure(const struct exchange *x, enum http_reason reason)
+{
+    switch (reason) {
+    case REASON_BACKEND_RESET: return UPSTREAM_RESET;
+    case REASON_BACKEND_BAD_RESPONSE: return UPSTREAM_BAD_RESPONSE;
+    case REASON_BACKEND_TIMEOUT: return UPSTREAM_TIMEOUT;
+    case REASON_BACKEND_IDLE: return UPSTREAM_IDLE;
+    default: break;
+    }
+    return x->has_begun ? exchange_backend_outcome(x) : UPSTREAM_CANCELED;
 }
 
 enum step exchange_fail(struct exchange *x, enum http_reason reason)
 {
-    if (x->connection != NULL && blames_backend(reason))
-        upstream_connection_failed(x->connection);
-    exchange_release_backend(x, HTTP_END_ABORT);
+    exchange_release_backend(x, HTTP_END_ABORT, outcome_of_failure(x, reason));
     x->reason = reason;
     if (!x->has_begun && reason != REASON_CLIENT_CLOSED) {
         own_answer_verdict(x->env, &x->arena, x->has_request ? &x->request : NULL, reason,
@@ -158,6 +177,18 @@ static enum step deliver(struct exchange *x)
 /* --- beginning and end ---------------------------------------------------------------------------
  */
 
+static void count_by_route(struct exchange *x)
+{
+    struct series_view *routes = x->env->routes;
+    struct slice name = x->route != NULL ? x->route->name : slice_of("none");
+    struct route_counters *counters =
+        (struct route_counters *)(void *)series_counters(routes, series_find(routes, name));
+    enum http_method method = x->has_request ? x->request.method : METHOD_OTHER;
+
+    counter_add(&counters->requests[method][class_of(x->status) - 1], 1);
+    histogram_add(&counters->duration, loop_now_us(x->env->loop) - x->started_us);
+}
+
 static void count_response(struct exchange *x)
 {
     struct metrics *metrics = x->env->metrics;
@@ -167,6 +198,7 @@ static void count_response(struct exchange *x)
         metric_add(metrics, METRIC_RESPONSES_1XX + (unsigned)(x->status / 100 - 1), 1);
     metric_add(metrics, METRIC_BYTES_IN, (int64_t)x->client_stream->bytes_read);
     metric_add(metrics, METRIC_BYTES_OUT, (int64_t)x->client_stream->bytes_written);
+    count_by_route(x);
 }
 
 static void write_log(struct exchange *x)
@@ -262,7 +294,7 @@ static enum step finish(struct exchange *x)
 {
     struct proxy_env *env = x->env;
 
-    exchange_release_backend(x, HTTP_END_ABORT);
+    exchange_release_backend(x, HTTP_END_ABORT, outcome_of_failure(x, x->reason));
     exchange_release_file(x);
     if (x->status != 0) {
         count_response(x);

@@ -109,7 +109,7 @@ static enum step lose_backend(struct exchange *x, bool said_nothing)
 
     if (!may_repeat)
         return exchange_fail(x, x->backend_stream->reason);
-    exchange_release_backend(x, HTTP_END_ABORT);
+    exchange_release_backend(x, HTTP_END_ABORT, UPSTREAM_STALE);
     metric_add(x->env->metrics, METRIC_UPSTREAM_RETRIES, 1);
     x->wants_fresh = true;
     exchange_enter(x, TAKE_UPSTREAM);
@@ -316,7 +316,8 @@ static void await_relay(struct exchange *x)
 
 static enum step end_relay(struct exchange *x)
 {
-    exchange_release_backend(x, x->is_tunnel ? HTTP_END_CLOSE : HTTP_END_REUSE);
+    exchange_release_backend(x, x->is_tunnel ? HTTP_END_CLOSE : HTTP_END_REUSE,
+                             exchange_backend_outcome(x));
     exchange_enter(x, DELIVER);
     return STEP_AGAIN;
 }

@@ -105,8 +105,11 @@ void exchange_await(struct exchange *x, enum exchange_wait wait, uint64_t after_
 enum step exchange_fail(struct exchange *x, enum http_reason reason);
 /* Writes `x->answer` from now on. */
 enum step exchange_answer(struct exchange *x);
-/* Ends the backend's stream, if there is one, and gives its connection back. */
-void exchange_release_backend(struct exchange *x, enum http_end end);
+/* Ends the backend's stream, if there is one, and gives its connection back, with the word for what
+ * became of the request. */
+void exchange_release_backend(struct exchange *x, enum http_end end, enum upstream_outcome outcome);
+/* The outcome by the status that the backend answered. */
+enum upstream_outcome exchange_backend_outcome(const struct exchange *x);
 
 enum step exchange_choose_route(struct exchange *x);
 

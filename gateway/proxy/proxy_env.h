@@ -4,6 +4,7 @@
 
 #include "base/line_ring.h"
 #include "base/metric.h"
+#include "base/series.h"
 #include "config/snapshot.h"
 #include "net/jobs.h"
 #include "net/loop.h"
@@ -24,6 +25,7 @@ struct exchange;
 struct proxy_env {
     struct loop *loop;
     struct metrics *metrics;
+    struct series_view *routes; /* of struct route_counters, by name */
     struct line_ring *access_log;
     struct jobs *files;      /* reads them off the loop */
     struct recent *recent;   /* NULL: requests are not remembered */

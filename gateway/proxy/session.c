@@ -98,6 +98,30 @@ static void begin_http(struct session *s)
     enter(s, SESSION_IDLE, wait_ms);
 }
 
+static enum metric metric_of_version(const char *version)
+{
+    return strcmp(version, "TLSv1.2") == 0 ? METRIC_HANDSHAKES_TLS_1_2 : METRIC_HANDSHAKES_TLS_1_3;
+}
+
+static enum metric metric_of_failure(enum tls_failure failure)
+{
+    switch (failure) {
+    case TLS_FAILURE_PLAINTEXT_HTTP: return METRIC_PLAINTEXT_ON_TLS;
+    case TLS_FAILURE_GARBAGE: return METRIC_HANDSHAKES_NOT_TLS;
+    case TLS_FAILURE_UNKNOWN_NAME: return METRIC_HANDSHAKES_UNRECOGNIZED_NAME;
+    case TLS_FAILURE_NO_COMMON: return METRIC_HANDSHAKES_NOTHING_SHARED;
+    case TLS_FAILURE_PEER:
+    case TLS_FAILURE_NONE: break;
+    }
+    return METRIC_HANDSHAKES_PEER_FAILED;
+}
+
+static void count_failure(struct session *s, enum metric reason)
+{
+    metric_add(s->env->metrics, METRIC_HANDSHAKES_FAILED, 1);
+    metric_add(s->env->metrics, reason, 1);
+}
+
 static void count_handshake(struct session *s)
 {
     struct tls_info info;
@@ -106,6 +130,7 @@ static void count_handshake(struct session *s)
     metric_add(s->env->metrics, METRIC_HANDSHAKES_DONE, 1);
     if (info.is_resumed)
         metric_add(s->env->metrics, METRIC_HANDSHAKES_RESUMED, 1);
+    metric_add(s->env->metrics, metric_of_version(info.version) + info.is_resumed, 1);
     pin_drop(s->env, s->pin, &s->pin_place);
     s->pin = NULL;
 }
@@ -114,14 +139,13 @@ static void refuse_handshake(struct session *s)
 {
     const char *text = tls_stream_failure_text(s->stream);
 
-    metric_add(s->env->metrics, METRIC_HANDSHAKES_FAILED, 1);
+    count_failure(s, metric_of_failure(tls_stream_failure(s->stream)));
     if (log_wants(LOG_DEBUG))
         log_event(LOG_DEBUG, "handshake.failed", "%s: %s", s->client.peer_ip, text);
     if (tls_stream_failure(s->stream) != TLS_FAILURE_PLAINTEXT_HTTP) {
         close_session(s);
         return;
     }
-    metric_add(s->env->metrics, METRIC_PLAINTEXT_ON_TLS, 1);
     s->connection = h1_connection_new(tls_stream_below(s->stream), H1_TO_CLIENT, &s->env->limits);
     enter(s, SESSION_EXPLAIN, LINGER_MS);
 }
@@ -135,7 +159,10 @@ static bool shake_hands(struct session *s)
         begin_http(s);
         return true;
     case IO_WAIT: return false;
-    case IO_EOF: /* a port scan, a health check: it never spoke */ close_session(s); return false;
+    case IO_EOF: /* a port scan, a health check: it never spoke */
+        metric_add(s->env->metrics, METRIC_HANDSHAKES_SILENT, 1);
+        close_session(s);
+        return false;
     default: refuse_handshake(s); return s->state == SESSION_EXPLAIN;
     }
 }
@@ -231,7 +258,7 @@ static bool run_out_of_time(struct session *s)
         if (s->state == SESSION_IDLE) /* an orderly end, close_notify included */
             enter(s, SESSION_LINGER, LINGER_MS);
         return s->state == SESSION_LINGER;
-    case SESSION_HANDSHAKE: metric_add(s->env->metrics, METRIC_HANDSHAKES_FAILED, 1); break;
+    case SESSION_HANDSHAKE: count_failure(s, METRIC_HANDSHAKES_TIMEOUT); break;
     default: break;
     }
     close_session(s);

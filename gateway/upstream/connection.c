@@ -29,6 +29,7 @@ struct upstream_connection {
     struct task task;
     struct deadline deadline; /* RESOLVING, IDLE */
     uint64_t due_ms;          /* to be made by then; 0: no limit */
+    uint64_t dialed_us;       /* when dialing began */
     enum pool_failure failure;
     bool is_reused;
     struct dial *dial;
@@ -165,6 +166,8 @@ struct upstream_connection *connection_take_idle(struct server *server, struct t
 static void note_made(struct upstream_connection *c)
 {
     count(c, METRIC_UPSTREAM_CONNECTS);
+    histogram_add(&c->server->shared->env.metrics->upstream_connect,
+                  loop_now_us(loop_of(c)) - c->dialed_us);
     c->http = h1_connection_new(c->stream, H1_TO_BACKEND, c->server->shared->env.response_limits);
     set_state(c, CONNECTION_MADE, c->claimant);
     if (c->claimant != NULL)
@@ -211,6 +214,7 @@ static void start_dial(struct upstream_connection *c)
     if (c->due_ms != 0)
         left_ms = c->due_ms > now_ms ? c->due_ms - now_ms : 1;
     deadline_clear(&c->deadline);
+    c->dialed_us = loop_now_us(loop_of(c));
     set_state(c, CONNECTION_CONNECTING, c->claimant);
     c->dial =
         dial_start(loop_of(c), c->server->addresses, c->server->address_count, left_ms, &c->task);
@@ -340,9 +344,10 @@ struct slice upstream_connection_host(const struct upstream_connection *c)
     return slice_of(c->server->host);
 }
 
-void upstream_connection_failed(struct upstream_connection *c)
+void upstream_connection_count(struct upstream_connection *c, enum upstream_outcome outcome)
 {
-    c->server->response_failures++;
+    c->server->response_failures += upstream_outcome_blames_server(outcome);
+    server_count(c->server, outcome);
 }
 
 void upstream_connection_give_back(struct upstream_connection *c)

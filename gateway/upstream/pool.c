@@ -140,6 +140,8 @@ static enum io ask_connection(struct pool_wait *wait, struct upstream_connection
         *connection = wait->connection;
         connection_hand_out(wait->connection);
     } else {
+        server_count(wait->server, wait->failure == POOL_CONNECT_TIMEOUT ? UPSTREAM_CONNECT_TIMEOUT
+                                                                         : UPSTREAM_CONNECT_FAILED);
         connection_close(wait->connection);
     }
     wait->connection = NULL;
@@ -163,8 +165,10 @@ enum io pool_answer(struct pool_wait *wait, struct upstream_connection **connect
 
 void pool_wait_end(struct pool_wait *wait)
 {
-    if (wait->connection != NULL)
+    if (wait->connection != NULL) {
+        server_count(wait->server, UPSTREAM_CANCELED);
         connection_abandon(wait->connection);
+    }
     set_server(wait, NULL);
     wait_free(wait);
 }
@@ -176,6 +180,7 @@ struct pool *pool_new(const struct pool_env *env, const struct upstream_spec *sp
     struct pool *pool = memory_new(sizeof(*pool));
     pool->shared.env = *env;
     pool->name = slice_duplicate(spec->name);
+    pool->shared.name = pool->name;
     pool_follow(pool, spec);
     return pool;
 }

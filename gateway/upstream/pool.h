@@ -10,6 +10,7 @@
 #include "http/h1_connection.h"
 #include "net/dialer.h"
 #include "net/resolver.h"
+#include "upstream/server_series.h"
 #include "upstream/upstream.h"
 
 struct pool;
@@ -21,6 +22,7 @@ struct pool_env {
     struct loop *loop;
     struct resolver *resolver;
     struct metrics *metrics;
+    struct server_view *counters; /* what became of requests, by server */
     const struct h1_limits *response_limits;
     unsigned worker; /* its number: where the round robin starts */
 };
@@ -77,8 +79,9 @@ struct slice upstream_connection_host(const struct upstream_connection *connecti
  * closed before the backend would: `Keep-Alive: timeout=N` less a second, else 4 s. Beyond what
  * the spec keeps, as many again stay for half a second: the end of a burst is not the last one. */
 void upstream_connection_give_back(struct upstream_connection *connection);
-/* The server accepted the connection but gave no proper answer. Counts; does not take it. */
-void upstream_connection_failed(struct upstream_connection *connection);
+/* What became of the request that it was handed out for: once, before it is given back. */
+void upstream_connection_count(struct upstream_connection *connection,
+                               enum upstream_outcome outcome);
 
 /* For /status. */
 struct pool_server_status {

@@ -127,6 +127,14 @@ void server_note_unreachable(struct server *server)
     server->skip_until_ms = now_ms + server->skip_ms;
 }
 
+void server_count(struct server *server, enum upstream_outcome outcome)
+{
+    if (server->counters == NULL)
+        server->counters = server_view_counters(
+            server->shared->env.counters, slice_of(server->shared->name), slice_of(server->name));
+    counter_add(&server->counters[outcome], 1);
+}
+
 /* --- life --------------------------------------------------------------------------------- */
 
 struct server *server_new(struct pool_shared *shared, const struct server_spec *spec)

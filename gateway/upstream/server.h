@@ -17,6 +17,7 @@ enum {
 /* What all servers of a pool share. */
 struct pool_shared {
     struct pool_env env;
+    const char *name;   /* the pool's */
     unsigned keepalive; /* idle connections per server; 0 while draining */
     unsigned out_count; /* connections that were handed out */
 };
@@ -46,6 +47,7 @@ struct server {
     uint64_t failed_ms; /* when that failure was counted */
     uint64_t skip_until_ms;
     uint64_t requests, connect_failures, response_failures;
+    _Atomic uint64_t *counters; /* by outcome; NULL: nothing was counted yet */
 
     /* where it is; a name is looked up by `lookup`, whose answer wakes `task` */
     char *lookup_name; /* NULL: the address never changes */
@@ -70,6 +72,9 @@ void server_unref(struct server *server);
 /* Starts a look-up where one is due. IO_OK: an address is known, maybe an old one. IO_WAIT: the
  * answer will wake those that resolve. IO_ERROR: there was none a moment ago. */
 enum io server_find_addresses(struct server *server);
+
+/* What became of one request's try with it. */
+void server_count(struct server *server, enum upstream_outcome outcome);
 
 bool server_is_skipped(const struct server *server);
 /* It was chosen. Once its time of being skipped is over, the one that chose it tries it and others

@@ -31,6 +31,8 @@ struct worker {
     struct loop *loop;
     enum worker_state state; /* the worker's thread alone */
     struct metrics metrics;
+    struct series_view routes;
+    struct server_view servers;
     struct h1_limits response_limits;
     struct proxy_env env;
     struct worker_pools pools;
@@ -202,6 +204,7 @@ static void adopt(void *owner)
     close_missing_listeners(worker, change);
     worker->env.pin = pin_new(change->snapshot);
     worker->env.limits = change->snapshot->globals->limits;
+    traffic_set_limit(worker->options.traffic, change->snapshot->globals->metrics_series);
     worker_pools_adopt(&worker->pools, change->snapshot->config);
     split_turns_age(&worker->turns);
     if (before != NULL) {
@@ -290,6 +293,8 @@ static void *run_worker(void *owner)
     loop_run(worker->loop);
     worker_pools_clear(&worker->pools);
     split_turns_clear(&worker->turns);
+    series_view_clear(&worker->routes);
+    server_view_clear(&worker->servers);
     buffer_clear(&worker->env.log_line);
     loop_free(worker->loop);
     exchange_free_spares(&worker->env); /* with those that were buried last */
@@ -335,6 +340,7 @@ static void fill_env(struct worker *worker)
 
     env->loop = worker->loop;
     env->metrics = &worker->metrics;
+    env->routes = &worker->routes;
     env->access_log = worker->options.access_log;
     env->files = worker->options.files;
     if (worker->options.recent_bytes > 0)
@@ -376,16 +382,21 @@ struct worker *worker_start(const struct worker_options *options, struct error *
     list_init(&worker->listeners);
     split_turns_init(&worker->turns);
     task_init(&worker->drain_check, check_drained, worker);
+    series_view_init(&worker->routes, options->traffic->routes, options->number);
+    server_view_init(&worker->servers, &options->traffic->servers, options->number);
     fill_env(worker);
     worker_pools_init(&worker->pools,
                       &(struct pool_env){.loop = worker->loop,
                                          .resolver = options->resolver,
                                          .metrics = &worker->metrics,
+                                         .counters = &worker->servers,
                                          .response_limits = &worker->response_limits,
                                          .worker = options->number});
     if (pthread_create(&worker->thread, NULL, run_worker, worker) != 0) {
         error_set(error, "cannot start worker %u: no more threads are allowed", options->number);
         recent_free(worker->env.recent);
+        series_view_clear(&worker->routes);
+        server_view_clear(&worker->servers);
         loop_free(worker->loop);
         free(worker);
         return NULL;

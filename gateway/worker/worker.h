@@ -12,6 +12,7 @@
 #include "net/loop.h"
 #include "net/resolver.h"
 #include "upstream/pool.h"
+#include "worker/traffic.h"
 
 struct worker;
 
@@ -22,6 +23,7 @@ struct worker_options {
     struct jobs *files;           /* reads them off the loop */
     struct line_ring *access_log; /* borrowed; this worker is its producer */
     size_t recent_bytes;          /* for recent requests; 0: none are remembered */
+    struct traffic *traffic;      /* borrowed; this worker's view has its number */
 };
 
 /* A listening address as the worker sees it: `id` names it for as long as it is open. Only https

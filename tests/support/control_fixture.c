@@ -74,6 +74,7 @@ void control_fixture_init(struct control_fixture *f)
     control->endpoints = endpoints_new(control);
     control->generations = generations_new(control);
     control->listeners = listeners_new(FIXTURE_WORKERS);
+    control->traffic = traffic_new(FIXTURE_WORKERS);
     control->workers = memory_array(FIXTURE_WORKERS, sizeof(struct worker *));
     for (unsigned i = 0; i < FIXTURE_WORKERS; i++)
         f->rings[i] = line_ring_new(64 * 1024);
@@ -82,7 +83,8 @@ void control_fixture_init(struct control_fixture *f)
         const struct worker_options options = {.number = i,
                                                .control = control->loop,
                                                .resolver = control->resolver,
-                                               .access_log = f->rings[i]};
+                                               .access_log = f->rings[i],
+                                               .traffic = control->traffic};
         control->workers[i] = worker_start(&options, &error);
         cr_assert_not_null(control->workers[i]);
         control->worker_count++;
@@ -138,6 +140,7 @@ void control_fixture_clear(struct control_fixture *f)
     generations_free(control->generations);
     endpoints_free(control->endpoints);
     listeners_free(control->listeners);
+    traffic_free(control->traffic);
     loop_free(control->loop);
     resolver_free(control->resolver);
     for (unsigned i = 0; i < FIXTURE_WORKERS; i++)

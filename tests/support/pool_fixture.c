@@ -42,9 +42,14 @@ void pool_fixture_init(struct pool_fixture *f, unsigned worker)
         .loop = loop_new(),
         .resolver = resolver_new(1),
         .metrics = &f->metrics,
+        .counters = &f->counters,
         .response_limits = &f->limits,
         .worker = worker,
     };
+    server_series_init(&f->series, 1);
+    series_set_limit(f->series.backends, SERIES_UNLIMITED);
+    series_set_limit(f->series.servers, SERIES_UNLIMITED);
+    server_view_init(&f->counters, &f->series, 0);
     f->spec = (struct upstream_spec){
         .name = slice_of("pool"),
         .servers = f->servers,
@@ -101,6 +106,8 @@ void pool_fixture_clear(struct pool_fixture *f)
     deadline_clear(&f->tick);
     loop_free(f->env.loop);
     resolver_free(f->env.resolver);
+    server_view_clear(&f->counters);
+    server_series_clear(&f->series);
     buffer_cache_clear();
 }
 

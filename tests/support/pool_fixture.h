@@ -13,6 +13,8 @@ enum { FIXTURE_SERVERS_MAX = 8 };
 struct pool_fixture {
     struct pool_env env;
     struct metrics metrics;
+    struct server_series series;
+    struct server_view counters;
     struct h1_limits limits;
     struct pool *pool;
     struct task task; /* the asker's: ends a turn of the loop */

@@ -290,7 +290,8 @@ char *snapshot_describe(const struct snapshot *s)
         }
         fprintf(out, "\n");
     }
-    fprintf(out, "watch %d strict %d\n", s->globals->watch, s->globals->certs_strict);
+    fprintf(out, "watch %d strict %d series %u\n", s->globals->watch, s->globals->certs_strict,
+            s->globals->metrics_series);
     fprintf(out, "admin named %d\n", s->globals->admin_is_named);
     describe_tls(s, out);
     for (unsigned i = 0; i < s->config->upstream_count; i++)

@@ -146,7 +146,6 @@ Test(mistakes, settings_of_backends_where_none_is_asked)
 Test(mistakes, keys_of_later_versions)
 {
     static const char *const later[] = {
-        "'metrics': { 'series': 10 }",
         "'user': 'nobody'",
         "'group': 'nogroup'",
         "'dns': { 'servers': [] }",

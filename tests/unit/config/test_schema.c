@@ -105,6 +105,7 @@ static const struct leaf leaves[] = {
     {"watch", TO, TO ", 'watch': 'all'"},
     {"drain_delay", TO ", 'drain_delay': '1s'", TO ", 'drain_delay': '2s'"},
     {"drain_timeout", TO ", 'drain_timeout': '1s'", TO ", 'drain_timeout': '2s'"},
+    {"metrics.series", TO ", 'metrics': { 'series': 1 }", TO ", 'metrics': { 'series': 0 }"},
     {"log.access", TO ", 'log': { 'access': 'off' }", TO ", 'log': { 'access': 'a.log' }"},
     {"log.format", TO ", 'log': { 'format': 'text' }", TO ", 'log': { 'format': 'json' }"},
     {"log.level", TO ", 'log': { 'level': 'warn' }", TO ", 'log': { 'level': 'error' }"},

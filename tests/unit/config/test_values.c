@@ -177,3 +177,15 @@ Test(values, networks)
     load_value("'trusted_proxies'", "[5]", false);
     load_value("'trusted_proxies'", "'10.0.0.0/8'", false);
 }
+
+Test(values, metrics_series)
+{
+    cr_expect_eq(load_value("'metrics'", "{}", true)->globals->metrics_series, 1000);
+    cr_expect_eq(load_value("'metrics'", "{ 'series': 5 }", true)->globals->metrics_series, 5);
+    cr_expect_eq(load_value("'metrics'", "{ 'series': 0 }", true)->globals->metrics_series, 0);
+    load_value("'metrics'", "{ 'series': -1 }", false);
+    load_value("'metrics'", "{ 'series': 1000001 }", false);
+    load_value("'metrics'", "{ 'series': '5' }", false);
+    load_value("'metrics'", "{ 'serie': 5 }", false);
+    load_value("'metrics'", "5", false);
+}

@@ -314,7 +314,7 @@ Test(connection, a_bad_answer_is_counted)
     struct backend b;
     set_up(&b, 4);
     struct upstream_connection *c = take(&b);
-    upstream_connection_failed(c);
+    upstream_connection_count(c, UPSTREAM_RESET);
     upstream_connection_give_back(c);
     cr_assert_eq(pool_fixture_status(&b.f, 0).response_failures, 1);
     cr_assert_eq(pool_fixture_status(&b.f, 0).connect_failures, 0);

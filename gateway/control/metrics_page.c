@@ -1,0 +1,173 @@
+#include "control/metrics_page.h"
+
+#include "control/cert_metrics.h"
+#include "control/metrics_text.h"
+#include "control/process_metrics.h"
+#include "control/server_metrics.h"
+#include "proxy/route_counters.h"
+#include "version.h"
+
+/* --- requests ----------------------------------------------------------------------------------
+ */
+
+static const char *const method_names[ROUTE_METHODS] = {
+    [METHOD_GET] = "GET",         [METHOD_HEAD] = "HEAD",     [METHOD_POST] = "POST",
+    [METHOD_PUT] = "PUT",         [METHOD_DELETE] = "DELETE", [METHOD_CONNECT] = "CONNECT",
+    [METHOD_OPTIONS] = "OPTIONS", [METHOD_TRACE] = "TRACE",   [METHOD_PATCH] = "PATCH",
+    [METHOD_OTHER] = "other",
+};
+static const char *const code_names[ROUTE_CODES] = {"1xx", "2xx", "3xx", "4xx", "5xx"};
+
+static void print_route_requests(struct metrics_family *family, struct slice route,
+                                 const struct route_sums *sums)
+{
+    for (int method = 0; method < ROUTE_METHODS; method++) {
+        for (int code = 0; code < ROUTE_CODES; code++) {
+            if (sums->requests[method][code] == 0)
+                continue;
+            family->labels[0] = (struct metrics_label){"route", route};
+            family->labels[1] = (struct metrics_label){"method", slice_of(method_names[method])};
+            family->labels[2] = (struct metrics_label){"code", slice_of(code_names[code])};
+            metrics_sample(family, sums->requests[method][code]);
+        }
+    }
+}
+
+static void print_routes(const struct status_page *page, struct buffer *out)
+{
+    struct series *routes = page->control->traffic->routes;
+    struct route_sums sums;
+    struct slice route;
+    struct metrics_family family =
+        metrics_begin(out, "sallyport_http_requests_total", "counter",
+                      "Requests that ended, by route, method and class of the status.");
+
+    for (size_t at = 0; series_next(routes, &at, &route, (uint64_t *)&sums);)
+        print_route_requests(&family, route, &sums);
+    family = metrics_begin(out, "sallyport_http_request_duration_seconds", "histogram",
+                           "From a request's first byte to the end of its response.");
+    for (size_t at = 0; series_next(routes, &at, &route, (uint64_t *)&sums);) {
+        family.labels[0] = (struct metrics_label){"route", route};
+        metrics_histogram(&family, sums.duration_counts, sums.duration_us);
+    }
+}
+
+static void print_http(const struct status_page *page, struct buffer *out)
+{
+    const uint64_t *metrics = page->metrics;
+    struct metrics_family family;
+
+    print_routes(page, out);
+    metrics_single(out, "sallyport_http_requests_in_flight", "gauge",
+                   "Requests that have begun and not ended, tunnels among them.",
+                   metrics[METRIC_REQUESTS_IN_FLIGHT]);
+    family = metrics_begin(out, "sallyport_http_bytes_total", "counter",
+                           "Bytes of bodies from clients (in) and to them (out).");
+    family.labels[0] = (struct metrics_label){"direction", slice_of("in")};
+    metrics_sample(&family, metrics[METRIC_BYTES_IN]);
+    family.labels[0].value = slice_of("out");
+    metrics_sample(&family, metrics[METRIC_BYTES_OUT]);
+}
+
+/* --- TLS and connections -----------------------------------------------------------------------
+ */
+
+static void print_handshakes(const struct status_page *page, struct buffer *out)
+{
+    static const struct {
+        enum metric metric;
+        const char *version, *resumed, *result;
+    } rows[] = {
+        {METRIC_HANDSHAKES_TLS_1_2, "TLSv1.2", "false", "ok"},
+        {METRIC_HANDSHAKES_TLS_1_2_RESUMED, "TLSv1.2", "true", "ok"},
+        {METRIC_HANDSHAKES_TLS_1_3, "TLSv1.3", "false", "ok"},
+        {METRIC_HANDSHAKES_TLS_1_3_RESUMED, "TLSv1.3", "true", "ok"},
+        {METRIC_PLAINTEXT_ON_TLS, "none", "false", "plaintext_http"},
+        {METRIC_HANDSHAKES_NOT_TLS, "none", "false", "not_tls"},
+        {METRIC_HANDSHAKES_UNRECOGNIZED_NAME, "none", "false", "unrecognized_name"},
+        {METRIC_HANDSHAKES_NOTHING_SHARED, "none", "false", "nothing_shared"},
+        {METRIC_HANDSHAKES_PEER_FAILED, "none", "false", "peer_failed"},
+        {METRIC_HANDSHAKES_TIMEOUT, "none", "false", "timeout"},
+        {METRIC_HANDSHAKES_SILENT, "none", "false", "silent"},
+    };
+    struct metrics_family family =
+        metrics_begin(out, "sallyport_tls_handshakes_total", "counter",
+                      "TLS handshakes by what they came to; one that failed has no version.");
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        family.labels[0] = (struct metrics_label){"version", slice_of(rows[i].version)};
+        family.labels[1] = (struct metrics_label){"resumed", slice_of(rows[i].resumed)};
+        family.labels[2] = (struct metrics_label){"result", slice_of(rows[i].result)};
+        metrics_sample(&family, page->metrics[rows[i].metric]);
+    }
+}
+
+/* The workers count while they are added up: what is left is never less than nothing. */
+static void print_connections(const struct status_page *page, struct buffer *out)
+{
+    static const char *const states[] = {"handshaking", "idle", "active"};
+    uint64_t handshaking = page->metrics[METRIC_CONNECTIONS_HANDSHAKING];
+    uint64_t idle = page->metrics[METRIC_CONNECTIONS_IDLE];
+    uint64_t open = page->metrics[METRIC_CONNECTIONS_OPEN];
+    const uint64_t counts[] = {handshaking, idle,
+                               open > handshaking + idle ? open - handshaking - idle : 0};
+    struct metrics_family family = metrics_begin(out, "sallyport_connections", "gauge",
+                                                 "Open connections of clients, by state.");
+
+    for (int i = 0; i < 3; i++) {
+        family.labels[0] = (struct metrics_label){"state", slice_of(states[i])};
+        metrics_sample(&family, counts[i]);
+    }
+}
+
+/* --- the gateway -------------------------------------------------------------------------------
+ */
+
+static void print_loads(const struct status_page *page, struct buffer *out)
+{
+    const struct load_record *record = page->loads;
+    struct metrics_family family;
+
+    metrics_single(out, "sallyport_config_generation", "gauge", "The generation that is served.",
+                   page->snapshot != NULL ? page->snapshot->generation : 0);
+    metrics_single(out, "sallyport_config_last_reload_successful", "gauge",
+                   "1 if the last load was not refused.", record->last_is_fine);
+    metrics_single(out, "sallyport_config_last_reload_success_timestamp_seconds", "gauge",
+                   "When a load last was not refused, in seconds since 1970.",
+                   (uint64_t)record->last_fine_s);
+    family = metrics_begin(out, "sallyport_config_reloads_total", "counter",
+                           "Loads by what became of them, the one at the start among them.");
+    for (int i = 0; i < LOAD_RESULTS; i++) {
+        const char *name = load_result_name((enum load_result)i);
+        family.labels[0] = (struct metrics_label){"result", slice_of(name)};
+        metrics_sample(&family, record->counts[i]);
+    }
+}
+
+static void print_build(struct buffer *out)
+{
+    struct metrics_family family =
+        metrics_begin(out, "sallyport_build_info", "gauge", "1; what is running is in the labels.");
+
+    family.labels[0] = (struct metrics_label){"version", slice_of(SALLYPORT_VERSION)};
+    family.labels[1] = (struct metrics_label){"tls_library", slice_of(tls_library_version())};
+    family.labels[2] = (struct metrics_label){"build_type", slice_of(SALLYPORT_BUILD_TYPE)};
+    metrics_sample(&family, 1);
+}
+
+void metrics_page_print(const struct status_page *page, struct buffer *out)
+{
+    const struct snapshot *snapshot = page->snapshot;
+
+    print_http(page, out);
+    server_metrics_print(page, out);
+    print_handshakes(page, out);
+    cert_metrics_print(&page->certificates,
+                       snapshot != NULL ? snapshot->globals->metrics_series : 0, out);
+    print_connections(page, out);
+    print_loads(page, out);
+    metrics_single(out, "sallyport_log_dropped_total", "counter",
+                   "Lines of the access log that were lost.", page->log_lost);
+    print_build(out);
+    process_metrics_print(out);
+}
