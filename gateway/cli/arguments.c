@@ -153,10 +153,6 @@ static bool take_command(struct parser *parser, const char *name)
                   found != NULL ? "?" : "");
         return false;
     }
-    if (command->run == NULL) {
-        error_set(parser->error, "%s is not supported yet", name);
-        return false;
-    }
     parser->arguments->command = command;
     return true;
 }

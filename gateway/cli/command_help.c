@@ -40,8 +40,7 @@ static int print_overview(void)
           "usage: sallyport [COMMAND] [OPTION]...\n\n",
           stdout);
     for (unsigned i = 0; command_at(i) != NULL; i++)
-        if (command_at(i)->run != NULL)
-            printf("  %-12s %s\n", command_at(i)->name, command_at(i)->summary);
+        printf("  %-12s %s\n", command_at(i)->name, command_at(i)->summary);
     fputs("\noptions:\n", stdout);
     print_options(OPTION_CONFIG | OPTION_WORKERS | OPTION_ADMIN | OPTION_JSON);
     fputs(
@@ -62,10 +61,6 @@ int command_help(const struct arguments *arguments)
         fprintf(stderr, "sallyport: there is no command %s%s%s%s\n", arguments->operand,
                 found != NULL ? ": did you mean " : "", found != NULL ? found : "",
                 found != NULL ? "?" : "");
-        return EXIT_USAGE;
-    }
-    if (command->run == NULL) {
-        fprintf(stderr, "sallyport: %s is not supported yet\n", command->name);
         return EXIT_USAGE;
     }
     printf("usage: sallyport %s%s%s%s\n\n%s\n", command->name,

@@ -98,8 +98,7 @@ const char *command_nearest(const char *name, char nearest[32])
     struct suggestion suggestion;
     suggestion_init(&suggestion, slice_of(name));
     for (unsigned i = 0; command_at(i) != NULL; i++)
-        if (commands[i].run != NULL)
-            suggestion_consider(&suggestion, slice_of(commands[i].name));
+        suggestion_consider(&suggestion, slice_of(commands[i].name));
     const char *found = suggestion_text(&suggestion);
     if (found != NULL)
         snprintf(nearest, 32, "%s", found);

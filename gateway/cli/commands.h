@@ -19,7 +19,7 @@ struct command {
     unsigned options;    /* enum option */
     bool takes_operand;
     const char *operand; /* how help calls one that must be there; NULL: it may be left out */
-    int (*run)(const struct arguments *arguments); /* NULL: not supported yet */
+    int (*run)(const struct arguments *arguments);
 };
 
 /* NULL when there is none of that name. */

@@ -92,6 +92,8 @@ void worker_pools_drop(struct worker_pools *pools, const struct upstream_spec *s
 
 void worker_pools_adopt(struct worker_pools *pools, const struct config *config)
 {
+    if (pools->config == config)
+        return; /* certificates alone have changed */
     pools->config = config;
     list_each (&pools->all, node) {
         struct named_pool *named = container_of(node, struct named_pool, node);

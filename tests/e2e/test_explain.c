@@ -298,6 +298,20 @@ static struct command *run_explain(const char *const *more, const char *const *a
     return command_run(argv);
 }
 
+/* A day may end between two answers. */
+static void forget_days(json_t *value)
+{
+    size_t index;
+    const char *key;
+    json_t *member;
+
+    json_object_del(value, "days_left");
+    json_array_foreach (value, index, member)
+        forget_days(member);
+    json_object_foreach (value, key, member)
+        forget_days(member);
+}
+
 /* The command says the same as the endpoint, but for the generation that a file has not. */
 static void expect_command_agrees(json_t *explained, const char *const *arguments)
 {
@@ -310,8 +324,11 @@ static void expect_command_agrees(json_t *explained, const char *const *argument
 
     command_expect(live, 0);
     command_expect(on_file, 0);
-    json_t *of_file = json_from(on_file->out);
-    workplace_require(json_equal(json_from(live->out), explained), "--live differs: %s", live->out);
+    json_t *of_file = json_from(on_file->out), *of_live = json_from(live->out);
+    forget_days(of_file);
+    forget_days(of_live);
+    forget_days(explained);
+    workplace_require(json_equal(of_live, explained), "--live differs: %s", live->out);
     expect_null(of_file, "generation");
     json_object_set(of_file, "generation", json_member(explained, "generation"));
     workplace_require(json_equal(of_file, explained), "the file differs: %s", on_file->out);
