@@ -13,6 +13,7 @@
 
 struct endpoints;
 struct generations;
+struct systemd;
 
 enum control_state {
     CONTROL_STARTING, /* the first generation is on its way */
@@ -31,6 +32,8 @@ struct control {
     struct ticket_keys *ticket_keys;
     struct worker **workers;
     unsigned worker_count;
+    struct inherited *inherited; /* sockets that were handed over; NULL: none */
+    struct systemd *systemd;     /* the service manager; NULL: none */
     struct traffic *traffic;
     struct listeners *listeners;
     struct generations *generations;

@@ -150,11 +150,16 @@ static bool open_admin_socket(struct endpoints *endpoints, const struct address 
     }
     struct admin_socket *admin = &endpoints->admin[endpoints->admin_count];
     *admin = (struct admin_socket){.address = *address};
-    int fd = listen_socket_open(&admin->address, 0600, error);
+    /* A socket that was handed over, its file and who may use it are its owner's business. */
+    struct inherited_socket *inherited = inherited_find(endpoints->control->inherited, address);
+    int fd = inherited != NULL ? inherited_duplicate(inherited, error)
+                               : listen_socket_open(&admin->address, 0600, error);
     if (fd < 0)
         return false;
+    inherited_use(inherited);
     struct stat file;
-    if (address->as.any.sa_family == AF_UNIX && stat(address->as.local.sun_path, &file) == 0) {
+    if (inherited == NULL && address->as.any.sa_family == AF_UNIX &&
+        stat(address->as.local.sun_path, &file) == 0) {
         admin->device = file.st_dev;
         admin->inode = file.st_ino;
     }
@@ -164,10 +169,24 @@ static bool open_admin_socket(struct endpoints *endpoints, const struct address 
     return true;
 }
 
+/* Where a socket was handed over, else where one can be made. NULL: nowhere. */
+static const struct admin_place *choose_place(const struct endpoints *endpoints,
+                                              struct admin_place places[ADMIN_PLACES_MAX])
+{
+    unsigned count = admin_places(places);
+    for (unsigned i = 0; i < count; i++) {
+        struct address addresses[2];
+        if (listen_address_parse(slice_of(places[i].address), addresses, NULL) == 1 &&
+            inherited_find(endpoints->control->inherited, &addresses[0]) != NULL)
+            return &places[i];
+    }
+    return admin_place_choose(places, count);
+}
+
 static void open_admin_by_default(struct endpoints *endpoints)
 {
     struct admin_place places[ADMIN_PLACES_MAX];
-    const struct admin_place *place = admin_place_choose(places, admin_places(places));
+    const struct admin_place *place = choose_place(endpoints, places);
     if (place == NULL) {
         log_event(
             LOG_WARN, "no_admin",

@@ -7,6 +7,7 @@
 #include "control/endpoints.h"
 #include "control/generations.h"
 #include "control/signals.h"
+#include "control/systemd.h"
 #include "version.h"
 
 #include <errno.h>
@@ -106,7 +107,7 @@ static bool start_workers(struct gateway *g, unsigned count, struct error *error
     g->rings = memory_array(count, sizeof(struct line_ring *));
     g->drained = memory_array(count, sizeof(*g->drained));
     control->workers = memory_array(count, sizeof(struct worker *));
-    control->listeners = listeners_new(count);
+    control->listeners = listeners_new(count, control->inherited);
     control->traffic = traffic_new(count);
     for (; g->ring_count < count; g->ring_count++)
         g->rings[g->ring_count] = line_ring_new(LOG_RING_BYTES);
@@ -172,6 +173,7 @@ static void start_draining(struct gateway *g);
  */
 static bool finish_start(struct gateway *g)
 {
+    struct control *control = &g->control;
     const struct load_outcome *outcome;
     if (load_ask_answer(g->first_load, &outcome) == IO_WAIT)
         return false;
@@ -182,15 +184,14 @@ static bool finish_start(struct gateway *g)
                                                          : GATEWAY_FAILED;
         if (g->exit_code != GATEWAY_FINE)
             print_problems(outcome);
-    }
-    load_ask_end(g->first_load);
-    g->first_load = NULL;
-    if (is_refused) {
         start_draining(g);
     } else {
         enter(g, CONTROL_SERVING, 0);
         say_ready(g);
+        systemd_started(control->systemd, outcome);
     }
+    load_ask_end(g->first_load);
+    g->first_load = NULL;
     return true;
 }
 
@@ -199,13 +200,17 @@ static bool start_delay(struct gateway *g)
     const struct control *control = &g->control;
     if (!control->drain_wanted)
         return false;
-    uint64_t delay_ms = generations_current(control->generations)->globals->drain_delay_ms;
+    const struct globals *globals = generations_current(control->generations)->globals;
+    uint64_t delay_ms = globals->drain_delay_ms, timeout_ms = globals->drain_timeout_ms;
     if (delay_ms > 0)
         log_event(LOG_INFO, "draining",
                   "not ready any more; new connections are accepted for another %llu ms",
                   (unsigned long long)delay_ms);
     else
         log_event(LOG_INFO, "draining", "listeners close; what is in flight finishes");
+    if (delay_ms > 0)
+        systemd_draining(control->systemd, "not ready any more, but new connections are accepted",
+                         timeout_ms > 0 ? delay_ms + timeout_ms : 0);
     generations_close(control->generations);
     enter(g, CONTROL_DELAYING, delay_ms);
     return true;
@@ -229,7 +234,10 @@ static void start_draining(struct gateway *g)
         g->drained[i] = (struct post){.run = count_drained, .owner = g};
         worker_drain(control->workers[i], &g->drained[i]);
     }
-    enter(g, CONTROL_DRAINING, snapshot != NULL ? snapshot->globals->drain_timeout_ms : 0);
+    uint64_t timeout_ms = snapshot != NULL ? snapshot->globals->drain_timeout_ms : 0;
+    if (snapshot != NULL) /* a start that failed has nothing in flight */
+        systemd_draining(control->systemd, "what is in flight finishes", timeout_ms);
+    enter(g, CONTROL_DRAINING, timeout_ms);
 }
 
 static bool finish_delay(struct gateway *g)
@@ -362,6 +370,8 @@ static bool start(struct gateway *g, const struct gateway_options *options, stru
     deadline_init(&g->deadline, &control->task);
     task_init(&g->ticket_task, turn_ticket_keys, g);
     deadline_init(&g->ticket_deadline, &g->ticket_task);
+    control->systemd = systemd_new(control->loop);
+    control->inherited = inherited_new();
     control->ticket_keys = ticket_keys_new(TICKET_PERIOD_S);
     control->resolver = resolver_new(RESOLVER_THREADS);
     control->files = jobs_new(FILE_THREADS);
@@ -394,6 +404,8 @@ static void free_everything(struct gateway *g)
     generations_free(control->generations);
     endpoints_free(control->endpoints);
     listeners_free(control->listeners);
+    inherited_free(control->inherited);
+    systemd_free(control->systemd);
     traffic_free(control->traffic);
     loop_free(control->loop);
     resolver_free(control->resolver);

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "control/endpoints.h"
 #include "control/publication.h"
+#include "control/systemd.h"
 #include "control/watcher.h"
 
 #include <pthread.h>
@@ -234,6 +235,7 @@ static void end_load(struct generations *g, enum load_result result)
         if (!g->is_closed)
             follow_files(g);
     }
+    systemd_loaded(g->control->systemd, outcome, g->record.last_refusal);
     list_each (&g->asks, node)
         answer_ask(container_of(node, struct load_ask, node), outcome);
     outcome_unref(outcome);
@@ -404,6 +406,7 @@ static void start_load(struct generations *g)
     g->wanted = LOAD_NOTHING;
     g->outcome = outcome_new();
     g->outcome->kind = kind;
+    systemd_loading(g->control->systemd);
     list_each (&g->later, node) {
         list_remove(node);
         list_push_back(&g->asks, node);

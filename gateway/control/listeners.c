@@ -13,6 +13,7 @@ enum { TRAFFIC_SOCKET_MODE = 0666 }; /* who may connect to a Unix socket is its 
 
 struct listeners {
     unsigned workers;
+    struct inherited *inherited;
     unsigned last_id;
     struct open_listen **list;
     unsigned count;
@@ -39,7 +40,7 @@ static void close_sockets(struct open_listen *open)
 static void remember_socket_file(struct open_listen *open)
 {
     struct stat file;
-    if (open->address.as.any.sa_family != AF_UNIX ||
+    if (open->address.as.any.sa_family != AF_UNIX || open->inherited != NULL ||
         stat(open->address.as.local.sun_path, &file) != 0)
         return;
     open->device = file.st_dev;
@@ -58,6 +59,7 @@ static void listen_free(struct open_listen *open)
 {
     close_sockets(open);
     remove_socket_file(open);
+    inherited_release(open->inherited);
     free(open->text);
     free(open);
 }
@@ -74,6 +76,21 @@ static bool is_ours(const struct listeners *listeners, const struct address *add
     return false;
 }
 
+/* One more socket for what `open` listens on. A socket that was handed over has not been opened to
+ * be shared, so workers accept from duplicates of it, as they do on Unix sockets: all of them wake
+ * up for a connection, and those that come too late find nothing. */
+static int open_next(const struct open_listen *open, struct error *error)
+{
+    if (open->inherited != NULL)
+        return inherited_duplicate(open->inherited, error);
+    if (open->address.as.any.sa_family != AF_UNIX)
+        return listen_socket_share(&open->address, error);
+    int fd = fcntl(open->fds[0], F_DUPFD_CLOEXEC, 3);
+    if (fd < 0)
+        error_set(error, "cannot listen on %s: %s", open->text, strerror(errno));
+    return fd;
+}
+
 /* Takes `fd`, the first socket; opens those of the other workers. */
 static struct open_listen *listen_new(struct listeners *listeners, const struct listen_spec *spec,
                                       int place, const struct address *address, int fd,
@@ -87,13 +104,14 @@ static struct open_listen *listen_new(struct listeners *listeners, const struct 
                                  .place = place,
                                  .address = *address,
                                  .spec = spec,
+                                 .inherited = inherited_find(listeners->inherited, address),
                                  .fds = memory_array(count, sizeof(int)),
                                  .fd_count = 1};
     open->fds[0] = fd;
+    inherited_use(open->inherited);
     remember_socket_file(open);
     for (; open->fd_count < count; open->fd_count++) {
-        fd = address->as.any.sa_family == AF_UNIX ? fcntl(open->fds[0], F_DUPFD_CLOEXEC, 3)
-                                                  : listen_socket_share(address, error);
+        fd = open_next(open, error);
         if (fd < 0) {
             listen_free(open);
             return NULL;
@@ -118,33 +136,57 @@ static struct open_listen *find_kept(struct listeners *listeners, const struct l
     return NULL;
 }
 
+/* The first socket for one address of which something is here already: a socket that was handed
+ * over, or one of ours. */
+static int open_first_socket(struct listeners *listeners, struct address *address,
+                             struct error *error)
+{
+    struct inherited_socket *inherited = inherited_find(listeners->inherited, address);
+    if (inherited != NULL)
+        return inherited_duplicate(inherited, error);
+    if (is_ours(listeners, address))
+        return listen_socket_share(address, error);
+    return listen_socket_open(address, TRAFFIC_SOCKET_MODE, error);
+}
+
 /* The first socket of each of the addresses, whose real ports are written back. */
 static bool open_first_sockets(struct listeners *listeners, struct address addresses[2], int count,
                                int fds[2], struct error *error)
 {
-    bool any_is_ours = false;
+    bool any_is_here = false;
     for (int i = 0; i < count; i++)
-        any_is_ours |= is_ours(listeners, &addresses[i]);
-    if (!any_is_ours)
-        return listen_sockets_open(addresses, count, TRAFFIC_SOCKET_MODE, fds, error);
-    for (int i = 0; i < count; i++) {
-        fds[i] = is_ours(listeners, &addresses[i])
-                     ? listen_socket_share(&addresses[i], error)
-                     : listen_socket_open(&addresses[i], TRAFFIC_SOCKET_MODE, error);
-        if (fds[i] < 0) {
-            while (i-- > 0)
-                close(fds[i]);
-            return false;
-        }
+        any_is_here |= is_ours(listeners, &addresses[i]) ||
+                       inherited_find(listeners->inherited, &addresses[i]) != NULL;
+    if (!any_is_here && listen_sockets_open(addresses, count, TRAFFIC_SOCKET_MODE, fds, error))
+        return true;
+    for (int i = 0; any_is_here && i < count; i++) {
+        fds[i] = open_first_socket(listeners, &addresses[i], error);
+        any_is_here = fds[i] >= 0;
+        if (!any_is_here)
+            for (int k = 0; k < i; k++)
+                close(fds[k]);
     }
-    return true;
+    if (!any_is_here)
+        inherited_explain(listeners->inherited, &addresses[0], error);
+    return any_is_here;
+}
+
+/* How many sockets the addresses of `spec` need: one that was handed over may serve both families.
+ */
+static int count_needed(const struct listeners *listeners, const struct listen_spec *spec)
+{
+    const struct inherited_socket *first =
+        inherited_find(listeners->inherited, &spec->addresses[0]);
+    if (spec->address_count > 1 && first != NULL && inherited_covers(first, &spec->addresses[1]))
+        return 1;
+    return spec->address_count;
 }
 
 static bool open_spec(struct listeners *listeners, const struct listen_spec *spec,
                       struct open_listen *opened[2], struct error *error)
 {
     struct address addresses[2] = {spec->addresses[0], spec->addresses[1]};
-    int fds[2], count = spec->address_count;
+    int fds[2], count = count_needed(listeners, spec);
     if (!open_first_sockets(listeners, addresses, count, fds, error))
         return false;
     bool is_fine = true;
@@ -250,6 +292,7 @@ void listeners_commit(struct listeners *listeners, struct listen_plan *plan)
         if (is_for_workers(open))
             close_sockets(open); /* nothing but the array is left */
     }
+    inherited_warn_unused(listeners->inherited);
 }
 
 void listeners_abandon(struct listeners *listeners, struct listen_plan *plan)
@@ -265,10 +308,11 @@ void listeners_abandon(struct listeners *listeners, struct listen_plan *plan)
 /* --- all of them -------------------------------------------------------------------------------
  */
 
-struct listeners *listeners_new(unsigned workers)
+struct listeners *listeners_new(unsigned workers, struct inherited *inherited)
 {
     struct listeners *listeners = memory_new(sizeof(*listeners));
     listeners->workers = workers;
+    listeners->inherited = inherited;
     return listeners;
 }
 

@@ -1,12 +1,14 @@
 /* The listening addresses that are open: opened for a generation, kept across generations.
  *
  * A plan says what the next generation listens on; committing it makes that so. What stays the same
- * (kind and address as written) is never closed; `:0` keeps the port that it got. */
+ * (kind and address as written) is never closed; `:0` keeps the port that it got. An address that
+ * was handed over is listened on there, and nothing is bound. */
 #ifndef CONTROL_LISTENERS_H
 #define CONTROL_LISTENERS_H
 
 #include "base/error.h"
 #include "config/snapshot.h"
+#include "control/inherited.h"
 #include "worker/worker.h"
 
 /* One address that is listened on. */
@@ -21,12 +23,14 @@ struct open_listen {
     unsigned fd_count;
     bool is_planned;
     uint64_t device, inode; /* of a Unix socket: removed with the listener if it is still ours */
+    struct inherited_socket *inherited; /* accepted from; NULL: bound here */
 };
 
 struct listeners;
 struct listen_plan;
 
-struct listeners *listeners_new(unsigned workers);
+/* Borrows `inherited`, which may be NULL. */
+struct listeners *listeners_new(unsigned workers, struct inherited *inherited);
 /* Sockets that were handed over belong to whoever has them; Unix sockets' files are removed. */
 void listeners_free(struct listeners *listeners);
 

@@ -73,7 +73,7 @@ void control_fixture_init(struct control_fixture *f)
     task_init(&control->task, nothing, f);
     control->endpoints = endpoints_new(control);
     control->generations = generations_new(control);
-    control->listeners = listeners_new(FIXTURE_WORKERS);
+    control->listeners = listeners_new(FIXTURE_WORKERS, NULL);
     control->traffic = traffic_new(FIXTURE_WORKERS);
     control->workers = memory_array(FIXTURE_WORKERS, sizeof(struct worker *));
     for (unsigned i = 0; i < FIXTURE_WORKERS; i++)

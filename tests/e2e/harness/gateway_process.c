@@ -104,6 +104,26 @@ static void *wait_for_exit(void *arg)
     return NULL;
 }
 
+/* Puts the sockets where sd_listen_fds(3) looks for them, and says so. */
+static void hand_over(const struct gateway_options *options)
+{
+    enum { FIRST = 3, ASIDE = 100 };
+    int count = options->handed_over_count;
+    int aside[16];
+    char number[16];
+
+    for (int i = 0; i < count; i++)
+        aside[i] = fcntl(options->handed_over[i], F_DUPFD_CLOEXEC, ASIDE);
+    for (int i = 0; i < count; i++)
+        dup2(aside[i], FIRST + i);
+    snprintf(number, sizeof number, "%d", count);
+    setenv("LISTEN_FDS", number, 1);
+    snprintf(number, sizeof number, "%d", (int)getpid());
+    setenv("LISTEN_PID", number, 1);
+    if (options->handed_over_names != NULL)
+        setenv("LISTEN_FDNAMES", options->handed_over_names, 1);
+}
+
 static void run_child(const struct gateway_options *options, int out, int err)
 {
     char workers[16];
@@ -121,6 +141,8 @@ static void run_child(const struct gateway_options *options, int out, int err)
     dup2(nowhere, STDIN_FILENO);
     dup2(out, STDOUT_FILENO);
     dup2(err, STDERR_FILENO);
+    if (options->handed_over_count > 0)
+        hand_over(options);
     snprintf(workers, sizeof workers, "%d", options->workers > 0 ? options->workers : 1);
     for (int i = 0; options->arguments != NULL && options->arguments[i] != NULL && count < 31; i++)
         arguments[count++] = options->arguments[i];

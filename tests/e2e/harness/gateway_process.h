@@ -16,6 +16,9 @@ struct gateway_options {
     bool leaves_stdout_unread;      /* a full pipe instead of a reader */
     const char *const *environment; /* "NAME=value", NULL-terminated; may be NULL */
     const char *const *arguments;   /* more of them after `run -c FILE --workers N`; may be NULL */
+    const int *handed_over;         /* sockets that it gets as a service manager hands them over */
+    int handed_over_count;
+    const char *handed_over_names; /* LISTEN_FDNAMES; may be NULL */
 };
 
 /* Writes TMP/routes.json (as route_file does), starts the gateway on it with one worker, waits for

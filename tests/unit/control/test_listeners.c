@@ -23,7 +23,7 @@ static void begin(void)
     strcpy(folder, "/tmp/listeners-XXXXXX");
     cr_assert_not_null(mkdtemp(folder));
     fds_before = open_fd_count();
-    listeners = listeners_new(WORKERS);
+    listeners = listeners_new(WORKERS, NULL);
     globals = (struct globals){.listens = specs};
     snapshot = (struct snapshot){.globals = &globals};
 }

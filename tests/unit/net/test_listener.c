@@ -387,10 +387,13 @@ static void set_up(void)
     cr_assert_not_null(loop);
 }
 
+static int accepting_fd; /* of the newest listener */
+
 static void listen_on(const char *text, struct address *address)
 {
     int fd = open_one(text, address);
     cr_assert_geq(fd, 0, "%s", error.message);
+    accepting_fd = fd;
     listener = listener_new(loop, fd, take_accepted, &accepted);
 }
 
@@ -587,6 +590,23 @@ static void run_for(uint64_t ms)
     while (!deadline_passed(loop, &deadline))
         loop_run(loop);
     deadline_clear(&deadline);
+}
+
+/* epoll still knows an open file of which this was one descriptor of several. */
+Test(listener, sleeps_after_closing_while_others_hold_the_socket)
+{
+    struct address address;
+    listen_on("127.0.0.1:0", &address);
+    int others = fcntl(accepting_fd, F_DUPFD_CLOEXEC, 3);
+    close_listener();
+    run_for(10);
+    int client = connect_to(&address);
+    uint64_t before = loop_sleeps(loop);
+    run_for(200);
+    cr_assert_leq(loop_sleeps(loop) - before, 20, "although somebody waits");
+    cr_assert_eq(accepted_count, 0);
+    close(client);
+    close(others);
 }
 
 Test(listener, pauses_while_there_are_no_file_descriptors)
