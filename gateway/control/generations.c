@@ -1,7 +1,6 @@
 #include "control/generations.h"
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "control/endpoints.h"
 #include "control/publication.h"
 #include "control/systemd.h"
@@ -60,23 +59,6 @@ static void follow_files(struct generations *g);
 /* --- outcomes and asks -------------------------------------------------------------------------
  */
 
-static void outcome_unref(struct load_outcome *outcome)
-{
-    if (outcome == NULL || --outcome->references > 0)
-        return;
-    problems_clear(&outcome->problems);
-    cert_problems_clear(&outcome->broken);
-    free(outcome);
-}
-
-static struct load_outcome *outcome_new(void)
-{
-    struct load_outcome *outcome = memory_new(sizeof(*outcome));
-    outcome->references = 1;
-    problems_init(&outcome->problems);
-    return outcome;
-}
-
 static void answer_ask(struct load_ask *ask, struct load_outcome *outcome)
 {
     list_remove(&ask->node);
@@ -95,7 +77,7 @@ enum io load_ask_answer(struct load_ask *ask, const struct load_outcome **outcom
 void load_ask_end(struct load_ask *ask)
 {
     list_remove(&ask->node);
-    outcome_unref(ask->outcome);
+    load_outcome_unref(ask->outcome);
     free(ask);
 }
 
@@ -107,95 +89,6 @@ static const char *config_name(const struct generations *g)
     return g->control->config_file != NULL ? g->control->config_file : "";
 }
 
-static void log_problem(const struct problem *problem, const char *event)
-{
-    char place[64] = "";
-    if (problem->line > 0)
-        snprintf(place, sizeof(place), ":%u:%u", problem->line, problem->column);
-    bool has_path = problem->path != NULL && problem->path[0] != '\0';
-    bool has_suggestion = problem->suggestion != NULL && problem->suggestion[0] != '\0';
-    log_event(problem->is_warning ? LOG_WARN : LOG_ERROR, event, "%s%s: %s%s%s%s%s%s",
-              problem->file != NULL ? problem->file : "", place, has_path ? problem->path : "",
-              has_path ? ": " : "", problem->message, has_suggestion ? " (did you mean \"" : "",
-              has_suggestion ? problem->suggestion : "", has_suggestion ? "\"?)" : "");
-}
-
-const char *load_result_name(enum load_result result)
-{
-    switch (result) {
-    case LOAD_PUBLISHED: return "published";
-    case LOAD_UNCHANGED: return "unchanged";
-    case LOAD_INVALID: return "invalid";
-    case LOAD_FAILED: return "failed";
-    case LOAD_TOO_LATE: return "too_late";
-    case LOAD_RESULTS: break;
-    }
-    return "";
-}
-
-static const char *plural(size_t count)
-{
-    return count == 1 ? "" : "s";
-}
-
-/* One line for what came of it, whoever wanted it. */
-static void log_outcome(const struct generations *g, const struct load_outcome *outcome)
-{
-    unsigned long long generation = outcome->generation;
-    size_t parsed = outcome->read.parsed, quarantined = outcome->broken.count;
-    const char *what = outcome->kind == LOAD_RENEWAL ? "certificates changed: " : "";
-    switch (outcome->result) {
-    case LOAD_PUBLISHED:
-        if (generation > 1) /* the first one is the ready line's to announce */
-            log_event(LOG_INFO, "reload",
-                      "%sgeneration %llu is served by every worker; %zu certificate%s read, %zu "
-                      "quarantined",
-                      what, generation, parsed, plural(parsed), quarantined);
-        break;
-    case LOAD_UNCHANGED:
-        log_event(LOG_INFO, "reload_unchanged",
-                  "nothing has changed: generation %llu goes on; %zu certificate%s quarantined",
-                  generation, quarantined, plural(quarantined));
-        break;
-    case LOAD_INVALID:
-    case LOAD_FAILED:
-        if (generation == 0)
-            return; /* at start: whoever started it is told */
-        log_event(LOG_ERROR, "reload_refused",
-                  "%s%zu error%s in %s: generation %llu goes on; put it right and reload", what,
-                  outcome->problems.errors, plural(outcome->problems.errors), config_name(g),
-                  generation);
-        break;
-    case LOAD_TOO_LATE: log_event(LOG_WARN, "reload_refused", "the gateway is draining"); return;
-    case LOAD_RESULTS: return;
-    }
-    for (size_t i = 0; i < outcome->problems.count; i++)
-        log_problem(&outcome->problems.list[i], "config");
-}
-
-static bool is_listed(const struct cert_problems *broken, const char *file)
-{
-    for (size_t i = 0; i < broken->count; i++)
-        if (strcmp(broken->list[i].file, file) == 0)
-            return true;
-    return false;
-}
-
-/* What a load that was not refused found broken is so from now on. */
-static void note_broken(const struct cert_problems *before, const struct cert_problems *now)
-{
-    for (size_t i = 0; i < before->count; i++)
-        if (!is_listed(now, before->list[i].file))
-            log_event(LOG_INFO, "quarantine_over", "%s is not quarantined any more",
-                      before->list[i].file);
-    for (size_t i = 0; i < now->count; i++)
-        if (!is_listed(before, now->list[i].file))
-            log_event(LOG_WARN, "quarantined", "%s: %s; %s", now->list[i].file,
-                      now->list[i].message,
-                      now->list[i].served_count > 0 ? "what was read before is served in its place"
-                                                    : "nothing is served in its place");
-}
-
 static void record_outcome(struct generations *g, struct load_outcome *outcome)
 {
     struct load_record *record = &g->record;
@@ -204,8 +97,8 @@ static void record_outcome(struct generations *g, struct load_outcome *outcome)
     record->last_refusal[0] = '\0';
     if (record->last_is_fine) {
         record->last_fine_s = clock_wall_ms() / 1000;
-        note_broken(generations_broken(g), &outcome->broken);
-        outcome_unref(g->fine);
+        load_outcome_log_quarantine(generations_broken(g), &outcome->broken);
+        load_outcome_unref(g->fine);
         outcome->references++;
         g->fine = outcome;
         return;
@@ -229,7 +122,7 @@ static void end_load(struct generations *g, enum load_result result)
     outcome->result = result;
     outcome->generation = g->current != NULL ? g->current->generation : 0;
     record_outcome(g, outcome);
-    log_outcome(g, outcome);
+    load_outcome_log(outcome, config_name(g));
     if (!load_is_refused(outcome)) {
         cert_library_commit(g->certs);
         if (!g->is_closed)
@@ -238,7 +131,7 @@ static void end_load(struct generations *g, enum load_result result)
     systemd_loaded(g->control->systemd, outcome, g->record.last_refusal);
     list_each (&g->asks, node)
         answer_ask(container_of(node, struct load_ask, node), outcome);
-    outcome_unref(outcome);
+    load_outcome_unref(outcome);
     if (g->wanted != LOAD_NOTHING)
         start_load(g);
     loop_wake(g->control->loop, &g->control->task);
@@ -404,7 +297,7 @@ static void start_load(struct generations *g)
 {
     enum load_kind kind = g->current != NULL ? g->wanted : LOAD_WHOLE;
     g->wanted = LOAD_NOTHING;
-    g->outcome = outcome_new();
+    g->outcome = load_outcome_new();
     g->outcome->kind = kind;
     systemd_loading(g->control->systemd);
     list_each (&g->later, node) {
@@ -459,7 +352,7 @@ void generations_free(struct generations *g)
     access_target_close(&g->access_target);
     if (g->current != NULL)
         snapshot_unref(g->current);
-    outcome_unref(g->fine);
+    load_outcome_unref(g->fine);
     watcher_free(g->watcher);
     cert_library_free(g->certs);
     free(g);

@@ -9,37 +9,7 @@
 #define CONTROL_GENERATIONS_H
 
 #include "control/control.h"
-
-/* The larger ones do what the smaller ones do. */
-enum load_kind {
-    LOAD_NOTHING,
-    LOAD_RENEWAL, /* the certificates of the running config */
-    LOAD_WHOLE,   /* the route file, too */
-};
-
-enum load_result {
-    LOAD_PUBLISHED,
-    LOAD_UNCHANGED,
-    LOAD_INVALID,  /* the route file or a certificate: see the problems */
-    LOAD_FAILED,   /* fine, but not to be had here: an address is taken, a log cannot be written */
-    LOAD_TOO_LATE, /* draining */
-    LOAD_RESULTS
-};
-
-struct load_outcome {
-    unsigned references;
-    enum load_kind kind;
-    enum load_result result;
-    uint64_t generation;          /* the one served now; 0: none */
-    struct problems problems;     /* errors if refused, warnings always */
-    struct cert_problems broken;  /* certificates that are */
-    struct cert_load_counts read; /* certificates that were */
-};
-
-static inline bool load_is_refused(const struct load_outcome *outcome)
-{
-    return outcome->result >= LOAD_INVALID;
-}
+#include "control/load_outcome.h"
 
 /* What became of all loads so far: for /status and the metrics. */
 struct load_record {
@@ -77,7 +47,5 @@ const struct cert_problems *generations_broken(const struct generations *generat
 /* What the last load that was not refused had to read. */
 struct cert_load_counts generations_last_read(const struct generations *generations);
 const struct load_record *generations_record(const struct generations *generations);
-
-const char *load_result_name(enum load_result result); /* "published", "unchanged", "refused" … */
 
 #endif
