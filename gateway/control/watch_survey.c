@@ -34,6 +34,14 @@ static unsigned index_of(enum watch_kind kind)
 /* --- sums --------------------------------------------------------------------------------------
  */
 
+static void note_moment(struct watch_survey *survey, enum watch_kind kind,
+                        const struct stat *status)
+{
+    int64_t changed_ms = status->st_ctim.tv_sec * 1000LL + status->st_ctim.tv_nsec / 1000000;
+    if (changed_ms > survey->newest_ms[index_of(kind)])
+        survey->newest_ms[index_of(kind)] = changed_ms;
+}
+
 /* Independent of the order in which folders list their files. */
 static void add_to_sum(struct watch_survey *survey, enum watch_kind kind, const char *path,
                        const struct stat *status)
@@ -52,9 +60,7 @@ static void add_to_sum(struct watch_survey *survey, enum watch_kind kind, const 
         is_folder ? 0 : (uint64_t)status->st_ctim.tv_nsec,
     };
     survey->sums[index_of(kind)] += hash_bytes(slice_make((const char *)values, sizeof(values)));
-    int64_t changed_ms = status->st_ctim.tv_sec * 1000LL + status->st_ctim.tv_nsec / 1000000;
-    if (changed_ms > survey->newest_ms[index_of(kind)])
-        survey->newest_ms[index_of(kind)] = changed_ms;
+    note_moment(survey, kind, status);
 }
 
 static void add_failure_to_sum(struct watch_survey *survey, enum watch_kind kind, const char *path,
@@ -178,6 +184,16 @@ static bool is_at_end(const struct walk *walk)
     return walk->todo[strspn(walk->todo, "/")] == '\0';
 }
 
+/* What is not there may have gone a moment ago: the folder that it is not in knows when. */
+static void miss_part(struct watch_survey *survey, enum watch_kind kind, struct walk *walk,
+                      int failure)
+{
+    add_failure_to_sum(survey, kind, walk->at, failure);
+    leave_last(walk->at);
+    if (lstat(walk->at[0] != '\0' ? walk->at : "/", &walk->status) == 0)
+        note_moment(survey, kind, &walk->status);
+}
+
 /* Goes one part further; `walk->status` is of where it leads to. */
 static bool take_part(struct watch_survey *survey, enum watch_kind kind, struct walk *walk,
                       const char *part)
@@ -189,7 +205,7 @@ static bool take_part(struct watch_survey *survey, enum watch_kind kind, struct 
     if (!is_whole || part[0] == '.' || !may_be_certificate(part))
         add_name(survey, walk->at);
     if (lstat(walk->at, &walk->status) != 0) {
-        add_failure_to_sum(survey, kind, walk->at, errno);
+        miss_part(survey, kind, walk, errno);
         return false;
     }
     if (!S_ISLNK(walk->status.st_mode))

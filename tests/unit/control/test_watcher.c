@@ -637,6 +637,20 @@ Test(watcher, what_changed_while_it_was_read)
     end(&f);
 }
 
+Test(watcher, what_went_away_while_it_was_read)
+{
+    struct fixture f;
+    begin(&f, &prompt);
+    int64_t before = clock_wall_ms() - 1000;
+    make_folder(&f, "certs");
+    write_file(&f, "certs/a.pem", "one");
+    move(&f, "certs", "away");
+    struct watch_target target = {.path = at(&f, "certs"), .kind = WATCH_CERTS};
+    watcher_follow(f.watcher, &target, 1, before);
+    expect_seen(&f, WATCH_CERTS, "renamed after that time");
+    end(&f);
+}
+
 /* --- the end, and limits -----------------------------------------------------------------------
  */
 
