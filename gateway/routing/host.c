@@ -32,13 +32,26 @@ void host_unref(struct host *host)
     free(host);
 }
 
+static bool is_exact_key(struct slice path)
+{
+    return path.len > 0 && path.at[0] == '=';
+}
+
+const struct route *host_entry(const struct host *host, struct slice path)
+{
+    if (slice_is_empty(path))
+        return host->whole;
+    return is_exact_key(path) ? table_get(&host->exact, slice_skip(path, 1))
+                              : table_get(&host->prefixes, path);
+}
+
 bool host_add(struct host *host, struct slice path, struct route *route)
 {
-    bool is_exact = path.len > 0 && path.at[0] == '=';
+    bool is_exact = is_exact_key(path);
     struct table *paths = is_exact ? &host->exact : &host->prefixes;
     struct slice key = is_exact ? slice_skip(path, 1) : path;
 
-    if (slice_is_empty(path) ? host->whole != NULL : table_get(paths, key) != NULL)
+    if (host_entry(host, path) != NULL)
         return false;
     route->host = host;
     route->place = host->route_count++;

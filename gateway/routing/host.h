@@ -37,6 +37,9 @@ bool host_add(struct host *host, struct slice path, struct route *route);
 void host_add_backend(struct host *host, struct upstream_spec *upstream);
 void host_add_inline(struct host *host, struct upstream_spec *upstream);
 
+/* The route under exactly this key; NULL. */
+const struct route *host_entry(const struct host *host, struct slice path);
+
 /* The exact path, else the longest prefix; NULL: 404. */
 const struct route *host_find(const struct host *host, struct slice path);
 

@@ -55,6 +55,16 @@ struct host *route_table_host(const struct route_table *table, struct slice key)
                             : table_get(&table->exact, key);
 }
 
+const struct route *route_table_named(const struct route_table *table, struct slice name)
+{
+    size_t length = 0;
+
+    while (length < name.len && name.at[length] != '/' && name.at[length] != '=')
+        length++;
+    const struct host *host = route_table_host(table, slice_make(name.at, length));
+    return host != NULL ? host_entry(host, slice_skip(name, length)) : NULL;
+}
+
 bool route_table_add(struct route_table *table, struct host *host)
 {
     if (route_table_host(table, host->key)) {

@@ -14,6 +14,9 @@ void route_table_free(struct route_table *table); /* drops its references */
 bool route_table_add(struct route_table *table, struct host *host);
 /* The host with exactly this key, as it is written ("*.x.y"); NULL. Borrowed. */
 struct host *route_table_host(const struct route_table *table, struct slice key);
+/* The route of exactly this name: a host's key, plus the path's where paths matched; NULL.
+ * Borrowed. */
+const struct route *route_table_named(const struct route_table *table, struct slice name);
 
 /* Exact host, then the longest matching wildcard, then "*"; within the host the exact path, then
  * the longest prefix. `host` empty: only "*". NULL: 404 (the host that matched, if any, in

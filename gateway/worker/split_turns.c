@@ -6,7 +6,6 @@ struct turn {
     struct list_node node;
     char *route;
     uint64_t count;
-    bool is_used; /* in this generation */
 };
 
 void split_turns_init(struct split_turns *turns)
@@ -40,17 +39,15 @@ uint64_t split_turns_next(struct split_turns *turns, struct slice route)
         table_put(&turns->by_name, slice_of(turn->route), turn);
         list_push_back(&turns->all, &turn->node);
     }
-    turn->is_used = true;
     return turn->count++;
 }
 
-void split_turns_age(struct split_turns *turns)
+void split_turns_follow(struct split_turns *turns, const struct route_table *routes)
 {
     list_each (&turns->all, node) {
         struct turn *turn = container_of(node, struct turn, node);
-        if (!turn->is_used)
+        const struct route *route = route_table_named(routes, slice_of(turn->route));
+        if (route == NULL || route->target_count < 2)
             forget(turns, turn);
-        else
-            turn->is_used = false;
     }
 }

@@ -4,7 +4,7 @@
 #define WORKER_SPLIT_TURNS_H
 
 #include "base/list.h"
-#include "base/table.h"
+#include "routing/route_table.h"
 
 struct split_turns {
     struct table by_name;
@@ -16,7 +16,7 @@ void split_turns_clear(struct split_turns *turns);
 
 /* 0, 1, 2 … for one name. */
 uint64_t split_turns_next(struct split_turns *turns, struct slice route);
-/* A generation is over: what was not taken in it is forgotten. */
-void split_turns_age(struct split_turns *turns);
+/* The newest generation's routes are these: what is no split among them is forgotten. */
+void split_turns_follow(struct split_turns *turns, const struct route_table *routes);
 
 #endif

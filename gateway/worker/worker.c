@@ -206,7 +206,7 @@ static void adopt(void *owner)
     worker->env.limits = change->snapshot->globals->limits;
     traffic_set_limit(worker->options.traffic, change->snapshot->globals->metrics_series);
     worker_pools_adopt(&worker->pools, change->snapshot->config);
-    split_turns_age(&worker->turns);
+    split_turns_follow(&worker->turns, change->snapshot->config->routes);
     if (before != NULL) {
         exchanges_leave_pin(before);
         sessions_leave_pin(&worker->env, before);
