@@ -9,7 +9,8 @@ const char *exchange_acme_webroot(const struct exchange *x)
 
     if (x->client->is_tls || !acme_is_challenge(x->request.path, &token))
         return NULL;
-    return x->env->acme_webroot(x->env->worker, x->client->listener);
+    const struct listen_spec *listen = x->env->listen_spec(x->env->worker, x->client->listener);
+    return listen != NULL ? listen->acme_webroot : NULL;
 }
 
 enum step exchange_ask_acme(struct exchange *x, const char *webroot)

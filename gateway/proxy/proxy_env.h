@@ -51,9 +51,9 @@ struct proxy_env {
     void (*drop_pool)(void *worker, const struct upstream_spec *spec);
     /* How often this split was taken before, by route's name. */
     uint64_t (*next_turn)(void *worker, const struct route *route);
-    /* Where a listener's ACME answers lie, by the newest generation; NULL: it has none. Borrowed
-     * until the loop's next task. */
-    const char *(*acme_webroot)(void *worker, unsigned listener);
+    /* What the newest generation says of a listener; NULL: it is gone. Borrowed until the loop's
+     * next task. */
+    const struct listen_spec *(*listen_spec)(void *worker, unsigned listener);
     /* The last session has gone. */
     void (*sessions_gone)(void *worker);
 };

@@ -196,6 +196,17 @@ static bool may_stay_idle(const struct session *s)
     return !s->env->is_draining || !s->has_served;
 }
 
+/* What a listener is for may have changed since it accepted; one that is gone is as it was. */
+static void follow_listener(struct session *s)
+{
+    const struct listen_spec *listen = s->env->listen_spec(s->env->worker, s->client.listener);
+
+    if (listen == NULL)
+        return;
+    s->client.serves_routes = listen->serves_routes;
+    s->client.https_port = listen->https_port;
+}
+
 static bool await_request(struct session *s)
 {
     switch (h1_connection_poll(s->connection, &s->task)) {
@@ -204,6 +215,8 @@ static bool await_request(struct session *s)
         if (s->env->is_draining)
             h1_connection_close_after(s->connection);
         enter(s, SESSION_BUSY, 0);
+        if (!s->client.is_tls)
+            follow_listener(s);
         exchange_start(s->env, &s->client, h1_connection_begin(s->connection, &s->task), &s->task,
                        &s->exchange);
         return false;

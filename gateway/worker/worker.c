@@ -135,11 +135,11 @@ static struct worker_listener *find_listener(struct worker *worker, unsigned id)
     return NULL;
 }
 
-static const char *acme_webroot(void *owner, unsigned id)
+static const struct listen_spec *listen_spec(void *owner, unsigned id)
 {
     struct worker_listener *entry = find_listener(owner, id);
 
-    return entry != NULL ? entry->spec.acme_webroot : NULL;
+    return entry != NULL ? &entry->spec : NULL;
 }
 
 static void open_listener(struct worker *worker, const struct worker_listen *listen)
@@ -351,7 +351,7 @@ static void fill_env(struct worker *worker)
     env->take_pool = take_pool;
     env->drop_pool = drop_pool;
     env->next_turn = next_turn;
-    env->acme_webroot = acme_webroot;
+    env->listen_spec = listen_spec;
     env->sessions_gone = sessions_gone;
     list_init(&env->sessions);
     if (getrandom(env->random_state, sizeof(env->random_state), 0) !=
