@@ -40,6 +40,9 @@ struct generations {
     struct list asks;      /* of the load under way */
     struct list later;     /* for the next one */
     enum load_kind wanted; /* a next one */
+    /* Files of certificates have changed: since the load under way began, and before. A whole load
+     * covers that; one that is refused leaves it to a renewal, which no route file can hold up. */
+    bool renewal_is_wanted, renews;
 
     struct watcher *watcher;
     struct task watch_task;
@@ -114,6 +117,14 @@ static void record_outcome(struct generations *g, struct load_outcome *outcome)
     }
 }
 
+static void want(struct generations *g, enum load_kind kind)
+{
+    if (kind > g->wanted)
+        g->wanted = kind;
+    if (kind == LOAD_RENEWAL)
+        g->renewal_is_wanted = true;
+}
+
 /* The way out of every load: says what became of it, answers who asked, and goes on. */
 static void end_load(struct generations *g, enum load_result result)
 {
@@ -129,6 +140,8 @@ static void end_load(struct generations *g, enum load_result result)
             follow_files(g);
     }
     systemd_loaded(g->control->systemd, outcome, g->record.last_refusal);
+    if (outcome->kind == LOAD_WHOLE && load_is_refused(outcome) && g->renews && !g->is_closed)
+        want(g, LOAD_RENEWAL);
     list_each (&g->asks, node)
         answer_ask(container_of(node, struct load_ask, node), outcome);
     load_outcome_unref(outcome);
@@ -241,8 +254,12 @@ static void answer_watcher(void *owner)
 {
     struct generations *g = owner;
     unsigned changed = watcher_take(g->watcher);
-    if (changed != 0)
-        generations_load(g, (changed & WATCH_ROUTE_FILE) != 0 ? LOAD_WHOLE : LOAD_RENEWAL);
+    if ((changed & WATCH_CERTS) != 0)
+        want(g, LOAD_RENEWAL);
+    if ((changed & WATCH_ROUTE_FILE) != 0)
+        want(g, LOAD_WHOLE);
+    if (changed != 0 && !generations_are_busy(g))
+        start_load(g);
 }
 
 /* --- loading -----------------------------------------------------------------------------------
@@ -297,6 +314,8 @@ static void start_load(struct generations *g)
 {
     enum load_kind kind = g->current != NULL ? g->wanted : LOAD_WHOLE;
     g->wanted = LOAD_NOTHING;
+    g->renews = g->renewal_is_wanted;
+    g->renewal_is_wanted = false;
     g->outcome = load_outcome_new();
     g->outcome->kind = kind;
     systemd_loading(g->control->systemd);
@@ -360,8 +379,7 @@ void generations_free(struct generations *g)
 
 void generations_load(struct generations *g, enum load_kind kind)
 {
-    if (kind > g->wanted)
-        g->wanted = kind;
+    want(g, kind);
     if (!generations_are_busy(g))
         start_load(g);
 }

@@ -261,6 +261,35 @@ Test(generations, a_wanted_load_is_not_lost_behind_a_renewal)
     cr_expect_eq(generations_current(f.control.generations)->config->route_count, 1);
 }
 
+/* A route file that is being edited holds up no renewal, whoever asks for it meanwhile. */
+Test(generations, a_renewal_is_not_lost_behind_a_refused_load)
+{
+    load("'routes': {}");
+    route_folder_certify(&f.folder, "more", "more.test", 90);
+    route_folder_write(&f.folder, "routes.json", "{ half");
+    generations_load(f.control.generations, LOAD_WHOLE);
+    generations_load(f.control.generations, LOAD_RENEWAL);
+    generations_load(f.control.generations, LOAD_WHOLE);
+    control_fixture_run_until(&f, is_idle, NULL);
+    cr_expect_eq(served(), 2);
+    cr_expect_eq(generations_record(f.control.generations)->counts[LOAD_INVALID], 2);
+}
+
+static bool is_second_served(void *argument)
+{
+    (void)argument;
+    return served() == 2 && !generations_are_busy(f.control.generations);
+}
+
+Test(generations, a_route_file_that_breaks_along_holds_up_no_renewal)
+{
+    load("'routes': {}, 'watch': 'all'");
+    route_folder_certify(&f.folder, "more", "more.test", 90);
+    route_folder_write(&f.folder, "routes.json", "{ half");
+    control_fixture_run_until(&f, is_second_served, NULL);
+    cr_expect_eq(generations_record(f.control.generations)->counts[LOAD_INVALID], 1);
+}
+
 static const struct cert_problems *broken(void)
 {
     return generations_broken(f.control.generations);
