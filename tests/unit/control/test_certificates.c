@@ -13,15 +13,18 @@ static struct cert_library *library;
 static struct cert_problems broken;
 static struct arena arena;
 static struct certificate_rows rows;
+static json_t *printed; /* all that a test had printed */
 
 static void begin(void)
 {
     route_folder_init(&folder);
     library = cert_library_new();
+    printed = json_array();
 }
 
 static void end(void)
 {
+    json_decref(printed);
     cert_problems_clear(&broken);
     arena_clear(&arena);
     cert_library_free(library);
@@ -82,6 +85,7 @@ static json_t *print(uint64_t within_s)
     json_t *json =
         json_loadb(buffer_content(&out).at, buffer_length(&out), JSON_REJECT_DUPLICATES, NULL);
     cr_assert(json);
+    json_array_append_new(printed, json);
     buffer_clear(&out);
     return json_object_get(json, "certificates");
 }
