@@ -276,14 +276,17 @@ static void load_text(struct load *load, struct slice text)
 /* --- the snapshot -------------------------------------------------------------------------------
  */
 
+/* Certificates have a name in it, too: their file's is what `certs` and the logs call them. */
 static uint64_t fingerprint(const struct snapshot *snapshot)
 {
     const struct cert_store *store = tls_server_certs(snapshot->tls);
     uint64_t hash = snapshot->config->fingerprint;
 
     for (size_t i = 0; i < cert_store_count(store); i++) {
-        uint64_t pair[2] = {hash, certificate_fingerprint(cert_store_at(store, i))};
-        hash = hash_bytes(slice_make((const char *)pair, sizeof(pair)));
+        const struct certificate *certificate = cert_store_at(store, i);
+        uint64_t parts[3] = {hash, certificate_fingerprint(certificate),
+                             hash_bytes(slice_of(certificate_file(certificate)))};
+        hash = hash_bytes(slice_make((const char *)parts, sizeof(parts)));
     }
     return hash;
 }

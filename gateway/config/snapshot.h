@@ -115,8 +115,8 @@ struct config {
 struct snapshot {
     struct refcount references;
     uint64_t generation;   /* set when published, before any worker sees it */
-    uint64_t fingerprint;  /* of the route file's meaning and the certificates' bytes: equal ones
-                              change nothing */
+    uint64_t fingerprint;  /* of the route file's meaning and the certificates' files, bytes and
+                              names: equal ones change nothing */
     struct config *config; /* a reference */
     const struct globals *globals;    /* the config's */
     const struct route_table *routes; /* the config's */

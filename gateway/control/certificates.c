@@ -10,12 +10,17 @@ struct stand_in {
     const struct cert_problem *problem;
 };
 
+/* By content and file: what is served may have been parsed by an earlier load than what is known of
+ * the same files now. */
 static int compare_stand_ins(const void *a, const void *b)
 {
-    uintptr_t one = (uintptr_t)((const struct stand_in *)a)->certificate;
-    uintptr_t other = (uintptr_t)((const struct stand_in *)b)->certificate;
+    const struct certificate *one = ((const struct stand_in *)a)->certificate;
+    const struct certificate *other = ((const struct stand_in *)b)->certificate;
+    uint64_t left = certificate_fingerprint(one), right = certificate_fingerprint(other);
 
-    return one < other ? -1 : one > other;
+    if (left != right)
+        return left < right ? -1 : 1;
+    return strcmp(certificate_file(one), certificate_file(other));
 }
 
 static size_t list_stand_ins(struct arena *arena, const struct cert_problems *broken,

@@ -57,6 +57,18 @@ static const struct certificate_row *row(const char *file)
     return NULL;
 }
 
+static void rename_certificate(const char *from, const char *to)
+{
+    static const char *const kinds[] = {"crt", "key"};
+    char old[256], new[256];
+
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(old, sizeof(old), "%s/certs/%s.%s", folder.path, from, kinds[i]);
+        snprintf(new, sizeof(new), "%s/certs/%s.%s", folder.path, to, kinds[i]);
+        cr_assert_eq(rename(old, new), 0);
+    }
+}
+
 Test(certificates, every_state)
 {
     route_folder_certify(&folder, "old", "old.test", -5);
@@ -160,4 +172,42 @@ Test(certificates, as_text)
     cr_expect(strstr(text, "test.crt: serving, ECDSA P-256, until 20"), "%s", text);
     cr_expect(strstr(text, "    a.test: goes dark with it"), "%s", text);
     buffer_clear(&out);
+}
+
+/* What is served was read before a load that was refused read something else from the same files;
+ * they are as they were again, and then they break. */
+Test(certificates, quarantined_though_it_was_read_twice)
+{
+    const struct load_options options = {.keys = folder.keys, .certs = library};
+    struct problems problems;
+    struct snapshot *served;
+    load("'a.test': 'x:1'");
+    served = snapshot_ref(folder.snapshot);
+    rename_certificate("test", "aside");
+    route_folder_certify(&folder, "test", "other.test", 90);
+    problems_init(&problems);
+    route_folder_write(&folder, "routes.json", "{ 'certs': 'certs', 'routes': 5 }");
+    cr_assert_null(snapshot_load(folder.file, &options, &problems));
+    problems_clear(&problems);
+    rename_certificate("aside", "test");
+    load("'a.test': 'x:1'");
+    cr_expect_eq(folder.snapshot->fingerprint, served->fingerprint);
+    route_folder_write(&folder, "certs/test.key", "half");
+    load("'a.test': 'x:1'");
+    cr_assert_eq(broken.count, 1);
+    cr_expect_eq(folder.snapshot->fingerprint, served->fingerprint);
+    certificates_list(&arena, served, &broken, &rows);
+    cr_expect_eq(row("test.crt")->state, CERTIFICATE_QUARANTINED);
+    snapshot_unref(served);
+}
+
+/* A certificate is known by its file. */
+Test(certificates, one_that_is_called_otherwise_is_a_change)
+{
+    load("'a.test': 'x:1'");
+    uint64_t before = folder.snapshot->fingerprint;
+    rename_certificate("test", "renamed");
+    load("'a.test': 'x:1'");
+    cr_expect_neq(folder.snapshot->fingerprint, before);
+    cr_expect_str_eq(row("renamed.crt")->file, rows.list[0].file);
 }
