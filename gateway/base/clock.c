@@ -28,6 +28,12 @@ int64_t clock_wall_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+int64_t clock_file_ms(void)
+{
+    struct timespec now = read_clock(CLOCK_REALTIME_COARSE);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 struct date {
     unsigned year, month, day;
 };

@@ -46,7 +46,8 @@ struct generations {
 
     struct watcher *watcher;
     struct task watch_task;
-    int64_t began_ms; /* wall clock: what changed since the newest load began may not be in it */
+    int64_t began_ms; /* by the files' clock: what changed since the newest load began may not be
+                         in it */
 };
 
 struct load_ask {
@@ -330,7 +331,7 @@ static void start_load(struct generations *g)
     struct load_job *job = memory_new(sizeof(*job));
     job->generations = g;
     job->kind = kind;
-    g->began_ms = clock_wall_ms();
+    g->began_ms = clock_file_ms();
     job->base = g->current != NULL ? snapshot_ref(g->current) : NULL;
     problems_init(&job->problems);
     job->done = (struct post){.run = finish_load, .owner = job};

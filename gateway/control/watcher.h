@@ -39,7 +39,7 @@ struct watcher *watcher_new(struct loop *loop, struct task *task, const struct w
 void watcher_free(struct watcher *watcher);
 
 /* Watches these instead; copies them. What is watched from now on and has changed since `since_ms`
- * (wall clock: when its reading began; 0: never mind) counts as changed, so that nothing is lost
+ * (clock_file_ms when its reading began; 0: never mind) counts as changed, so that nothing is lost
  * between reading and watching. The same targets again: nothing. */
 void watcher_follow(struct watcher *watcher, const struct watch_target *targets, size_t count,
                     int64_t since_ms);

@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 
 static void assert_formats(int64_t wall_ms, const char *expected)
@@ -56,4 +57,18 @@ Test(clock, runs_forward)
         us = next;
     }
     cr_assert_lt(llabs(clock_wall_ms() / 1000 - (long long)time(NULL)), 5);
+}
+
+/* With the wall clock a change right after it was read may look like one before. */
+Test(clock, files_are_not_older_than_their_clock)
+{
+    for (int i = 0; i < 200; i++) {
+        struct stat status;
+        int64_t before = clock_file_ms();
+        FILE *file = tmpfile();
+        cr_assert(file);
+        cr_assert_eq(fstat(fileno(file), &status), 0);
+        fclose(file);
+        cr_assert_geq(status.st_ctim.tv_sec * 1000LL + status.st_ctim.tv_nsec / 1000000, before);
+    }
 }
