@@ -40,14 +40,14 @@ static size_t list_stand_ins(struct arena *arena, const struct cert_problems *br
     return count;
 }
 
-static void describe(const struct certificate *certificate, const struct stand_in *stand_in,
-                     int64_t now_s, struct certificate_row *row)
+static void describe(struct arena *arena, const struct certificate *certificate,
+                     const struct stand_in *stand_in, int64_t now_s, struct certificate_row *row)
 {
     *row =
         (struct certificate_row){.certificate = certificate, .file = certificate_file(certificate)};
     if (stand_in != NULL) {
         row->state = CERTIFICATE_QUARANTINED;
-        row->why = stand_in->problem->message;
+        row->why = arena_text(arena, slice_of(stand_in->problem->message));
         row->since = stand_in->problem->since;
     } else if (certificate_not_after(certificate) < now_s) {
         row->state = CERTIFICATE_EXPIRED;
@@ -71,14 +71,17 @@ void certificates_list(struct arena *arena, const struct snapshot *snapshot,
         const struct stand_in *found =
             stand_ins > 0 ? bsearch(&wanted, list, stand_ins, sizeof(*list), compare_stand_ins)
                           : NULL;
-        describe(wanted.certificate, found, now_s, &rows->list[rows->count++]);
+        describe(arena, wanted.certificate, found, now_s, &rows->list[rows->count++]);
     }
-    for (size_t i = 0; i < broken->count; i++)
-        if (broken->list[i].served_count == 0)
-            rows->list[rows->count++] = (struct certificate_row){.file = broken->list[i].file,
-                                                                 .state = CERTIFICATE_QUARANTINED,
-                                                                 .why = broken->list[i].message,
-                                                                 .since = broken->list[i].since};
+    for (size_t i = 0; i < broken->count; i++) {
+        const struct cert_problem *problem = &broken->list[i];
+        if (problem->served_count == 0)
+            rows->list[rows->count++] =
+                (struct certificate_row){.file = arena_text(arena, slice_of(problem->file)),
+                                         .state = CERTIFICATE_QUARANTINED,
+                                         .why = arena_text(arena, slice_of(problem->message)),
+                                         .since = problem->since};
+    }
 }
 
 const char *certificate_state_name(enum certificate_state state)

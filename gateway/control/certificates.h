@@ -25,7 +25,8 @@ struct certificate_rows {
 };
 
 /* Those that `snapshot` (NULL: none) serves, in its order, then the broken ones without anything to
- * serve. Lives in `arena`; borrows from the others. */
+ * serve. Lives in `arena`; borrows from the snapshot, but not from `broken`, which the next load
+ * replaces. */
 void certificates_list(struct arena *arena, const struct snapshot *snapshot,
                        const struct cert_problems *broken, struct certificate_rows *rows);
 

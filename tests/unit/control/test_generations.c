@@ -1,3 +1,4 @@
+#include "control/status_page.h"
 #include "support/control_fixture.h"
 #include "support/loopback.h"
 
@@ -319,6 +320,41 @@ Test(generations, what_breaks_is_quarantined_until_it_is_right)
     cr_expect_eq(served(), 3);
     cr_expect_neq(generations_current(f.control.generations)->fingerprint, fingerprint);
     cr_expect(generations_record(f.control.generations)->last_is_fine);
+}
+
+static void do_nothing(void *owner)
+{
+    (void)owner;
+}
+
+static bool is_page_there(void *argument)
+{
+    const struct status_page *page;
+    return status_query_answer(argument, &page) == IO_OK;
+}
+
+/* A load may end between the last worker's answer and the printing. */
+Test(generations, a_page_outlives_the_load_that_it_tells_of)
+{
+    struct task task;
+    struct buffer text = {0};
+    const struct status_page *page;
+    char file[128];
+    task_init(&task, do_nothing, NULL);
+    route_folder_write(&f.folder, "certs/broken.pem", "nonsense");
+    load("'routes': {}");
+    struct status_query *query = status_query_start(&f.control, &task);
+    control_fixture_run_until(&f, is_page_there, query);
+    snprintf(file, sizeof(file), "%s/certs/broken.pem", f.folder.path);
+    cr_assert_eq(unlink(file), 0);
+    renew();
+    cr_assert_eq(broken()->count, 0);
+    status_query_answer(query, &page);
+    status_print_json(page, &text);
+    buffer_append(&text, slice_make("", 1));
+    cr_expect_not_null(strstr(buffer_content(&text).at, "broken.pem"));
+    status_query_end(query);
+    buffer_clear(&text);
 }
 
 Test(generations, too_late_when_closed)
