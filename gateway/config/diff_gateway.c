@@ -265,4 +265,6 @@ void compare_gateway(struct comparison *c)
     compare_time(c, "defaults.timeout.header", was->header_ms, is->header_ms);
     compare_time(c, "defaults.timeout.keepalive", was->keepalive_ms, is->keepalive_ms);
     compare_limits(c);
+    compare(c, "metrics.series", words_count(c->arena, was->metrics_series),
+            words_count(c->arena, is->metrics_series));
 }

@@ -1,4 +1,5 @@
 /* routes/routes.schema.json, the examples beside it, and what the gateway reads are one thing. */
+#include "config/diff.h"
 #include "support/json_schema.h"
 #include "support/route_folder.h"
 
@@ -240,14 +241,38 @@ static char *outcome_of(const char *text, bool *is_good)
     return outcome;
 }
 
+static size_t count_changes(const struct snapshot *was, const struct snapshot *is)
+{
+    struct diff diff;
+
+    diff_make(&diff, was, is);
+    size_t count = diff.count;
+    diff_clear(&diff);
+    return count;
+}
+
+/* What is asked of a load itself serves nobody. */
+static void expect_told(const char *path, const struct snapshot *was, const struct snapshot *is)
+{
+    bool is_a_test = strncmp(path, "tests.", 6) == 0;
+
+    cr_expect(is_a_test || count_changes(was, is) > 0, "diff does not tell %s", path);
+    cr_expect(is_a_test || count_changes(is, was) > 0, "diff does not tell %s backwards", path);
+    cr_expect_eq(count_changes(was, was), 0, "%s is told against itself", path);
+}
+
 static void expect_difference(const char *path, const char *before, const char *after)
 {
     bool is_good;
     char *one = outcome_of(before, &is_good);
 
     cr_expect(is_good, "%s: %s: %s", path, before, one);
+    struct snapshot *was = is_good ? snapshot_ref(folder.snapshot) : NULL;
     char *other = outcome_of(after, &is_good);
     cr_expect_neq(strcmp(one, other), 0, "%s makes no difference", path);
+    if (was && is_good)
+        expect_told(path, was, folder.snapshot);
+    snapshot_unref(was);
     free(one);
     free(other);
 }
