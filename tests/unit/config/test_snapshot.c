@@ -109,6 +109,41 @@ Test(snapshot, paths_start_where_the_file_is_named)
     problems_clear(&problems);
 }
 
+static void expect_folder(const char *file, const char *wanted)
+{
+    struct problems problems = {0};
+    struct snapshot *snapshot =
+        snapshot_load(file, &(struct load_options){.keys = folder.keys}, &problems);
+
+    cr_assert(snapshot, "%s", file);
+    cr_expect_str_eq(snapshot->config->folder, wanted, "%s: %s", file, snapshot->config->folder);
+    snapshot_unref(snapshot);
+    problems_clear(&problems);
+}
+
+/* So that `diff` takes the file that runs for what it is. */
+Test(snapshot, a_folder_is_called_the_same_from_everywhere)
+{
+    char command[512], here[256], linked[256];
+
+    route_folder_good(&folder, "'routes': {}");
+    snprintf(command, sizeof(command),
+             "mkdir -p %s/other/deep && cd %s && ln -s other/deep link && cp -r routes.json certs "
+             "other",
+             folder.path, folder.path);
+    cr_assert_eq(system(command), 0);
+    cr_assert_eq(chdir(folder.path), 0);
+    cr_assert(getcwd(here, sizeof(here)));
+    expect_folder("routes.json", here);
+    expect_folder("./routes.json", here);
+    expect_folder(".//other/./../routes.json", here);
+    expect_folder("other/deep/../../routes.json", here);
+    snprintf(linked, sizeof(linked), "%s/link/..", here);
+    expect_folder("link/../routes.json", linked);
+    cr_assert_eq(chdir("other"), 0);
+    expect_folder("../routes.json", here);
+}
+
 Test(snapshot, fills_in_the_rest)
 {
     const struct snapshot *s = route_folder_good(
