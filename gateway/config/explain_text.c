@@ -194,6 +194,7 @@ static const char *reason_words(enum http_reason reason)
 {
     switch (reason) {
     case REASON_BAD_REQUEST: return "the host or the path is one that the gateway refuses";
+    case REASON_URI_TOO_LONG: return "the request's first line is over limits.request_line";
     case REASON_METHOD_REFUSED: return "CONNECT and TRACE are refused";
     case REASON_MISDIRECTED:
         return "another certificate here covers the host, this connection's does not";

@@ -57,6 +57,15 @@ static void redirect_to_https(struct follow *follow, const struct listen_spec *l
                                (int)path.len, path.at, (int)f->query.len, f->query.at);
 }
 
+/* "METHOD TARGET HTTP/1.1", as parsers bound it. */
+static bool has_long_line(const struct follow *follow)
+{
+    const struct followed_request *request = follow->request;
+    size_t length = request->method.len + request->target.len + strlen("  HTTP/1.1");
+
+    return length > follow->snapshot->globals->limits.request_line;
+}
+
 static bool asks_for_challenge(const struct follow *follow)
 {
     struct slice token;
@@ -221,7 +230,9 @@ void follow_request(const struct snapshot *snapshot, const struct followed_reque
     followed->alert = followed->tls.alert;
     bool is_understood = read_target(&follow);
     followed->is_challenge = asks_for_challenge(&follow);
-    if (!is_understood)
+    if (has_long_line(&follow))
+        refuse(&follow, REASON_URI_TOO_LONG);
+    else if (!is_understood)
         refuse(&follow, REASON_BAD_REQUEST);
     else if (method == METHOD_CONNECT || method == METHOD_TRACE)
         refuse(&follow, REASON_METHOD_REFUSED);

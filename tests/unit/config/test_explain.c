@@ -252,6 +252,21 @@ Test(explain, bodies_that_are_too_large)
     cr_expect_eq(ask_question(question)->reason, REASON_BODY_TOO_LARGE);
 }
 
+Test(explain, first_lines_that_are_too_long)
+{
+    /* "GET /12345 HTTP/1.1" is 19 bytes. */
+    route_folder_good(&folder, "'defaults': { 'limits': { 'request_line': 19 } }, "
+                               "'routes': { 'a.test': 'x:1' }");
+    cr_expect_eq(ask("https://a.test/12345")->reason, REASON_NONE);
+    cr_expect_eq(ask("https://a.test/123?5")->reason, REASON_NONE);
+    cr_expect_eq(ask("https://a.test/123?56")->reason, REASON_URI_TOO_LONG);
+    cr_expect_eq(explained.followed.status, 414);
+    cr_expect_not_null(strstr(print(false, false, false), "414 uri_too_long"));
+    route_folder_good(&folder, "'defaults': { 'limits': { 'request_line': 0 } }, "
+                               "'routes': { 'a.test': 'x:1' }");
+    cr_expect_eq(ask("https://a.test/123?56")->reason, REASON_NONE);
+}
+
 Test(explain, shares_and_servers)
 {
     route_folder_good(&folder, "'backends': { 'b': ['x:1', { 'to': 'x:2', 'weight': 0 }], "
