@@ -182,7 +182,8 @@ static bool is_wanted(const struct report *report, const struct certificate_row 
 {
     if (within_s == 0 || row->state == CERTIFICATE_QUARANTINED)
         return true;
-    return certificate_not_after(row->certificate) < report->now_s + (int64_t)within_s;
+    int64_t left_s = certificate_not_after(row->certificate) - report->now_s;
+    return left_s < 0 || (uint64_t)left_s < within_s;
 }
 
 static void print_rows(struct report *report, uint64_t within_s)

@@ -92,9 +92,9 @@ static enum endpoint_action answer_certs(const struct control *control,
     struct slice query = head->query;
     bool as_text = endpoint_wants_text(head);
     uint64_t within_s = 0;
-    if (slice_starts_with(query, slice_of("?within=")) &&
-        !slice_parse_u64(slice_skip(query, strlen("?within=")), &within_s)) {
-        set_text(answer, 400, "within is a number of seconds");
+    if (query.len > 1 && (!slice_starts_with(query, slice_of("?within=")) ||
+                          !slice_parse_u64(slice_skip(query, strlen("?within=")), &within_s))) {
+        set_text(answer, 400, "only within can be said, a number of seconds: /certs?within=86400");
         return ENDPOINT_ANSWERED;
     }
     answer->status = 200;

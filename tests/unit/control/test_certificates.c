@@ -150,6 +150,7 @@ Test(certificates, hosts_that_would_go_dark)
     cr_expect_eq(json_array_size(some), 2);
     cr_expect(entry(some, "wild.crt"));
     cr_expect_eq(json_array_size(print(3600)), 0);
+    cr_expect_eq(json_array_size(print(UINT64_MAX)), 3);
 }
 
 Test(certificates, quarantined_ones_are_always_within)

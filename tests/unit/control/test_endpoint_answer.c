@@ -119,6 +119,25 @@ Test(endpoint_answer, what_is_told_to_admin_alone)
     }
 }
 
+Test(endpoint_answer, certs_take_one_parameter)
+{
+    static const char *const wrong[] = {"?within",
+                                        "?within=",
+                                        "?within=-1",
+                                        "?within=1d",
+                                        "?within=1&x=2",
+                                        "?soon=1",
+                                        "?within=99999999999999999999"};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        head.query = slice_of(wrong[i]);
+        cr_expect_eq(ask(OVER_ADMIN, METHOD_GET, "/certs"), ENDPOINT_ANSWERED);
+        cr_expect_eq(answer.status, 400, "%s", wrong[i]);
+    }
+    head.query = slice_of("");
+    cr_expect_eq(ask(OVER_STATUS, METHOD_GET, "/certs"), ENDPOINT_ANSWERED);
+    cr_expect_eq(answer.status, 404);
+}
+
 Test(endpoint_answer, nothing_elsewhere)
 {
     ask(OVER_ADMIN, METHOD_GET, "/");
