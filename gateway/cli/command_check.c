@@ -1,3 +1,4 @@
+#include "base/terminal.h"
 #include "cli/commands.h"
 #include "cli/route_file.h"
 #include "config/snapshot.h"
@@ -37,7 +38,7 @@ static void print_text(const char *file, const struct snapshot *snapshot,
                        const struct problems *problems)
 {
     struct buffer text = {0};
-    problems_print(problems, &text, isatty(STDOUT_FILENO) == 1);
+    problems_print(problems, &text, terminal_takes_colour(STDOUT_FILENO));
     if (snapshot != NULL) {
         size_t certificates = count_certificates(snapshot);
         buffer_printf(&text, "%s is fine: %u route%s, %u backend%s, %zu certificate%s\n", file,

@@ -1,3 +1,4 @@
+#include "base/terminal.h"
 #include "cli/commands.h"
 #include "cli/diff_print.h"
 #include "cli/find_gateway.h"
@@ -38,7 +39,7 @@ static void tell_problems(struct differ *d, const struct problems *problems,
     if (is_refused && d->arguments->as_json)
         problems_print_json(problems, &d->output);
     else if (is_refused)
-        problems_print(problems, &d->output, isatty(STDOUT_FILENO) == 1);
+        problems_print(problems, &d->output, terminal_takes_colour(STDOUT_FILENO));
     for (size_t i = 0; is_new && !is_refused && i < broken->count; i++)
         fprintf(stderr, "sallyport: left out: %s\n", broken->list[i].message);
 }
@@ -271,7 +272,7 @@ static int report(struct differ *d)
     if (d->arguments->as_json)
         diff_print_json(&report, &d->output);
     else
-        diff_print_text(&report, &d->output, isatty(STDOUT_FILENO) == 1);
+        diff_print_text(&report, &d->output, terminal_takes_colour(STDOUT_FILENO));
     int code = diff.count > 0 ? EXIT_CHANGES : EXIT_FINE;
     diff_clear(&diff);
     return code;

@@ -1,3 +1,4 @@
+#include "base/terminal.h"
 #include "cli/commands.h"
 #include "cli/find_gateway.h"
 #include "cli/route_file.h"
@@ -25,7 +26,7 @@ static void explain_snapshot(const struct arguments *arguments, const struct sna
     if (arguments->as_json)
         explain_print_json(explanation, false, &text);
     else
-        explain_print_text(explanation, false, isatty(STDOUT_FILENO) == 1, &text);
+        explain_print_text(explanation, false, terminal_takes_colour(STDOUT_FILENO), &text);
     print(&text, stdout);
     buffer_clear(&text);
     arena_clear(&arena);
@@ -38,7 +39,7 @@ static void print_problems(const struct arguments *arguments, const struct probl
     if (arguments->as_json)
         problems_print_json(problems, &text);
     else
-        problems_print(problems, &text, isatty(STDERR_FILENO) == 1);
+        problems_print(problems, &text, terminal_takes_colour(STDERR_FILENO));
     print(&text, arguments->as_json ? stdout : stderr);
     buffer_clear(&text);
 }

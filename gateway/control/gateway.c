@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/json_text.h"
 #include "base/log.h"
+#include "base/terminal.h"
 #include "control/control.h"
 #include "control/endpoints.h"
 #include "control/generations.h"
@@ -153,7 +154,7 @@ static void say_ready(struct gateway *g)
 static void print_problems(const struct load_outcome *outcome)
 {
     struct buffer text = {0};
-    problems_print(&outcome->problems, &text, isatty(STDERR_FILENO) == 1);
+    problems_print(&outcome->problems, &text, terminal_takes_colour(STDERR_FILENO));
     struct slice rest = buffer_content(&text);
     while (rest.len > 0) {
         ssize_t sent = write(STDERR_FILENO, rest.at, rest.len);
