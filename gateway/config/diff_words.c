@@ -267,12 +267,26 @@ struct slice words_route(struct arena *arena, const struct route *route)
 /* --- responses ----------------------------------------------------------------------------------
  */
 
-/* The order of a map's keys means nothing. */
+/* The value of that name which comes after `nth` others of it. */
+static const struct http_field *nth_field(const struct http_fields *fields, struct slice name,
+                                          uint32_t nth)
+{
+    for (uint32_t i = 0; i < fields->count; i++)
+        if (slice_equal_nocase(fields->list[i].name, name) && nth-- == 0)
+            return &fields->list[i];
+    return NULL;
+}
+
+/* The order of a map's keys means nothing, that of a name's values does. */
 bool words_same_fields(const struct http_fields *a, const struct http_fields *b)
 {
     for (uint32_t i = 0; a->count == b->count && i < a->count; i++) {
-        const struct http_field *other = http_fields_find(b, a->list[i].name);
-        if (!other || !slice_equal(other->value, a->list[i].value))
+        const struct http_field *field = &a->list[i], *other;
+        uint32_t before = 0;
+        for (uint32_t k = 0; k < i; k++)
+            before += slice_equal_nocase(a->list[k].name, field->name);
+        other = nth_field(b, field->name, before);
+        if (!other || !slice_equal(other->value, field->value))
             return false;
     }
     return a->count == b->count;

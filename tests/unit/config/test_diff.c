@@ -150,6 +150,22 @@ Test(diff, own_answers)
            "https://a.test{uri}\n");
 }
 
+Test(diff, headers_with_several_values)
+{
+#define COOKIES(values)                                                                \
+    "'routes': { 'a.test': { 'paths': { '/': { 'respond': { 'headers': { 'x-a': '1', " \
+    "'x-b': " values " } } }, '/more': 'x:1' } } }"
+    expect(COOKIES("['2', '3']"),
+           "'routes': { 'a.test': { 'paths': { '/more': 'x:2', '/': { 'respond': { 'headers': { "
+           "'X-B': ['2', '3'], 'x-a': '1' } } } } } }",
+           "moved path a.test/more||x:1|x:2\n");
+    expect(COOKIES("['2', '2']"), COOKIES("['2', '3']"),
+           "changed path a.test/|respond.headers|x-a: 1, x-b: 2, x-b: 2|x-a: 1, x-b: 2, x-b: 3\n");
+    expect(COOKIES("['2', '3']"), COOKIES("['3', '2']"),
+           "changed path a.test/|respond.headers|x-a: 1, x-b: 2, x-b: 3|x-a: 1, x-b: 3, x-b: 2\n");
+#undef COOKIES
+}
+
 Test(diff, settings_are_told_once_with_the_routes_they_reach)
 {
     expect("'backends': { 'b': 'x:1' }, 'routes': { 'a.test': 'b', 'b.test': { 'paths': { '/': "
