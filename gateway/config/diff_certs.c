@@ -9,10 +9,13 @@ static bool listens_on_https(const struct snapshot *snapshot)
     return false;
 }
 
-/* What a client asks for to reach the host key: some name below a wildcard, and none for "*". */
+/* What a client asks for to reach the host key: some name below a wildcard, and none for "*" and
+ * for addresses, which are no SNI. */
 static struct slice name_to_ask(struct arena *arena, struct slice key)
 {
-    if (slice_equal(key, slice_of("*")))
+    struct address literal;
+
+    if (slice_equal(key, slice_of("*")) || address_parse_ip(key, 0, &literal))
         return slice_make(NULL, 0);
     if (slice_starts_with(key, slice_of("*.")))
         return arena_printf(arena, "any-%.*s", (int)key.len - 1, key.at + 1);

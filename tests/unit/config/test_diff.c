@@ -287,6 +287,22 @@ Test(diff, certificates_gained_changed_lost_and_missing)
     cr_expect_eq(added, 2, "b.other by its own, new.test by the wildcard");
 }
 
+/* No SNI leads to them: the default certificate answers. */
+Test(diff, certificates_of_addresses)
+{
+    const char *older = "'routes': { '192.0.2.1': 'x:1' }";
+    const char *newer = "'routes': { '192.0.2.1': 'x:1', '::1': 'x:1' }";
+    const char *newer_with_default = "'routes': { '192.0.2.1': 'x:1', '::1': 'x:1' }, "
+                                     "'tls': { 'default_cert': 'localhost' }";
+
+    compare(older, newer);
+    expect_host(certificate_change(CHANGE_MISSING), "::1");
+    compare(older, newer_with_default);
+    cr_expect_eq(certificate_change(CHANGE_ADDED)->reach_count, 2);
+    for (size_t i = 0; i < diff.count; i++)
+        cr_expect_neq(diff.list[i].kind, CHANGE_MISSING);
+}
+
 /* --- the text that is kept ----------------------------------------------------------------------
  */
 
