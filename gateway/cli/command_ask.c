@@ -31,7 +31,7 @@ static int ask_and_print(const struct arguments *arguments, const char *method, 
 
 int command_reload(const struct arguments *arguments)
 {
-    return ask_and_print(arguments, "POST", "/reload", ADMIN_RELOAD_TIMEOUT_MS);
+    return ask_and_print(arguments, "POST", "/reload?changes", ADMIN_RELOAD_TIMEOUT_MS);
 }
 
 int command_status(const struct arguments *arguments)

@@ -44,8 +44,9 @@ static const struct command commands[] = {
      .run = command_diff},
     {.name = "reload",
      .summary = "ask the running gateway to reload, and wait until it has",
-     .help = "Prints the generation that every worker serves now, or all the errors.\n"
-             "Ends with 1 when the reload is refused; the gateway then serves on as before.\n",
+     .help =
+         "Prints the generation that every worker serves now and what changed, or all the errors.\n"
+         "Ends with 1 when the reload is refused; the gateway then serves on as before.\n",
      .options = OPTION_CONFIG | OPTION_ADMIN | OPTION_JSON,
      .run = command_reload},
     {.name = "status",

@@ -2,7 +2,7 @@
 
 #include "base/json_text.h"
 
-enum { NAMES_MOST = 3, EXAMPLES_MOST = 5 };
+enum { EXAMPLES_MOST = 5 };
 
 static void append(struct buffer *out, struct slice text)
 {
@@ -11,81 +11,6 @@ static void append(struct buffer *out, struct slice text)
 
 /* --- text --------------------------------------------------------------------------------------
  */
-
-struct sign {
-    const char *text, *colour;
-};
-
-static struct sign sign_of(enum change_kind kind)
-{
-    switch (kind) {
-    case CHANGE_ADDED: return (struct sign){"+", "\033[32m"};
-    case CHANGE_REMOVED: return (struct sign){"-", "\033[31m"};
-    case CHANGE_MOVED:
-    case CHANGE_CHANGED: return (struct sign){"~", "\033[33m"};
-    case CHANGE_MISSING: break;
-    }
-    return (struct sign){"!", "\033[31m"};
-}
-
-/* "a.test", "a.test and b.test", "12 hosts (a.test, b.test, c.test, ...)". */
-static void print_reach(const struct change *change, const char *what, struct buffer *out)
-{
-    size_t count = change->reach_count;
-    if (count <= NAMES_MOST) {
-        for (size_t i = 0; i < count; i++) {
-            buffer_append_text(out, i == 0 ? "" : i + 1 == count ? " and " : ", ");
-            append(out, change->reach[i]);
-        }
-        return;
-    }
-    buffer_printf(out, "%zu %s (", count, what);
-    for (size_t i = 0; i < NAMES_MOST; i++) {
-        append(out, change->reach[i]);
-        buffer_append_text(out, ", ");
-    }
-    buffer_append_text(out, "...)");
-}
-
-static void print_subject(const struct change *change, struct buffer *out)
-{
-    switch (change->about) {
-    case ABOUT_GATEWAY: append(out, change->key); return;
-    case ABOUT_SETTING:
-        append(out, change->key);
-        buffer_append_text(out, change->reach_count > 0 ? " of " : " where no route matches");
-        print_reach(change, "routes", out);
-        return;
-    case ABOUT_CERTIFICATE:
-        buffer_append_text(out, change->name.len > 0 ? "certificate file " : "certificate of ");
-        append(out, change->name);
-        print_reach(change, "hosts", out);
-        return;
-    case ABOUT_BACKEND:
-    case ABOUT_HOST:
-    case ABOUT_PATH: break;
-    }
-    buffer_printf(out, "%s ", change_about_name(change->about));
-    append(out, change->name);
-    if (change->key.len > 0)
-        buffer_append_text(out, ", ");
-    append(out, change->key);
-}
-
-static void print_change(const struct change *change, struct buffer *out, bool in_colour)
-{
-    struct sign sign = sign_of(change->kind);
-    buffer_printf(out, "%s%s ", in_colour ? sign.colour : "", sign.text);
-    print_subject(change, out);
-    buffer_append_text(out, ": ");
-    append(out, change->was);
-    if (change->was.len > 0 && change->is.len > 0)
-        buffer_append_text(out, " -> ");
-    append(out, change->is);
-    if (change->kind == CHANGE_MISSING)
-        buffer_append_text(out, "none covers it");
-    buffer_printf(out, "%s\n", in_colour ? "\033[0m" : "");
-}
 
 static void print_example(const struct answered_differently *one, struct buffer *out)
 {
@@ -128,8 +53,7 @@ void diff_print_text(const struct diff_report *report, struct buffer *out, bool 
                       (unsigned long long)report->generation, report->old_file, report->new_file);
     else
         buffer_printf(out, "from %s to %s\n", report->old_file, report->new_file);
-    for (size_t i = 0; i < report->diff->count; i++)
-        print_change(&report->diff->list[i], out, in_colour);
+    diff_print_changes(report->diff, out, in_colour);
     if (report->diff->count == 0)
         buffer_append_text(out, "nothing would change\n");
     if (report->replay != NULL && report->replay->requests > 0)
@@ -146,30 +70,6 @@ static void print_member(struct buffer *out, const char *key, struct slice text)
         buffer_append_text(out, "null");
     else
         json_append_string(out, text);
-}
-
-static void print_reach_json(const struct change *change, struct buffer *out)
-{
-    buffer_append_text(out, change->about == ABOUT_SETTING ? ",\"routes\":[" : ",\"hosts\":[");
-    for (size_t i = 0; i < change->reach_count; i++) {
-        buffer_append_text(out, i > 0 ? "," : "");
-        json_append_string(out, change->reach[i]);
-    }
-    buffer_append_text(out, "]");
-}
-
-static void print_change_json(const struct change *change, struct buffer *out)
-{
-    bool has_reach = change->about == ABOUT_SETTING || change->about == ABOUT_CERTIFICATE;
-    buffer_printf(out, "{\"change\":\"%s\",\"about\":\"%s\"", change_kind_name(change->kind),
-                  change_about_name(change->about));
-    print_member(out, "name", change->name);
-    print_member(out, "key", change->key);
-    print_member(out, "was", change->was);
-    print_member(out, "is", change->is);
-    if (has_reach)
-        print_reach_json(change, out);
-    buffer_append_text(out, "}");
 }
 
 static void print_replay_json(const struct replay_result *replay, struct buffer *out)
@@ -202,12 +102,9 @@ void diff_print_json(const struct diff_report *report, struct buffer *out)
     json_append_text(out, report->old_file);
     buffer_append_text(out, "},\"new\":{\"file\":");
     json_append_text(out, report->new_file);
-    buffer_append_text(out, "},\"changes\":[");
-    for (size_t i = 0; i < report->diff->count; i++) {
-        buffer_append_text(out, i > 0 ? "," : "");
-        print_change_json(&report->diff->list[i], out);
-    }
-    buffer_append_text(out, "],\"requests\":");
+    buffer_append_text(out, "},\"changes\":");
+    diff_print_changes_json(report->diff, out);
+    buffer_append_text(out, ",\"requests\":");
     if (report->replay != NULL)
         print_replay_json(report->replay, out);
     else

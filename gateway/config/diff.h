@@ -57,6 +57,10 @@ void diff_add_files(struct diff *diff, const struct snapshot *was, const struct 
                     const struct served_certificate *served, size_t count);
 void diff_clear(struct diff *diff);
 
+/* A line each, "~ path a.test/: backend a -> backend b"; a list of objects. */
+void diff_print_changes(const struct diff *diff, struct buffer *out, bool in_colour);
+void diff_print_changes_json(const struct diff *diff, struct buffer *out);
+
 const char *change_kind_name(enum change_kind kind);    /* "added" … */
 const char *change_about_name(enum change_about about); /* "gateway" … */
 

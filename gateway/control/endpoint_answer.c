@@ -239,7 +239,8 @@ static void print_quarantined(const struct cert_problems *broken, bool as_text, 
     }
 }
 
-static void print_accepted(const struct load_outcome *outcome, bool as_text, struct buffer *out)
+static void print_accepted(const struct load_outcome *outcome, bool as_text, bool tells_changes,
+                           struct buffer *out)
 {
     bool is_unchanged = outcome->result == LOAD_UNCHANGED;
     unsigned long long generation = outcome->generation;
@@ -248,23 +249,31 @@ static void print_accepted(const struct load_outcome *outcome, bool as_text, str
             buffer_printf(out, "nothing has changed: generation %llu goes on\n", generation);
         else
             buffer_printf(out, "generation %llu is served\n", generation);
+        diff_print_changes(&outcome->changes, out, false);
         print_quarantined(&outcome->broken, true, out);
         return;
     }
     buffer_printf(out, "{\"generation\":%llu,\"unchanged\":%s,\"quarantined\":[", generation,
                   is_unchanged ? "true" : "false");
     print_quarantined(&outcome->broken, false, out);
-    buffer_append_text(out, "]}\n");
+    buffer_append_text(out, "]");
+    if (tells_changes) {
+        buffer_append_text(out, ",\"changes\":");
+        diff_print_changes_json(&outcome->changes, out);
+    }
+    buffer_append_text(out, "}\n");
 }
 
-void endpoint_answer_load(const struct load_outcome *outcome, bool as_text,
+void endpoint_answer_load(const struct load_outcome *outcome, const struct http_head *head,
                           struct endpoint_answer *answer)
 {
+    bool as_text = endpoint_wants_text(head);
+    bool tells_changes = slice_equal(head->query, slice_of("?changes"));
     bool is_refused = load_is_refused(outcome);
     answer->status = is_refused ? 422 : 200;
     answer->content_type = content_type(as_text);
     if (!is_refused)
-        print_accepted(outcome, as_text, &answer->body);
+        print_accepted(outcome, as_text, tells_changes, &answer->body);
     else if (as_text)
         problems_print(&outcome->problems, &answer->body, false);
     else

@@ -31,7 +31,8 @@ enum endpoint_action endpoint_answer_request(const struct control *control, bool
                                              struct endpoint_answer *answer);
 /* JSON, or text for those who would rather read (Accept: text/plain). */
 bool endpoint_wants_text(const struct http_head *head);
-void endpoint_answer_load(const struct load_outcome *outcome, bool as_text,
+/* With ?changes the JSON has them, as the text always does. */
+void endpoint_answer_load(const struct load_outcome *outcome, const struct http_head *head,
                           struct endpoint_answer *answer);
 void endpoint_answer_status(const struct status_page *page, bool as_text,
                             struct endpoint_answer *answer);

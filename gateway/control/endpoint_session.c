@@ -188,7 +188,7 @@ static enum step await_load(struct endpoint_session *s)
     const struct load_outcome *outcome;
     if (load_ask_answer(s->load, &outcome) == IO_WAIT)
         return STEP_WAIT;
-    endpoint_answer_load(outcome, endpoint_wants_text(&s->head), &s->answer);
+    endpoint_answer_load(outcome, &s->head, &s->answer);
     load_ask_end(s->load);
     s->load = NULL;
     return enter(s, SEND_HEAD, PATIENCE_MS);

@@ -26,6 +26,7 @@ enum {
     FILE_THREADS = 2,
     TICKET_PERIOD_S = 3600,
     TICKET_CHECK_MS = 60 * 1000,
+    LOAD_PATIENCE_MS = 5 * 1000,
     CLOSING_MS = 1000, /* for the last answers of admin and status */
 };
 
@@ -42,6 +43,7 @@ struct gateway {
     struct post stopped;
     bool workers_stopped, posts_done;
     bool is_cut;
+    bool awaits_load; /* all else has ended */
     struct task ticket_task;
     struct deadline ticket_deadline;
     int exit_code;
@@ -246,7 +248,7 @@ static bool finish_delay(struct gateway *g)
     struct control *control = &g->control;
     bool is_over = g->deadline.due_ms == 0 || deadline_passed(control->loop, &g->deadline);
     /* A generation on its way opens listeners: first it arrives, then they close. */
-    if (!is_over || generations_are_busy(control->generations))
+    if (!is_over || generations_are_publishing(control->generations))
         return false;
     start_draining(g);
     return true;
@@ -270,6 +272,24 @@ static void stop_workers(struct gateway *g)
     loop_post(control->loop, &g->stopped);
 }
 
+/* For a moment: a file system that hangs does not keep the gateway from its end. */
+static bool awaits_load(struct gateway *g)
+{
+    struct generations *generations = g->control.generations;
+    if (!generations_are_busy(generations))
+        return false;
+    if (!g->awaits_load) {
+        g->awaits_load = true;
+        deadline_set(g->control.loop, &g->deadline, LOAD_PATIENCE_MS);
+    }
+    if (generations_are_publishing(generations) || !deadline_passed(g->control.loop, &g->deadline))
+        return true;
+    log_event(LOG_WARN, "load_abandoned",
+              "a load does not come back, does a file system hang? It is left behind");
+    generations_abandon(generations);
+    return false;
+}
+
 static bool finish_draining(struct gateway *g)
 {
     struct control *control = &g->control;
@@ -283,7 +303,7 @@ static bool finish_draining(struct gateway *g)
         }
         return false;
     }
-    if (control->reports_out > 0 || generations_are_busy(control->generations))
+    if (control->reports_out > 0 || awaits_load(g))
         return false;
     if (!g->workers_stopped) {
         g->workers_stopped = true;
@@ -435,6 +455,10 @@ int gateway_run(const struct gateway_options *options)
     if (g.ending_signals > 0)
         signals_exit_at_once(endpoints_admin_path(g.control.endpoints));
     bool has_served = generations_current(g.control.generations) != NULL;
+    if (generations_have_abandoned(g.control.generations)) {
+        access_writer_stop(g.control.access_writer);
+        _exit(g.exit_code); /* its thread may still use the rest */
+    }
     free_everything(&g);
     if (has_served)
         log_event(LOG_INFO, "exit", "everything has ended in good order");

@@ -15,10 +15,12 @@ struct load_job {
     pthread_t thread;
     struct generations *generations;
     enum load_kind kind;
+    bool is_abandoned;
     struct snapshot *base; /* a reference to what is served meanwhile; NULL: nothing yet */
     struct snapshot *snapshot;
     struct problems problems;
     struct cert_problems broken;
+    struct diff changes;
     struct post done;
 };
 
@@ -29,6 +31,7 @@ struct generations {
     struct load_outcome *fine;  /* the last one that was not refused: a reference; NULL: none */
     struct load_record record;
     bool is_closed;
+    bool has_abandoned; /* a thread is out that may never come back */
 
     /* under way; all NULL when nothing is */
     struct load_job *job;
@@ -266,15 +269,32 @@ static void answer_watcher(void *owner)
 /* --- loading -----------------------------------------------------------------------------------
  */
 
+/* With what came of it, which nobody took. */
+static void free_job(struct load_job *job)
+{
+    snapshot_unref(job->snapshot);
+    snapshot_unref(job->base);
+    problems_clear(&job->problems);
+    cert_problems_clear(&job->broken);
+    diff_clear(&job->changes);
+    free(job);
+}
+
 static void finish_load(void *owner)
 {
     struct load_job *job = owner;
     struct generations *g = job->generations;
     pthread_join(job->thread, NULL);
+    if (job->is_abandoned) {
+        g->has_abandoned = false;
+        free_job(job);
+        return;
+    }
     struct snapshot *snapshot = job->snapshot;
     problems_clear(&g->outcome->problems);
     g->outcome->problems = job->problems;
     g->outcome->broken = job->broken;
+    g->outcome->changes = job->changes;
     g->outcome->read = cert_library_counts(g->certs);
     snapshot_unref(job->base);
     free(job);
@@ -306,6 +326,9 @@ static void *run_load(void *owner)
     job->snapshot = job->kind == LOAD_RENEWAL
                         ? snapshot_renew(job->base, &options, &job->problems)
                         : snapshot_load(control->config_file, &options, &job->problems);
+    if (job->snapshot != NULL && job->base != NULL &&
+        job->snapshot->fingerprint != job->base->fingerprint)
+        diff_make(&job->changes, job->base, job->snapshot);
     buffer_cache_clear();
     loop_post(control->loop, &job->done);
     return NULL;
@@ -399,6 +422,26 @@ void generations_close(struct generations *g)
 {
     g->is_closed = true;
     watcher_follow(g->watcher, NULL, 0, 0);
+}
+
+bool generations_are_publishing(const struct generations *g)
+{
+    return g->publication != NULL;
+}
+
+void generations_abandon(struct generations *g)
+{
+    assert(g->is_closed);
+    if (g->job == NULL)
+        return;
+    g->job->is_abandoned = g->has_abandoned = true;
+    g->job = NULL;
+    end_too_late(g);
+}
+
+bool generations_have_abandoned(const struct generations *g)
+{
+    return g->has_abandoned;
 }
 
 bool generations_are_busy(const struct generations *g)

@@ -39,6 +39,13 @@ void generations_load(struct generations *generations, enum load_kind kind);
  * goes on. */
 void generations_close(struct generations *generations);
 bool generations_are_busy(const struct generations *generations);
+/* A generation is on its way to the workers. */
+bool generations_are_publishing(const struct generations *generations);
+/* After generations_close: does not wait for a load's thread any longer, which may hang in a file
+ * system; whoever asked is told that it is too late. While the thread may still come back,
+ * generations_free is not allowed. */
+void generations_abandon(struct generations *generations);
+bool generations_have_abandoned(const struct generations *generations);
 
 /* Borrowed; NULL before the first. */
 struct snapshot *generations_current(const struct generations *generations);

@@ -13,6 +13,7 @@ void load_outcome_unref(struct load_outcome *outcome)
         return;
     problems_clear(&outcome->problems);
     cert_problems_clear(&outcome->broken);
+    diff_clear(&outcome->changes);
     free(outcome);
 }
 
@@ -65,9 +66,10 @@ void load_outcome_log(const struct load_outcome *outcome, const char *file)
     case LOAD_PUBLISHED:
         if (generation > 1) /* the first one is the ready line's to announce */
             log_event(LOG_INFO, "reload",
-                      "%sgeneration %llu is served by every worker; %zu certificate%s read, %zu "
-                      "quarantined",
-                      what, generation, parsed, plural(parsed), quarantined);
+                      "%sgeneration %llu is served by every worker: %zu change%s; %zu "
+                      "certificate%s read, %zu quarantined",
+                      what, generation, outcome->changes.count, plural(outcome->changes.count),
+                      parsed, plural(parsed), quarantined);
         break;
     case LOAD_UNCHANGED:
         log_event(LOG_INFO, "reload_unchanged",

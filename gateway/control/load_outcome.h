@@ -2,7 +2,7 @@
 #ifndef CONTROL_LOAD_OUTCOME_H
 #define CONTROL_LOAD_OUTCOME_H
 
-#include "config/snapshot.h"
+#include "config/diff.h"
 
 /* The larger ones do what the smaller ones do. */
 enum load_kind {
@@ -28,6 +28,7 @@ struct load_outcome {
     struct problems problems;     /* errors if refused, warnings always */
     struct cert_problems broken;  /* certificates that are */
     struct cert_load_counts read; /* certificates that were */
+    struct diff changes;          /* LOAD_PUBLISHED: to the generation before; none for the first */
 };
 
 static inline bool load_is_refused(const struct load_outcome *outcome)

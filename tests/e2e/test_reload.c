@@ -96,12 +96,20 @@ Test(reload, command_waits_and_tells)
     gateway_rewrite(SAYS, "two");
     struct command *command = SALLYPORT("reload", "-c", routes);
     command_expect(command, 0);
-    command_says(command, "2");
+    command_says(command, "generation 2");
+    command_says(command, "~ host a.test");
     expect_body(fetch(gateway, "a.test", "/"), "two");
 
     command = SALLYPORT("reload", "--json", "-c", routes);
     command_expect(command, 0);
     cr_assert(json_is_true(json_member(json_from(command->out), "unchanged")));
+
+    gateway_rewrite(SAYS, "three");
+    command = SALLYPORT("reload", "--json", "-c", routes);
+    command_expect(command, 0);
+    json_t *change = json_array_get(json_member(json_from(command->out), "changes"), 0);
+    expect_string(change, "about", "host");
+    expect_string(change, "name", "a.test");
 
     gateway_rewrite("{ @base, 'opps': 1,\n 'ooops': 2, 'routes': {} }");
     command = SALLYPORT("reload", "--admin", text("unix:%s/admin.sock", workplace_folder()));

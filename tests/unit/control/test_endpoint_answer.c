@@ -177,13 +177,21 @@ static struct load_outcome outcome_of(enum load_result result)
 static json_t *answer_in_json(enum load_result result)
 {
     struct load_outcome outcome = outcome_of(result);
-    endpoint_answer_load(&outcome, false, &answer);
+    endpoint_answer_load(&outcome, &head, &answer);
     problems_clear(&outcome.problems);
     cert_problems_clear(&outcome.broken);
     cr_expect_str_eq(answer.content_type, "application/json");
     json_t *json = json_loads(body(), 0, NULL);
     cr_assert_not_null(json);
     return json;
+}
+
+Test(endpoint_answer, what_changed_for_those_who_ask)
+{
+    head.query = slice_of("?changes");
+    json_t *json = answer_in_json(LOAD_PUBLISHED);
+    cr_expect_eq(json_object_size(json), 4);
+    cr_expect(json_is_array(json_object_get(json, "changes")));
 }
 
 Test(endpoint_answer, an_accepted_load)
@@ -227,14 +235,16 @@ Test(endpoint_answer, refused_loads)
 Test(endpoint_answer, loads_as_text)
 {
     struct load_outcome outcome = outcome_of(LOAD_PUBLISHED);
-    endpoint_answer_load(&outcome, true, &answer);
+    accept_types("text/plain");
+    endpoint_answer_load(&outcome, &head, &answer);
     problems_clear(&outcome.problems);
     cert_problems_clear(&outcome.broken);
     cr_expect_str_eq(body(), "generation 3 is served\n"
                              "quarantined: /certs/a.crt: a \"broken\" key\n");
     buffer_clear(&answer.body);
     outcome = outcome_of(LOAD_INVALID);
-    endpoint_answer_load(&outcome, true, &answer);
+    accept_types("text/plain");
+    endpoint_answer_load(&outcome, &head, &answer);
     problems_clear(&outcome.problems);
     cert_problems_clear(&outcome.broken);
     cr_expect_eq(answer.status, 422);

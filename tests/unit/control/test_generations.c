@@ -374,6 +374,30 @@ Test(generations, too_late_when_closed)
     cr_expect_eq(result.generation, 1);
 }
 
+static bool has_come_back(void *argument)
+{
+    (void)argument;
+    return !generations_have_abandoned(f.control.generations);
+}
+
+Test(generations, a_load_that_does_not_come_back_is_left_behind)
+{
+    load("'routes': {}");
+    control_fixture_write(&f, "'routes': { 'a.test': 'x:1' }");
+    struct load_ask *ask = generations_ask(f.control.generations, NULL);
+    generations_close(f.control.generations);
+    generations_abandon(f.control.generations);
+    const struct load_outcome *outcome;
+    cr_assert_eq(load_ask_answer(ask, &outcome), IO_OK);
+    cr_expect_eq(outcome->result, LOAD_TOO_LATE);
+    cr_expect_eq(outcome->problems.errors, 1);
+    load_ask_end(ask);
+    cr_expect_not(generations_are_busy(f.control.generations));
+    /* This one does, later. */
+    control_fixture_run_until(&f, has_come_back, NULL);
+    cr_expect_eq(served(), 1);
+}
+
 Test(generations, logs_follow)
 {
     char path[128];
