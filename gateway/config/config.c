@@ -28,10 +28,16 @@ struct snapshot *snapshot_new(struct config *config)
     struct snapshot *snapshot = memory_new(sizeof(*snapshot));
 
     refcount_init(&snapshot->references);
+    snapshot_set_config(snapshot, config);
+    return snapshot;
+}
+
+void snapshot_set_config(struct snapshot *snapshot, struct config *config)
+{
+    config_unref(snapshot->config);
     snapshot->config = config;
     snapshot->globals = config->globals;
     snapshot->routes = config->routes;
-    return snapshot;
 }
 
 /* --- what a config holds ------------------------------------------------------------------------

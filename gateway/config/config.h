@@ -15,5 +15,7 @@ void config_add_host(struct config *config, struct host *host);
 
 /* Without TLS and with one reference. Takes the config's. */
 struct snapshot *snapshot_new(struct config *config);
+/* Another one that means the same, instead; takes the reference. */
+void snapshot_set_config(struct snapshot *snapshot, struct config *config);
 
 #endif

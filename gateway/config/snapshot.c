@@ -399,13 +399,13 @@ struct snapshot *snapshot_load(const char *file, const struct load_options *opti
     struct tls_build build;
     struct config *config = load_config(file, options, problems, &build);
 
-    /* Its hosts are the same ones already; now it is the same altogether. */
-    if (options->previous && problems->errors == errors &&
-        options->previous->fingerprint == config->fingerprint) {
-        config_unref(config);
-        build.config = config = config_ref(options->previous);
-    }
-    return finish(config, &build, errors);
+    struct snapshot *snapshot = finish(config, &build, errors);
+
+    /* Its hosts are the same ones already; now it is the same altogether. Not before: what was said
+     * of it tells places in the file as it is now. */
+    if (snapshot && options->previous && options->previous->fingerprint == config->fingerprint)
+        snapshot_set_config(snapshot, config_ref(options->previous));
+    return snapshot;
 }
 
 struct snapshot *snapshot_renew(const struct snapshot *current, const struct load_options *options,

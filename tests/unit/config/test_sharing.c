@@ -59,6 +59,17 @@ Test(sharing, a_config_that_means_the_same)
     cr_expect_eq(folder.snapshot->config, config);
 }
 
+/* Its comments may have moved what there is to say of it. */
+Test(sharing, warnings_tell_the_places_of_now)
+{
+    load("'routes': { 'other.org': 'x:1' }");
+    cr_expect_eq(folder.problems.list[0].line, 1);
+    struct config *config = folder.snapshot->config;
+    load("'// one': 1,\n'// two': 2,\n'routes': { 'other.org': 'x:1' }");
+    cr_expect_eq(folder.snapshot->config, config);
+    cr_expect_eq(folder.problems.list[0].line, 3);
+}
+
 Test(sharing, hosts_of_backends_that_did_not_change)
 {
     load("'backends': { 'b': 'x:1', 'c': 'x:2' }, 'routes': { 'a.test': 'b', 'b.test': 'c', "
