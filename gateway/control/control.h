@@ -42,6 +42,7 @@ struct control {
 
     enum control_state state;
     uint64_t started_ms;
+    uint64_t load_retry_ms; /* 0: as usual; tests are in a hurry */
     bool drain_wanted;
     /* Work outside this thread that somebody here still waits for: reports of workers. Nothing that
      * workers own may go before it is 0. */

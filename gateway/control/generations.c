@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { RETRY_MS = 30 * 1000 };
+
 /* One load on its helper thread: owns what goes in and what comes out. */
 struct load_job {
     pthread_t thread;
@@ -46,6 +48,9 @@ struct generations {
     /* Files of certificates have changed: since the load under way began, and before. A whole load
      * covers that; one that is refused leaves it to a renewal, which no route file can hold up. */
     bool renewal_is_wanted, renews;
+
+    struct task retry_task;
+    struct deadline retry; /* set while something is quarantined or a load could not be made */
 
     struct watcher *watcher;
     struct task watch_task;
@@ -129,6 +134,22 @@ static void want(struct generations *g, enum load_kind kind)
         g->renewal_is_wanted = true;
 }
 
+/* What could not be read for want of descriptors or memory, or from a file system that was away,
+ * shows in no file when it can be read again. */
+static void retry_later(struct generations *g, const struct load_outcome *outcome)
+{
+    bool is_wanted = g->current != NULL && !g->is_closed &&
+                     g->current->globals->watch != WATCH_MODE_OFF &&
+                     (generations_broken(g)->count > 0 || outcome->result == LOAD_FAILED);
+    uint64_t after_ms = g->control->load_retry_ms > 0 ? g->control->load_retry_ms : RETRY_MS;
+    deadline_set(g->control->loop, &g->retry, is_wanted ? after_ms : 0);
+}
+
+static void retry(void *owner)
+{
+    generations_load(owner, LOAD_RENEWAL);
+}
+
 /* The way out of every load: says what became of it, answers who asked, and goes on. */
 static void end_load(struct generations *g, enum load_result result)
 {
@@ -143,6 +164,7 @@ static void end_load(struct generations *g, enum load_result result)
         if (!g->is_closed)
             follow_files(g);
     }
+    retry_later(g, outcome);
     systemd_loaded(g->control->systemd, outcome, g->record.last_refusal);
     if (outcome->kind == LOAD_WHOLE && load_is_refused(outcome) && g->renews && !g->is_closed)
         want(g, LOAD_RENEWAL);
@@ -380,6 +402,8 @@ struct generations *generations_new(struct control *control)
     g->access_target.fd = -1;
     g->certs = cert_library_new();
     task_init(&g->watch_task, answer_watcher, g);
+    task_init(&g->retry_task, retry, g);
+    deadline_init(&g->retry, &g->retry_task);
     g->watcher = watcher_new(control->loop, &g->watch_task, NULL);
     g->record.last_is_fine = true;
     list_init(&g->asks);
@@ -396,6 +420,7 @@ void generations_free(struct generations *g)
     if (g->current != NULL)
         snapshot_unref(g->current);
     load_outcome_unref(g->fine);
+    deadline_clear(&g->retry);
     watcher_free(g->watcher);
     cert_library_free(g->certs);
     free(g);
@@ -422,6 +447,7 @@ void generations_close(struct generations *g)
 {
     g->is_closed = true;
     watcher_follow(g->watcher, NULL, 0, 0);
+    deadline_clear(&g->retry);
 }
 
 bool generations_are_publishing(const struct generations *g)

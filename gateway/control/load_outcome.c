@@ -72,6 +72,8 @@ void load_outcome_log(const struct load_outcome *outcome, const char *file)
                       parsed, plural(parsed), quarantined);
         break;
     case LOAD_UNCHANGED:
+        if (outcome->kind == LOAD_RENEWAL && !log_wants(LOG_DEBUG))
+            return; /* nobody asked, and what is newly quarantined was told */
         log_event(LOG_INFO, "reload_unchanged",
                   "nothing has changed: generation %llu goes on; %zu certificate%s quarantined",
                   generation, quarantined, plural(quarantined));

@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -355,6 +356,33 @@ Test(generations, a_page_outlives_the_load_that_it_tells_of)
     cr_expect_not_null(strstr(buffer_content(&text).at, "broken.pem"));
     status_query_end(query);
     buffer_clear(&text);
+}
+
+static bool nothing_is_broken(void *argument)
+{
+    (void)argument;
+    return broken()->count == 0;
+}
+
+/* Nothing about a file says that there are descriptors again to read it with. */
+Test(generations, what_could_not_be_read_is_read_again)
+{
+    struct rlimit usual, none;
+
+    f.control.load_retry_ms = 200;
+    load("'routes': {}");
+    route_folder_certify(&f.folder, "test", "*.test localhost", 90);
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &usual), 0);
+    int lowest = dup(STDIN_FILENO);
+    close(lowest);
+    none = (struct rlimit){.rlim_cur = (rlim_t)lowest, .rlim_max = usual.rlim_max};
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    renew();
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &usual), 0);
+    cr_assert_eq(broken()->count, 1);
+    cr_expect_eq(served(), 1);
+    control_fixture_run_until(&f, nothing_is_broken, NULL);
+    cr_expect_eq(served(), 2);
 }
 
 Test(generations, too_late_when_closed)
