@@ -119,6 +119,7 @@ static bool has_no_sessions(void *argument)
 void control_fixture_clear(struct control_fixture *f)
 {
     struct control *control = &f->control;
+    generations_close(control->generations);
     f->undrained = FIXTURE_WORKERS;
     for (unsigned i = 0; i < FIXTURE_WORKERS; i++) {
         f->drained[i] = (struct post){.run = count_drained, .owner = f};
