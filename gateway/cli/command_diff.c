@@ -18,8 +18,9 @@ struct differ {
     struct ticket_keys *keys;
     struct snapshot *old, *new;
     char old_file[PATH_MAX];
-    struct cert_library *certs; /* both sides read a certificate once */
-    uint64_t generation;        /* of the running gateway; 0: none was found */
+    struct cert_library *certs;  /* both sides read a certificate once */
+    struct cert_problems broken; /* what the newer side could not read */
+    uint64_t generation;         /* of the running gateway; 0: none was found */
     struct arena arena;
     struct served_certificate *served; /* by it; in the arena */
     size_t served_count;
@@ -30,18 +31,38 @@ struct differ {
 /* --- the two sides -----------------------------------------------------------------------------
  */
 
-/* What is wrong goes where `check` says it; of what a load would only warn of, a certificate that
- * is left out changes who is served. */
-static void tell_problems(struct differ *d, const struct problems *problems,
-                          const struct cert_problems *broken, bool is_refused)
+/* What is wrong goes where `check` says it. */
+static void tell_problems(struct differ *d, const struct problems *problems)
 {
-    bool is_new = d->new == NULL; /* it is loaded first */
-    if (is_refused && d->arguments->as_json)
+    if (d->arguments->as_json)
         problems_print_json(problems, &d->output);
-    else if (is_refused)
+    else
         problems_print(problems, &d->output, terminal_takes_colour(STDOUT_FILENO));
-    for (size_t i = 0; is_new && !is_refused && i < broken->count; i++)
-        fprintf(stderr, "sallyport: left out: %s\n", broken->list[i].message);
+}
+
+/* Whether the problem is of this file, or of a folder that holds it. */
+static bool is_problem_of(const struct cert_problem *problem, struct slice file)
+{
+    struct slice broken = slice_of(problem->file);
+    return slice_starts_with(file, broken) &&
+           (file.len == broken.len || file.at[broken.len] == '/' ||
+            slice_ends_with(broken, slice_of("/")));
+}
+
+/* Of what a load would only warn of, a certificate that is left out changes who is served; what the
+ * running gateway serves it goes on serving. */
+static void tell_broken(struct differ *d)
+{
+    for (size_t i = 0; i < d->broken.count; i++) {
+        bool is_kept = false;
+        for (size_t k = 0; k < d->served_count; k++) {
+            if (!is_problem_of(&d->broken.list[i], d->served[k].file))
+                continue;
+            d->served[k].is_kept = is_kept = true;
+        }
+        fprintf(stderr, "sallyport: %s: %s\n",
+                is_kept ? "kept as the gateway serves it" : "left out", d->broken.list[i].message);
+    }
 }
 
 /* What both sides say alike they share. */
@@ -52,10 +73,11 @@ static struct snapshot *load(struct differ *d, const char *file, struct load_opt
     problems_init(&problems);
     options.keys = d->keys;
     options.certs = d->certs;
-    options.broken = &broken;
+    options.broken = d->new == NULL ? &d->broken : &broken; /* the newer side is loaded first */
     options.previous = d->new != NULL ? d->new->config : NULL;
     struct snapshot *snapshot = snapshot_load(file, &options, &problems);
-    tell_problems(d, &problems, &broken, snapshot == NULL);
+    if (snapshot == NULL)
+        tell_problems(d, &problems);
     cert_problems_clear(&broken);
     problems_clear(&problems);
     return snapshot;
@@ -81,6 +103,15 @@ static size_t count_elements(const struct json_node *list)
     return count;
 }
 
+static void keep_names(struct differ *d, const struct json_node *list,
+                       struct served_certificate *served)
+{
+    struct slice *names = arena_alloc(&d->arena, (count_elements(list) + 1) * sizeof(*names));
+    for (const struct json_node *node = list ? list->first : NULL; node != NULL; node = node->next)
+        names[served->name_count++] = arena_copy(&d->arena, reader_node_text(node));
+    served->names = names;
+}
+
 static void keep_served(struct differ *d, const struct json_node *list)
 {
     d->served = arena_alloc(&d->arena, (count_elements(list) + 1) * sizeof(*d->served));
@@ -88,10 +119,11 @@ static void keep_served(struct differ *d, const struct json_node *list)
          node = node->next) {
         char fingerprint[17];
         slice_copy_text(text_of(node, "fingerprint"), fingerprint, sizeof(fingerprint));
-        d->served[d->served_count++] =
-            (struct served_certificate){.file = arena_copy(&d->arena, text_of(node, "file")),
-                                        .fingerprint = strtoull(fingerprint, NULL, 16),
-                                        .not_after = (int64_t)number_of(node, "not_after")};
+        struct served_certificate *served = &d->served[d->served_count++];
+        *served = (struct served_certificate){.file = arena_copy(&d->arena, text_of(node, "file")),
+                                              .fingerprint = strtoull(fingerprint, NULL, 16),
+                                              .not_after = (int64_t)number_of(node, "not_after")};
+        keep_names(d, json_member(node, "names"), served);
     }
 }
 
@@ -286,12 +318,15 @@ int command_diff(const struct arguments *arguments)
     d.new = load(&d, arguments->operand, (struct load_options){0});
     if (d.new != NULL)
         code = load_old(&d);
+    if (d.new != NULL)
+        tell_broken(&d);
     if (code == EXIT_FINE)
         code = report(&d);
     if (buffer_length(&d.output) > 0)
         fwrite(d.output.base + d.output.start, 1, buffer_length(&d.output), stdout);
     snapshot_unref(d.old);
     snapshot_unref(d.new);
+    cert_problems_clear(&d.broken);
     cert_library_free(d.certs);
     ticket_keys_free(d.keys);
     arena_clear(&d.arena);

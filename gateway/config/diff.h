@@ -26,12 +26,12 @@ struct change {
     enum change_kind kind;
     enum change_about about;
     /* Of the backend or host, a path behind its host; ABOUT_CERTIFICATE: the file that holds
-     * another one by now; else empty. */
+     * another one by now, or is gone; else empty. */
     struct slice name;
     struct slice key;     /* as the route file says it: "timeout.connect"; empty: the whole entry */
     struct slice was, is; /* in words; empty: nothing */
     /* ABOUT_SETTING, ABOUT_CERTIFICATE: routes or hosts, in the order of the newer file. None: what
-     * has no route. */
+     * has no route. Of a file that is gone: the hosts that no other certificate answers for. */
     const struct slice *reach;
     size_t reach_count;
 };
@@ -49,6 +49,9 @@ struct served_certificate {
     struct slice file;
     uint64_t fingerprint;
     int64_t not_after; /* seconds since 1970 */
+    const struct slice *names;
+    size_t name_count;
+    bool is_kept; /* its file is broken by now: a load goes on serving what was read */
 };
 
 /* Adds what a load would find in the certificates' files besides: `was` and `is` were made with

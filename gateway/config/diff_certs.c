@@ -85,6 +85,60 @@ static void compare_file(struct comparison *c, const struct certificate *now,
     comparison_add(c, change);
 }
 
+static bool name_covers(struct slice name, struct slice host)
+{
+    ptrdiff_t dot = slice_find(host, '.');
+
+    if (slice_equal_nocase(name, host))
+        return true;
+    return dot > 0 && slice_starts_with(name, slice_of("*.")) &&
+           slice_equal_nocase(slice_skip(name, 1), slice_skip(host, (size_t)dot));
+}
+
+static bool served_covers(const struct served_certificate *served, struct slice host)
+{
+    for (size_t i = 0; i < served->name_count; i++)
+        if (name_covers(served->names[i], host))
+            return true;
+    return false;
+}
+
+/* What the gateway runs with. */
+struct served_list {
+    const struct served_certificate *list;
+    size_t count;
+};
+
+static bool kept_covers(const struct served_list *served, struct slice host)
+{
+    for (size_t i = 0; i < served->count; i++)
+        if (served->list[i].is_kept && served_covers(&served->list[i], host))
+            return true;
+    return false;
+}
+
+/* Neither side found the file: a load drops its certificate. */
+static void tell_gone(struct comparison *c, const struct served_list *served,
+                      const struct served_certificate *gone)
+{
+    const struct config *is = c->is->config;
+    struct slice *hosts = arena_alloc(c->arena, (is->host_count + 1) * sizeof(*hosts));
+    struct change change = {.kind = CHANGE_REMOVED,
+                            .about = ABOUT_CERTIFICATE,
+                            .name = arena_copy(c->arena, gone->file),
+                            .was = words_certificate_end(c->arena, gone->not_after),
+                            .reach = hosts};
+
+    for (unsigned i = 0; i < is->host_count; i++) {
+        struct slice key = is->hosts[i]->key;
+        bool is_lost = served_covers(gone, key) && route_table_host(c->was->routes, key) != NULL &&
+                       choose(c->is, key) == NULL && !kept_covers(served, key);
+        if (is_lost)
+            hosts[change.reach_count++] = arena_copy(c->arena, key);
+    }
+    comparison_add(c, change);
+}
+
 static void index_files(const struct cert_store *store, struct table *by_file)
 {
     table_init(by_file);
@@ -99,9 +153,11 @@ void diff_add_files(struct diff *diff, const struct snapshot *was, const struct 
 {
     struct comparison comparison = {.diff = diff, .arena = &diff->arena, .was = was, .is = is};
     const struct cert_store *store = tls_server_certs(is->tls);
-    struct table then, old;
+    const struct served_list all = {.list = served, .count = count};
+    struct table then, old, new;
 
     index_files(tls_server_certs(was->tls), &old);
+    index_files(store, &new);
     table_init(&then);
     for (size_t i = 0; i < count; i++)
         table_put(&then, served[i].file, (void *)&served[i]);
@@ -113,6 +169,11 @@ void diff_add_files(struct diff *diff, const struct snapshot *was, const struct 
         if (before || table_get(&old, file))
             compare_file(&comparison, now, before);
     }
+    for (size_t i = 0; i < count; i++)
+        if (!served[i].is_kept && !table_get(&old, served[i].file) &&
+            !table_get(&new, served[i].file))
+            tell_gone(&comparison, &all, &served[i]);
     table_clear(&then);
+    table_clear(&new);
     table_clear(&old);
 }

@@ -60,7 +60,8 @@ static void print_subject(const struct change *change, struct buffer *out)
     case ABOUT_CERTIFICATE:
         buffer_append_text(out, change->name.len > 0 ? "certificate file " : "certificate of ");
         append(out, change->name);
-        print_reach(change, "hosts", out);
+        if (change->name.len == 0)
+            print_reach(change, "hosts", out);
         return;
     case ABOUT_BACKEND:
     case ABOUT_HOST:
@@ -85,6 +86,10 @@ static void print_change(const struct change *change, struct buffer *out, bool i
     append(out, change->is);
     if (change->kind == CHANGE_MISSING)
         buffer_append_text(out, "none covers it");
+    if (change->about == ABOUT_CERTIFICATE && change->name.len > 0 && change->reach_count > 0) {
+        buffer_append_text(out, "; no other one answers for ");
+        print_reach(change, "hosts", out);
+    }
     buffer_printf(out, "%s\n", in_colour ? "\033[0m" : "");
 }
 

@@ -176,9 +176,16 @@ static void print_certificates(const struct cert_store *store, struct buffer *ou
 {
     for (size_t i = 0; i < cert_store_count(store); i++) {
         const struct certificate *certificate = cert_store_at(store, i);
+        const struct slice *names;
+        int count = certificate_names(certificate, &names);
         buffer_append_text(out, i > 0 ? ",{\"file\":" : "{\"file\":");
         json_append_text(out, certificate_file(certificate));
-        buffer_printf(out, ",\"fingerprint\":\"%016llx\",\"not_after\":%lld}",
+        buffer_append_text(out, ",\"names\":[");
+        for (int k = 0; k < count; k++) {
+            buffer_append_text(out, k > 0 ? "," : "");
+            json_append_string(out, names[k]);
+        }
+        buffer_printf(out, "],\"fingerprint\":\"%016llx\",\"not_after\":%lld}",
                       (unsigned long long)certificate_fingerprint(certificate),
                       (long long)certificate_not_after(certificate));
     }

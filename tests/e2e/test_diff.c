@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 E2E_SUITE(diff);
 
@@ -177,6 +178,65 @@ Test(diff, certificate_files_that_changed_since)
                  text("+ certificate file %s: until ", workplace_path("certs/more.pem")));
     expect_status(ask_admin("POST", "/reload"), 200);
     diff_json(routes, 0);
+    gateway_stop(gateway);
+}
+
+/* A pair that is gone is in neither side's files: the next load drops it. */
+Test(diff, certificate_files_that_are_gone)
+{
+    const char *routes =
+        route_file("routes.json", "{ @base, 'watch': 'off', 'routes': { 'a.test': { 'respond': "
+                                  "{} }, 'pay.example': { 'respond': {} } } }");
+    const char *pay = workplace_path("certs/pay.pem"), *spare = workplace_path("certs/spare.pem");
+    cert_write_bundle(cert_new("pay.example"), pay);
+    cert_write_bundle(cert_new("a.test"), spare);
+    struct gateway *gateway = gateway_start_with(&(struct gateway_options){.routes = routes});
+
+    diff_json(routes, 0);
+    cr_assert_eq(unlink(pay), 0);
+    cr_assert_eq(unlink(spare), 0);
+    json_t *diff = diff_json(routes, 4);
+    cr_assert_eq(json_array_size(json_member(diff, "changes")), 2, "%s", dumped(diff));
+    json_t *hosts = json_member(find_change(diff, "removed", "certificate", pay), "hosts");
+    cr_assert_eq(json_array_size(hosts), 1);
+    cr_assert_str_eq(json_string_value(json_array_get(hosts, 0)), "pay.example");
+    hosts = json_member(find_change(diff, "removed", "certificate", spare), "hosts");
+    cr_assert_eq(json_array_size(hosts), 0, "another one covers it: %s", dumped(diff));
+    struct command *command = SALLYPORT("diff", routes, "-c", routes);
+    command_says(command, text("- certificate file %s: until ", pay));
+    command_says(command, "; no other one answers for pay.example\n");
+    expect_status(ask_admin("POST", "/reload"), 200);
+    diff_json(routes, 0);
+    gateway_stop(gateway);
+}
+
+/* A reload keeps what broke as it was read: nothing is left out, and changes of its routes count.
+ */
+Test(diff, certificate_files_that_broke_since)
+{
+    const char *routes =
+        route_file("routes.json", "{ @base, 'watch': 'off', 'routes': { 'a.test': { 'respond': "
+                                  "{} }, 'pay.example': { 'respond': {} } } }");
+    const char *pay = workplace_path("certs/pay.pem");
+    cert_write_bundle(cert_new("pay.example"), pay);
+    struct gateway *gateway = gateway_start_with(&(struct gateway_options){.routes = routes});
+    struct client *client = client_open(gateway, "pay.example");
+
+    expect_status(client_get(client, "pay.example", "/"), 200);
+    FILE *broken = fopen(pay, "w");
+    cr_assert(broken != NULL && fputs("-----BEGIN CERTIFICATE-----\nhalf", broken) > 0);
+    fclose(broken);
+    const char *newer =
+        route_file("new.json", "{ @base, 'watch': 'off', 'routes': { 'a.test': { 'respond': {} }, "
+                               "'pay.example': { 'respond': { 'status': 404 } } } }");
+    json_t *diff = diff_json(newer, 4);
+    cr_assert_eq(json_array_size(json_member(diff, "changes")), 1, "%s", dumped(diff));
+    expect_number(diff, "requests.different", 1);
+    struct command *command = SALLYPORT("diff", newer, "-c", routes);
+    command_says(command, "GET https://pay.example/: respond 200 -> respond 404\n");
+    cr_assert_not_null(strstr(command->err, text("kept as the gateway serves it: %s", pay)), "%s",
+                       command->err);
+    cr_assert_null(strstr(command->err, "left out"));
     gateway_stop(gateway);
 }
 
