@@ -71,22 +71,25 @@ static bool same_response(const struct followed *a, const struct followed *b)
 /* --- answers ------------------------------------------------------------------------------------
  */
 
+/* Behind a handshake that both refuse the answers count all the same: the request did come, with a
+ * certificate that its files do not hold any more. */
 static bool same_answer(struct arena *arena, const struct followed *a, const struct followed *b)
 {
     bool a_is_cut = a->unreachable || a->alert, b_is_cut = b->unreachable || b->alert;
 
-    if (a_is_cut || b_is_cut)
+    if (a->unreachable || b->unreachable || a_is_cut != b_is_cut)
         return a_is_cut && b_is_cut;
     if (asks_backend(a) && asks_backend(b))
         return same_destination(arena, a->route, b->route);
     return a->status == b->status && slice_equal(a->location, b->location) && same_response(a, b);
 }
 
-static struct slice answer_words(struct arena *arena, const struct followed *f)
+static struct slice answer_words(struct arena *arena, const struct followed *f,
+                                 const struct followed *other)
 {
     if (f->unreachable)
         return arena_printf(arena, "nobody (%s)", f->unreachable);
-    if (f->alert)
+    if (f->alert && !other->alert)
         return arena_printf(arena, "handshake refused (%s)", f->alert);
     if (f->location.len > 0)
         return arena_printf(arena, "%d to %.*s", f->status, (int)f->location.len, f->location.at);
@@ -114,8 +117,8 @@ void replay_request(const struct snapshot *was, const struct snapshot *is,
     };
     if (!replayed->answer_differs)
         return;
-    replayed->was = answer_words(arena, &then);
-    replayed->is = answer_words(arena, &now);
+    replayed->was = answer_words(arena, &then, &now);
+    replayed->is = answer_words(arena, &now, &then);
     if (slice_equal(replayed->was, replayed->is)) /* in what it says, or by other servers */
         replayed->is =
             arena_printf(arena, "%.*s, but another", (int)replayed->is.len, replayed->is.at);
