@@ -102,6 +102,22 @@ static void print_hosts_json(struct buffer *out, const struct answered_host *hos
     buffer_append_text(out, "]");
 }
 
+/* The keys stay where nothing is served. */
+static void print_dates_json(const struct report *report, const struct certificate *certificate)
+{
+    struct buffer *out = report->out;
+
+    if (certificate == NULL) {
+        buffer_append_text(out, ",\"not_before\":null,\"not_after\":null,\"days_left\":null");
+        return;
+    }
+    buffer_append_text(out, ",\"not_before\":");
+    print_time(out, certificate_not_before(certificate));
+    buffer_append_text(out, ",\"not_after\":");
+    print_time(out, certificate_not_after(certificate));
+    buffer_printf(out, ",\"days_left\":%" PRId64, days_left(report, certificate));
+}
+
 static void print_row_json(const struct report *report, const struct certificate_row *row,
                            const struct answered_host *hosts)
 {
@@ -119,13 +135,7 @@ static void print_row_json(const struct report *report, const struct certificate
     json_append_text(out, row->file);
     buffer_append_text(out, ",\"key\":");
     json_append_text(out, certificate ? cert_key_name(certificate_key(certificate)) : NULL);
-    if (certificate != NULL) {
-        buffer_append_text(out, ",\"not_before\":");
-        print_time(out, certificate_not_before(certificate));
-        buffer_append_text(out, ",\"not_after\":");
-        print_time(out, certificate_not_after(certificate));
-        buffer_printf(out, ",\"days_left\":%" PRId64, days_left(report, certificate));
-    }
+    print_dates_json(report, certificate);
     buffer_printf(out, ",\"state\":\"%s\",\"reason\":", certificate_state_name(row->state));
     json_append_text(out, row->why);
     buffer_append_text(out, ",\"since\":");

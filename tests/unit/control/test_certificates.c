@@ -161,6 +161,18 @@ Test(certificates, quarantined_ones_are_always_within)
     cr_expect(entry(print(3600), "test.crt"));
 }
 
+/* Programs find every key, also where nothing is served. */
+Test(certificates, keys_of_one_that_is_not_served)
+{
+    static const char *const keys[] = {"key", "not_before", "not_after", "days_left"};
+
+    route_folder_write(&folder, "certs/never.pem", "nonsense");
+    load("'a.test': 'x:1'");
+    json_t *never = entry(print(0), "never.pem");
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+        cr_expect(json_is_null(json_object_get(never, keys[i])), "%s", keys[i]);
+}
+
 Test(certificates, as_text)
 {
     struct buffer out = {0};
