@@ -10,6 +10,14 @@ static const struct text_place *place_of(const struct config *config, unsigned p
     return &config->cert_places[position];
 }
 
+/* Whether the path is the file, or a folder that holds it: whole segments. */
+static bool leads_to(struct slice path, struct slice file)
+{
+    if (!slice_starts_with(file, path))
+        return false;
+    return file.len == path.len || slice_ends_with(path, slice_of("/")) || file.at[path.len] == '/';
+}
+
 /* The element of `certs` that the certificate came from. */
 static struct text_place source_of(const struct config *config,
                                    const struct certificate *certificate)
@@ -17,7 +25,7 @@ static struct text_place source_of(const struct config *config,
     struct slice file = slice_of(certificate_file(certificate));
 
     for (unsigned i = 0; i < config->cert_source_count; i++)
-        if (slice_starts_with(file, slice_of(config->cert_sources[i].path)))
+        if (leads_to(slice_of(config->cert_sources[i].path), file))
             return config->cert_places[i];
     return config->certs_place;
 }

@@ -134,6 +134,17 @@ Test(certs, expiry_is_warned_of)
     route_folder_expect(&folder, 3, 1, "certs[2]", "expires", NULL);
 }
 
+/* One path may begin with another one and not lie below it. */
+Test(certs, expiry_is_told_where_the_file_is_named)
+{
+    route_folder_certify(&folder, "a", "a.test", 90);
+    route_folder_certify(&folder, "a.crt2", "b.test", -3);
+    route_folder_load(&folder, "{ 'routes': {}, 'certs': [ 'certs/a.crt',\n"
+                               "'certs/a.crt2.crt' ] }");
+    cr_assert(folder.snapshot, "%s", folder.printed);
+    route_folder_expect(&folder, 2, 1, "certs[1]", "has expired", NULL);
+}
+
 Test(certs, hosts_without_one_are_warned_of)
 {
     route_folder_certify(&folder, "ip", "192.0.2.1 ::1", 90);
