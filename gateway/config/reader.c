@@ -1,6 +1,7 @@
 #include "config/reader.h"
 
 #include "config/suggest.h"
+#include "config/tidy_path.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -241,12 +242,10 @@ bool reader_path(struct reader *reader, const struct json_node *node, const char
         reader_error(reader, node, AT_VALUE, "the path is empty");
         return false;
     }
-    if (text.at[0] == '/')
-        *path = arena_text(reader->arena, text);
-    else
-        *path = arena_printf(reader->arena, "%s/%s",
-                             strcmp(reader->folder, "/") == 0 ? "" : reader->folder, text.at)
-                    .at;
+    if (text.at[0] != '/')
+        text = arena_printf(reader->arena, "%s/%s",
+                            strcmp(reader->folder, "/") == 0 ? "" : reader->folder, text.at);
+    *path = tidy_path(reader->arena, text).at;
     return true;
 }
 

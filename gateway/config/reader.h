@@ -47,7 +47,7 @@ bool reader_bool(struct reader *reader, const struct json_node *node, bool *valu
 /* A copy in the arena, terminated. `what` names what is expected: "an address". */
 bool reader_text(struct reader *reader, const struct json_node *node, const char *what,
                  struct slice *text);
-/* A file or folder's path, made absolute. */
+/* A file or folder's path, made absolute and tidy. */
 bool reader_path(struct reader *reader, const struct json_node *node, const char **path);
 /* One of `words`; *index says which. */
 bool reader_word(struct reader *reader, const struct json_node *node, const char *const *words,

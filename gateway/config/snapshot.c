@@ -5,6 +5,7 @@
 #include "config/load.h"
 #include "config/route_tests.h"
 #include "config/source.h"
+#include "config/tidy_path.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -202,40 +203,6 @@ static bool read_file(struct reader *reader, bool looks_once, struct buffer *tex
     return got == 0;
 }
 
-/* Whether ".." behind it is where it lies: not so behind a symlink. */
-static bool is_plain_folder(const char *path)
-{
-    struct stat status;
-
-    return lstat(path, &status) == 0 && S_ISDIR(status.st_mode);
-}
-
-/* An absolute path without the steps that lead nowhere ("/./", "//", "/folder/../"): from wherever
- * a file is named, its folder is called the same. */
-static struct slice tidy(struct arena *arena, struct slice path)
-{
-    char *text = arena_bytes(arena, path.len + 1);
-    size_t length = 0;
-
-    while (path.len > 0) {
-        ptrdiff_t slash = slice_find(path, '/');
-        struct slice step = slice_make(path.at, slash < 0 ? path.len : (size_t)slash);
-        path = slice_skip(path, slash < 0 ? path.len : (size_t)slash + 1);
-        text[length] = '\0';
-        if (step.len == 0 || slice_equal(step, slice_of(".")))
-            continue;
-        if (slice_equal(step, slice_of("..")) && (length == 0 || is_plain_folder(text))) {
-            while (length > 0 && text[--length] != '/')
-                ;
-            continue;
-        }
-        text[length++] = '/';
-        memcpy(text + length, step.at, step.len);
-        length += step.len;
-    }
-    return slice_make(text, length);
-}
-
 /* The folder of the file as it was named; its own symlink is not followed. */
 static const char *folder_of(struct arena *arena, const char *file)
 {
@@ -247,7 +214,7 @@ static const char *folder_of(struct arena *arena, const char *file)
         path = arena_printf(arena, "%s/%s", here && strcmp(here, "/") != 0 ? here : "", file);
         free(here);
     }
-    path = tidy(arena, path);
+    path = tidy_path(arena, path);
     ptrdiff_t slash = slice_find_last(path, '/');
     return slash <= 0 ? "/" : arena_text(arena, slice_make(path.at, (size_t)slash));
 }

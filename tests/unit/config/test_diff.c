@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static struct route_folder folder;
 static struct snapshot *was;
@@ -86,6 +87,29 @@ Test(diff, equal_meaning_is_no_change)
         "} }, 'backends': { 'b': { 'servers': ['x:2', 'x:1'], 'keepalive': 32 } },"
         "'drain_delay': '1m'",
         "");
+}
+
+/* But behind a symlink ".." leads elsewhere. */
+Test(diff, paths_that_mean_the_same_are_no_change)
+{
+    char link[128];
+
+    route_folder_load(&folder, "{ 'certs': ['certs'], 'routes': { 'a.test': 'x:1' } }");
+    cr_assert(folder.snapshot, "%s", folder.printed);
+    was = snapshot_ref(folder.snapshot);
+    route_folder_load(&folder,
+                      "{ 'certs': ['.//certs/../certs/'], 'routes': { 'a.test': 'x:1' } }");
+    cr_assert(folder.snapshot, "%s", folder.printed);
+    diff_make(&diff, was, folder.snapshot);
+    is_made = true;
+    cr_expect_eq(diff.count, 0);
+    cr_expect_str_eq(folder.snapshot->config->cert_sources[0].path,
+                     was->config->cert_sources[0].path);
+    snprintf(link, sizeof(link), "%s/link", folder.path);
+    cr_assert_eq(symlink("certs", link), 0);
+    route_folder_load(&folder, "{ 'certs': ['link/../certs'], 'routes': { 'a.test': 'x:1' } }");
+    cr_assert(folder.snapshot, "%s", folder.printed);
+    cr_expect(strstr(folder.snapshot->config->cert_sources[0].path, "/link/../certs"));
 }
 
 Test(diff, hosts_and_paths_come_go_and_move)
