@@ -92,7 +92,7 @@ static int explain_live(const struct arguments *arguments)
         say_unreachable(&places);
     } else if (result == ADMIN_ANSWERED) {
         code = status == 200 ? EXIT_FINE : EXIT_FAILED;
-        print(&body, code == EXIT_FINE ? stdout : stderr);
+        print(&body, code == EXIT_FINE || arguments->as_json ? stdout : stderr);
     }
     buffer_clear(&path);
     buffer_clear(&query);

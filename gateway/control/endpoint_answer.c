@@ -2,6 +2,7 @@
 
 #include "base/json_text.h"
 #include "config/explain.h"
+#include "config/problems.h"
 #include "control/metrics_page.h"
 
 static void set_text(struct endpoint_answer *answer, int status, const char *text)
@@ -48,6 +49,24 @@ static void answer_drain(bool as_text, struct endpoint_answer *answer)
     answer->content_type = "application/json";
 }
 
+/* In the form of a refused reload: who asks for JSON gets it. */
+static void fail_explain(int status, const char *message, bool as_text,
+                         struct endpoint_answer *answer)
+{
+    struct problems problems;
+
+    set_text(answer, status, as_text ? message : "");
+    if (as_text)
+        return;
+    buffer_clear(&answer->body);
+    answer->content_type = content_type(false);
+    problems_init(&problems);
+    problems_add(&problems, false, NULL, 0, 0, NULL, NULL, "%s", message);
+    problems_print_json(&problems, &answer->body);
+    buffer_append_text(&answer->body, "\n");
+    problems_clear(&problems);
+}
+
 /* As the current generation would serve it. */
 static void answer_explain(const struct control *control, const struct http_head *head,
                            struct endpoint_answer *answer)
@@ -60,10 +79,10 @@ static void answer_explain(const struct control *control, const struct http_head
     struct error error;
 
     if (snapshot == NULL) {
-        set_text(answer, 503, "nothing is served yet");
+        fail_explain(503, "nothing is served yet", as_text, answer);
     } else if (!explain_question_parse(head->query, &arena, &question, &error) ||
                !explain_question_read(&question, &arena, &request, &error)) {
-        set_text(answer, 400, error.message);
+        fail_explain(400, error.message, as_text, answer);
     } else {
         struct explanation *explanation = arena_alloc(&arena, sizeof(*explanation));
         explain(snapshot, &request, &arena, explanation);

@@ -1,6 +1,7 @@
 /* The command `explain` and its endpoint: words for people, usage, a file and a running gateway. */
 #include "harness/command.h"
 #include "harness/json_log.h"
+#include "harness/origin.h"
 #include "harness/tls_client.h"
 #include "harness/workplace.h"
 
@@ -69,6 +70,25 @@ Test(explain_command, the_running_gateway_and_the_file)
     command_expect(SALLYPORT("explain", "--live", "--admin", admin, "https://a.test/"), 1);
 }
 
+/* As `reload --json` does. */
+Test(explain_command, refusals_of_the_gateway_go_to_stdout_as_json)
+{
+    const char *admin = text("unix:%s/fake.sock", workplace_folder());
+    struct origin *fake = origin_start_at("fake", admin);
+    const char *reply =
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 14\r\n\r\n{\"errors\":[]}\n";
+
+    origin_set_last_reply(fake, NULL, reply);
+    struct command *command =
+        SALLYPORT("explain", "--live", "--json", "--admin", admin, "https://a.test/");
+    command_expect(command, 1);
+    cr_expect_eq(json_array_size(json_member(json_from(command->out), "errors")), 0);
+    cr_expect_str_eq(command->err, "");
+    command = SALLYPORT("explain", "--live", "--admin", admin, "https://a.test/");
+    command_expect(command, 1);
+    cr_expect_str_eq(command->out, "");
+}
+
 Test(explain_command, only_over_the_admin_socket)
 {
     struct gateway *gateway = gateway_start(SMALL);
@@ -82,7 +102,8 @@ Test(explain_command, only_over_the_admin_socket)
     expect_status(ask_admin("GET", "/explain?url=https://a.test/&ip=here"), 400);
     struct message *response = ask_admin("GET", "/explain?url=https://a.test/&what=1");
     expect_status(response, 400);
-    cr_expect_not_null(strstr(response->body, "what"));
+    json_t *error = json_array_get(json_member(json_from(response->body), "errors"), 0);
+    cr_expect_not_null(strstr(json_string_value(json_member(error, "message")), "what"));
     gateway_stop(gateway);
 }
 
