@@ -1,12 +1,13 @@
 #include "cli/diff_print.h"
 
 #include "base/json_text.h"
+#include "base/terminal.h"
 
 enum { EXAMPLES_MOST = 5 };
 
 static void append(struct buffer *out, struct slice text)
 {
-    buffer_append(out, text);
+    terminal_append(out, text);
 }
 
 /* --- text --------------------------------------------------------------------------------------

@@ -2,12 +2,13 @@
 #include "config/diff.h"
 
 #include "base/json_text.h"
+#include "base/terminal.h"
 
 enum { NAMES_MOST = 3 };
 
 static void append(struct buffer *out, struct slice text)
 {
-    buffer_append(out, text);
+    terminal_append(out, text);
 }
 
 /* --- text --------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 /* An explanation for people, from the handshake to the servers. */
 #include "base/clock.h"
+#include "base/terminal.h"
 #include "config/explain.h"
 
 #include <stdarg.h>
@@ -35,9 +36,10 @@ __attribute__((format(printf, 4, 5))) static void line(struct page *page, const 
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    buffer_printf(page->out, "%s%-12s%s%s%s%s\n", colour_code(page, BOLD), label,
-                  page->is_coloured ? "\033[0m" : "", colour_code(page, colour), text,
-                  page->is_coloured && colour != PLAIN ? "\033[0m" : "");
+    buffer_printf(page->out, "%s%-12s%s%s", colour_code(page, BOLD), label,
+                  page->is_coloured ? "\033[0m" : "", colour_code(page, colour));
+    terminal_append_text(page->out, text);
+    buffer_printf(page->out, "%s\n", page->is_coloured && colour != PLAIN ? "\033[0m" : "");
 }
 
 static void print_misses(struct page *page, const char *prefix, const struct near_misses *misses)

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/json_text.h"
+#include "base/terminal.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -113,35 +114,23 @@ void problems_sort(struct problems *problems)
     free(sorted);
 }
 
-/* A name or message may hold what a key of the file holds: nothing that would break its line. */
-static void append_line_text(struct buffer *out, const char *text)
-{
-    for (; *text; text++) {
-        unsigned char byte = (unsigned char)*text;
-        if (byte < 0x20 || byte == 0x7f)
-            buffer_printf(out, "\\x%02x", byte);
-        else
-            buffer_append(out, slice_make(text, 1));
-    }
-}
-
 static void print_one(const struct problem *problem, struct buffer *out, bool in_colour)
 {
     const char *colour = problem->is_warning ? "\033[1;33m" : "\033[1;31m";
 
-    append_line_text(out, problem->file ? problem->file : "");
+    terminal_append_text(out, problem->file ? problem->file : "");
     if (problem->line)
         buffer_printf(out, ":%u:%u", problem->line, problem->column);
     buffer_printf(out, ": %s%s%s: ", in_colour ? colour : "",
                   problem->is_warning ? "warning" : "error", in_colour ? "\033[0m" : "");
     if (problem->path && problem->path[0]) {
-        append_line_text(out, problem->path);
+        terminal_append_text(out, problem->path);
         buffer_append_text(out, ": ");
     }
-    append_line_text(out, problem->message);
+    terminal_append_text(out, problem->message);
     if (problem->suggestion) {
         buffer_append_text(out, " (did you mean \"");
-        append_line_text(out, problem->suggestion);
+        terminal_append_text(out, problem->suggestion);
         buffer_append_text(out, "\"?)");
     }
     buffer_append_text(out, "\n");

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/json_text.h"
 #include "base/table.h"
+#include "base/terminal.h"
 #include "control/certificates.h"
 
 #include <inttypes.h>
@@ -166,10 +167,13 @@ static void print_row_text(const struct report *report, const struct certificate
     const struct slice *names;
     int count = certificate != NULL ? certificate_names(certificate, &names) : 0;
 
-    for (int i = 0; i < count; i++)
-        buffer_printf(out, "%s%.*s", i > 0 ? ", " : "", (int)names[i].len, names[i].at);
-    buffer_printf(out, "%s  %s: %s", count > 0 ? "\n" : "", row->file,
-                  certificate_state_name(row->state));
+    for (int i = 0; i < count; i++) {
+        buffer_append_text(out, i > 0 ? ", " : "");
+        terminal_append(out, names[i]);
+    }
+    buffer_append_text(out, count > 0 ? "\n  " : "  ");
+    terminal_append_text(out, row->file);
+    buffer_printf(out, ": %s", certificate_state_name(row->state));
     if (certificate != NULL) {
         char until[CLOCK_TEXT_SIZE];
         clock_format(certificate_not_after(certificate) * 1000, until);
@@ -181,7 +185,9 @@ static void print_row_text(const struct report *report, const struct certificate
     if (row->why != NULL) {
         char since[CLOCK_TEXT_SIZE];
         clock_format(row->since * 1000, since);
-        buffer_printf(out, "    since %.19s: %s; %s\n", since, row->why,
+        buffer_printf(out, "    since %.19s: ", since);
+        terminal_append_text(out, row->why);
+        buffer_printf(out, "; %s\n",
                       certificate != NULL ? "served as it was read before" : "not served");
     }
     print_hosts_text(out, hosts);

@@ -1,5 +1,6 @@
 #include "base/clock.h"
 #include "base/json_text.h"
+#include "base/terminal.h"
 #include "control/endpoints.h"
 #include "control/status_page.h"
 #include "version.h"
@@ -196,8 +197,10 @@ static void print_certificate_lines(const struct status_page *page, struct buffe
         int count = certificate != NULL ? certificate_names(certificate, &names) : 0;
         char not_after[CLOCK_TEXT_SIZE];
         buffer_append_text(out, "  ");
-        for (int k = 0; k < count; k++)
-            buffer_printf(out, "%s%.*s", k > 0 ? ", " : "", (int)names[k].len, names[k].at);
+        for (int k = 0; k < count; k++) {
+            buffer_append_text(out, k > 0 ? ", " : "");
+            terminal_append(out, names[k]);
+        }
         buffer_append_text(out, count > 0 ? "\n    " : "");
         if (certificate != NULL) {
             clock_format(certificate_not_after(certificate) * 1000, not_after);
@@ -206,9 +209,13 @@ static void print_certificate_lines(const struct status_page *page, struct buffe
         } else {
             buffer_printf(out, "%s, ", certificate_state_name(row->state));
         }
-        buffer_printf(out, "%s\n", row->file);
-        if (row->why != NULL)
-            buffer_printf(out, "    %s\n", row->why);
+        terminal_append_text(out, row->file);
+        buffer_append_text(out, "\n");
+        if (row->why != NULL) {
+            buffer_append_text(out, "    ");
+            terminal_append_text(out, row->why);
+            buffer_append_text(out, "\n");
+        }
     }
 }
 

@@ -39,3 +39,17 @@ Test(terminal, colours_only_for_those_who_see_and_want_them)
     close(fd);
     close(other_end);
 }
+
+Test(terminal, what_a_terminal_would_obey_is_escaped)
+{
+    struct buffer out = {0};
+
+    terminal_append_text(&out, "/\033[2J\r\n\x7f|\x9b"
+                               "1m|\xc2\x9b|gr\xc3\xbc\xc3\x9f|\xff\\");
+    buffer_append(&out, slice_make("", 1));
+    cr_expect_str_eq(buffer_content(&out).at, "/\\x1b[2J\\x0d\\x0a\\x7f|\\x9b"
+                                              "1m|\\xc2\\x9b|gr\xc3\xbc\xc3\x9f|"
+                                              "\\xff\\");
+    buffer_clear(&out);
+    buffer_cache_clear();
+}

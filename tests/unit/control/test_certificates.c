@@ -173,6 +173,19 @@ Test(certificates, keys_of_one_that_is_not_served)
         cr_expect(json_is_null(json_object_get(never, keys[i])), "%s", keys[i]);
 }
 
+Test(certificates, names_of_files_do_not_reach_the_terminal_raw)
+{
+    struct buffer out = {0};
+
+    route_folder_write(&folder, "certs/\033[2J.pem", "nonsense");
+    load("'a.test': 'x:1'");
+    certificates_print(folder.snapshot, &broken, 0, true, &out);
+    buffer_append(&out, slice_make("", 1));
+    cr_expect_null(strchr(buffer_content(&out).at, '\033'));
+    cr_expect(strstr(buffer_content(&out).at, "/\\x1b[2J.pem: quarantined"));
+    buffer_clear(&out);
+}
+
 Test(certificates, as_text)
 {
     struct buffer out = {0};
