@@ -70,6 +70,16 @@ Test(explain_command, the_running_gateway_and_the_file)
     command_expect(SALLYPORT("explain", "--live", "--admin", admin, "https://a.test/"), 1);
 }
 
+Test(explain_command, what_a_terminal_would_obey_is_escaped)
+{
+    const char *file = route_file("routes.json", SMALL);
+    struct command *command = SALLYPORT("explain", "-c", file, "https://a.test/\033[2J");
+
+    command_expect(command, 0);
+    command_says(command, "https://a.test/\\x1b[2J");
+    cr_expect_null(strchr(command->out, '\033'));
+}
+
 /* As `reload --json` does. */
 Test(explain_command, refusals_of_the_gateway_go_to_stdout_as_json)
 {
