@@ -149,9 +149,9 @@ Test(values, environment_variables)
                      ->globals->log_level,
                  LOG_DEBUG);
     cr_expect_str_eq(
-        load_value("'log'", "{ 'access': '/${SALLYPORT_TEST_NESTED}/$${x}/$/$$/$x/'}", true)
+        load_value("'log'", "{ 'access': '/${SALLYPORT_TEST_NESTED}/$${x}/$/$$/$x'}", true)
             ->globals->access_log_path,
-        "/${SALLYPORT_TEST_LEVEL}/${x}/$/$$/$x/", "expanded once");
+        "/${SALLYPORT_TEST_LEVEL}/${x}/$/$$/$x", "expanded once");
     load_value("'log'", "{ 'access': '/${SALLYPORT_TEST_UNSET}' }", false);
     route_folder_expect(&folder, 1, 0, "log.access", "SALLYPORT_TEST_UNSET is not set", NULL);
     load_value("'log'", "{ 'access': '/${SALLYPORT_TEST' }", false);
