@@ -128,7 +128,7 @@ Test(certs_command, within_a_time)
     cr_assert_eq(json_array_size(list), 1);
     cr_assert_not_null(entry_of_file(list, soon));
     cr_assert_eq(json_array_size(list_certs("10d")), 0);
-    cr_assert_eq(json_array_size(list_certs("1441h")), 2);
+    cr_assert_eq(json_array_size(list_certs("1442h")), 2);
     struct command *command = SALLYPORT("certs", "--within", "30d", "-c", routes());
     command_expect(command, 0);
     command_says(command, soon);

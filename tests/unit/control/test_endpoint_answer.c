@@ -192,6 +192,7 @@ Test(endpoint_answer, what_changed_for_those_who_ask)
     json_t *json = answer_in_json(LOAD_PUBLISHED);
     cr_expect_eq(json_object_size(json), 4);
     cr_expect(json_is_array(json_object_get(json, "changes")));
+    json_decref(json);
 }
 
 Test(endpoint_answer, an_accepted_load)
