@@ -15,7 +15,7 @@
 
 enum {
     BACKLOG = 4096,
-    BATCH = 64, /* accepted before other tasks have their turn */
+    BATCH = 16, /* accepted before other tasks have their turn */
     /* At most this many while closing, lest a flood keeps the listener open: all that can be queued
      * and as many that arrive meanwhile. */
     LAST_BATCH = 2 * BACKLOG,

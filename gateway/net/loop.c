@@ -11,9 +11,15 @@
 enum {
     ROUND_TASKS = 512,         /* run before sockets are looked at again */
     TASKS_BETWEEN_CLOCKS = 16, /* a task may take a millisecond: a signature */
+    PATIENT_US = 200,          /* what patient ones may take of a round; one runs in any case */
 };
 /* No deadline is further away: 30 years. Sums with it cannot overflow. */
 static const uint64_t after_max_ms = UINT64_C(1) << 40;
+
+/* Tasks that were woken, in order. */
+struct queue {
+    struct task *first, *last;
+};
 
 struct loop {
     struct ev_loop *ev;
@@ -21,8 +27,8 @@ struct loop {
     struct ev_idle stay_awake; /* while tasks remain: polls without sleeping */
     struct ev_timer alarm;     /* ends a sleep when the wheel has something to do */
     struct ev_async posted;
-    struct task *first, *last; /* woken, in order */
-    struct task *buried;       /* out of the queue, to be freed after the round */
+    struct queue ready, patient;
+    struct task *buried; /* out of the queues, to be freed after the round */
     uint64_t now_ms;
     uint64_t alarm_ms; /* what `alarm` is set to; WHEEL_NEVER: off */
     struct timer_wheel wheel;
@@ -46,15 +52,17 @@ void task_init(struct task *task, void (*run)(void *owner), void *owner)
 
 void loop_wake(struct loop *loop, struct task *task)
 {
+    struct queue *queue = task->is_patient ? &loop->patient : &loop->ready;
+
     if (task->state != TASK_IDLE)
         return;
     task->state = TASK_QUEUED;
     task->next = NULL;
-    if (loop->last != NULL)
-        loop->last->next = task;
+    if (queue->last != NULL)
+        queue->last->next = task;
     else
-        loop->first = task;
-    loop->last = task;
+        queue->first = task;
+    queue->last = task;
 }
 
 static void push_buried(struct loop *loop, struct task *task)
@@ -69,17 +77,22 @@ void loop_bury(struct loop *loop, struct task *task, void (*free_owner)(void *ow
     bool is_queued = task->state == TASK_QUEUED;
     task->state = TASK_BURIED;
     task->free_owner = free_owner;
-    /* The queue still points to it: run_next finds it there. */
+    /* A queue still points to it: run_next finds it there. */
     if (!is_queued)
         push_buried(loop, task);
 }
 
-static void run_next(struct loop *loop)
+static bool has_tasks(const struct loop *loop)
 {
-    struct task *task = loop->first;
-    loop->first = task->next;
-    if (loop->first == NULL)
-        loop->last = NULL;
+    return loop->ready.first != NULL || loop->patient.first != NULL;
+}
+
+static void run_next(struct loop *loop, struct queue *queue)
+{
+    struct task *task = queue->first;
+    queue->first = task->next;
+    if (queue->first == NULL)
+        queue->last = NULL;
     if (task->state == TASK_BURIED) {
         push_buried(loop, task);
         return;
@@ -97,16 +110,29 @@ static void free_buried(struct loop *loop)
     }
 }
 
+/* What a flood of newcomers costs then falls on newcomers: who is served waits for one of them. */
+static void run_patient(struct loop *loop)
+{
+    if (loop->patient.first == NULL)
+        return;
+    uint64_t began_us = clock_monotonic_us();
+    do {
+        run_next(loop, &loop->patient);
+    } while (loop->patient.first != NULL && clock_monotonic_us() - began_us < PATIENT_US);
+    update_clock(loop);
+}
+
 /* One round: those whose time has come are woken, tasks run, the buried are freed. */
 static void run_round(struct loop *loop)
 {
     update_clock(loop);
     timer_wheel_advance(&loop->wheel, loop, loop->now_ms);
-    for (unsigned ran = 0; loop->first != NULL && ran < ROUND_TASKS; ran++) {
+    for (unsigned ran = 0; loop->ready.first != NULL && ran < ROUND_TASKS; ran++) {
         if (ran % TASKS_BETWEEN_CLOCKS == TASKS_BETWEEN_CLOCKS - 1)
             update_clock(loop);
-        run_next(loop);
+        run_next(loop, &loop->ready);
     }
+    run_patient(loop);
     free_buried(loop);
 }
 
@@ -135,7 +161,7 @@ static void before_sleep(struct ev_loop *ev, struct ev_prepare *watcher, int eve
     run_round(loop);
     if (loop->wheel.earliest_ms != loop->alarm_ms)
         set_alarm(loop);
-    if (loop->first != NULL)
+    if (has_tasks(loop))
         ev_idle_start(ev, &loop->stay_awake);
     else
         ev_idle_stop(ev, &loop->stay_awake);
@@ -216,7 +242,7 @@ struct loop *loop_new(void)
 
 void loop_free(struct loop *loop)
 {
-    while (loop->first != NULL || loop->buried != NULL)
+    while (has_tasks(loop) || loop->buried != NULL)
         run_round(loop);
     /* Whoever posted what stopped this loop may not have left loop_post yet. */
     while (atomic_load_explicit(&loop->posting, memory_order_acquire) > 0)

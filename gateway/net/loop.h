@@ -33,6 +33,8 @@ struct task {
     struct task *next;
     void (*free_owner)(void *owner); /* set by loop_bury */
     enum task_state state;
+    bool is_patient; /* expensive and not yet anybody's who is served: runs behind all others, and
+                        only a few of them before sockets are looked at again */
 };
 
 /* NULL when the kernel has no descriptors for it (errno says which limit). */
@@ -56,7 +58,8 @@ uint64_t loop_now_us(const struct loop *loop);
 
 void task_init(struct task *task, void (*run)(void *owner), void *owner);
 
-/* Queues the task behind the others; nothing if it is queued already or buried. Own thread only. */
+/* Queues the task behind the others of its kind (patient or not, as it is now); nothing if it is
+ * queued already or buried. Own thread only. */
 void loop_wake(struct loop *loop, struct task *task);
 
 /* Ends an object: its task never runs again, and free_owner(owner) is called once this round is

@@ -57,6 +57,7 @@ static void enter(struct session *s, enum session_state state, uint64_t deadline
 {
     count_state(s, -1);
     s->state = state;
+    s->task.is_patient = state == SESSION_HANDSHAKE; /* who is served goes before newcomers */
     count_state(s, +1);
     deadline_set(s->env->loop, &s->deadline, deadline_ms);
 }

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 
 static struct loop *loop;
 
@@ -111,6 +112,75 @@ Test(loop, lets_a_task_wake_itself)
     run_queued();
     cr_assert_eq(strncmp(written, "aba", 3), 0);
     a.wakes = NULL;
+}
+
+/* --- patient tasks -------------------------------------------------------------------------------
+ */
+
+Test(loop, runs_patient_tasks_behind_all_others)
+{
+    struct writer a, b, p;
+    writer_init(&p, 'p');
+    writer_init(&a, 'a');
+    writer_init(&b, 'b');
+    p.task.is_patient = true;
+    a.wakes = &b;
+    loop_wake(loop, &p.task);
+    loop_wake(loop, &a.task);
+    run_queued();
+    cr_assert_str_eq(written, "abp");
+    p.task.is_patient = false; /* from its next waking on */
+    loop_wake(loop, &p.task);
+    loop_wake(loop, &a.task);
+    run_queued();
+    cr_assert_str_eq(written, "abppab");
+}
+
+/* As a handshake does: it takes long, and somebody is waiting meanwhile. */
+static void write_slowly(void *owner)
+{
+    uint64_t began_us = clock_monotonic_us();
+    while (clock_monotonic_us() - began_us < 1000)
+        continue;
+    write_letter(owner);
+}
+
+Test(loop, lets_others_run_between_two_patient_tasks_that_take_long)
+{
+    struct writer p, q, a, b;
+    struct task last;
+    writer_init(&p, 'p');
+    writer_init(&q, 'q');
+    writer_init(&a, 'a');
+    writer_init(&b, 'b');
+    p.task.run = q.task.run = write_slowly;
+    p.task.is_patient = q.task.is_patient = true;
+    p.wakes = &a;
+    q.wakes = &b;
+    task_init(&last, stop, NULL);
+    last.is_patient = true;
+    loop_wake(loop, &p.task);
+    loop_wake(loop, &q.task);
+    loop_wake(loop, &last);
+    loop_run(loop);
+    cr_assert_eq(strncmp(written, "paqb", 4), 0, "%s", written);
+}
+
+static void note_freed(void *owner)
+{
+    *(bool *)owner = true;
+}
+
+Test(loop, frees_a_patient_task_that_is_buried_while_it_is_queued)
+{
+    bool is_freed = false;
+    struct task patient;
+    task_init(&patient, stop, &is_freed);
+    patient.is_patient = true;
+    loop_wake(loop, &patient);
+    loop_bury(loop, &patient, note_freed);
+    run_queued();
+    cr_assert(is_freed);
 }
 
 struct busy {
