@@ -15,7 +15,7 @@
 
 enum {
     BACKLOG = 4096,
-    BATCH = 16, /* accepted before other tasks have their turn */
+    BATCH = 16, /* accepted before others have their turn */
     /* At most this many while closing, lest a flood keeps the listener open: all that can be queued
      * and as many that arrive meanwhile. */
     LAST_BATCH = 2 * BACKLOG,
@@ -234,13 +234,14 @@ struct listener {
     struct loop *loop;
     int fd;
     struct ev_io watcher;
-    struct task task;
+    struct task task;     /* patient: connections are accepted as fast as handshakes get done */
+    struct task farewell; /* accepts what is left, and closes */
     struct deadline pause;
     void (*on_accept)(void *owner, const struct accepted *accepted);
     void *owner;
     struct address local; /* what it is bound to */
     bool is_wildcard;     /* so that each accepted socket has to be asked for its own address */
-    bool is_paused, is_closing;
+    bool is_paused;
 };
 
 enum accept_step { ACCEPTED, ACCEPT_AGAIN, ACCEPT_NONE, ACCEPT_EXHAUSTED };
@@ -324,8 +325,9 @@ static enum accept_step accept_batch(struct listener *listener, unsigned most)
     return step;
 }
 
-static void finish_closing(struct listener *listener)
+static void finish_closing(void *owner)
 {
+    struct listener *listener = owner;
     accept_batch(listener, LAST_BATCH);
     end_pause(listener);
     ev_io_stop(loop_ev(listener->loop), &listener->watcher);
@@ -336,10 +338,6 @@ static void finish_closing(struct listener *listener)
 static void run_listener(void *owner)
 {
     struct listener *listener = owner;
-    if (listener->is_closing) {
-        finish_closing(listener);
-        return;
-    }
     enum accept_step step = accept_batch(listener, BATCH);
     if (step == ACCEPT_EXHAUSTED)
         start_pause(listener, errno);
@@ -371,6 +369,8 @@ struct listener *listener_new(struct loop *loop, int fd,
     if (listener->local.as.any.sa_family != AF_UNIX)
         set_option(fd, IPPROTO_TCP, TCP_NODELAY);
     task_init(&listener->task, run_listener, listener);
+    listener->task.is_patient = true;
+    task_init(&listener->farewell, finish_closing, listener);
     deadline_init(&listener->pause, &listener->task);
     ev_io_init(&listener->watcher, on_connection, fd, EV_READ);
     listener->watcher.data = listener;
@@ -380,8 +380,7 @@ struct listener *listener_new(struct loop *loop, int fd,
 
 void listener_close(struct listener *listener)
 {
-    listener->is_closing = true;
-    loop_wake(listener->loop, &listener->task);
+    loop_wake(listener->loop, &listener->farewell);
 }
 
 bool listener_is_paused(const struct listener *listener)

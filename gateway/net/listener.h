@@ -30,13 +30,14 @@ int listen_socket_share(const struct address *address, struct error *error);
 
 /* --- accepting ------------------------------------------------------------------------------ */
 
-/* Takes `fd`, a listening socket. `on_accept` is called from a task of the listener, never from
- * inside another call, with each accepted socket, which it takes. */
+/* Takes `fd`, a listening socket. `on_accept` is called from a patient task of the listener, never
+ * from inside another call, with each accepted socket, which it takes. */
 struct listener *listener_new(struct loop *loop, int fd,
                               void (*on_accept)(void *owner, const struct accepted *accepted),
                               void *owner);
-/* Takes it. Its task, woken here, accepts everything that the kernel has queued and closes the
- * socket in one run: a task that is woken after this call finds all of it handed over. */
+/* Takes it. A task of its own, woken here and not patient, accepts everything that the kernel has
+ * queued and closes the socket in one run: a task that is woken after this call finds all of it
+ * handed over. */
 void listener_close(struct listener *listener);
 
 /* True while accepting is paused because of EMFILE and the like. It is tried again every 100 ms;

@@ -65,6 +65,11 @@ void loop_wake(struct loop *loop, struct task *task)
     queue->last = task;
 }
 
+bool loop_is_crowded(const struct loop *loop)
+{
+    return loop->patient.first != NULL;
+}
+
 static void push_buried(struct loop *loop, struct task *task)
 {
     task->next = loop->buried;
@@ -84,7 +89,7 @@ void loop_bury(struct loop *loop, struct task *task, void (*free_owner)(void *ow
 
 static bool has_tasks(const struct loop *loop)
 {
-    return loop->ready.first != NULL || loop->patient.first != NULL;
+    return loop->ready.first != NULL || loop_is_crowded(loop);
 }
 
 static void run_next(struct loop *loop, struct queue *queue)
@@ -113,12 +118,12 @@ static void free_buried(struct loop *loop)
 /* What a flood of newcomers costs then falls on newcomers: who is served waits for one of them. */
 static void run_patient(struct loop *loop)
 {
-    if (loop->patient.first == NULL)
+    if (!loop_is_crowded(loop))
         return;
     uint64_t began_us = clock_monotonic_us();
     do {
         run_next(loop, &loop->patient);
-    } while (loop->patient.first != NULL && clock_monotonic_us() - began_us < PATIENT_US);
+    } while (loop_is_crowded(loop) && clock_monotonic_us() - began_us < PATIENT_US);
     update_clock(loop);
 }
 

@@ -62,6 +62,9 @@ void task_init(struct task *task, void (*run)(void *owner), void *owner);
  * queued already or buried. Own thread only. */
 void loop_wake(struct loop *loop, struct task *task);
 
+/* Patient tasks are waiting for their turn. */
+bool loop_is_crowded(const struct loop *loop);
+
 /* Ends an object: its task never runs again, and free_owner(owner) is called once this round is
  * over. Its deadlines, streams and jobs are cleared or closed by the caller before. Own thread
  * only. */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <ev.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -210,6 +211,12 @@ struct stream *tcp_stream_new(struct loop *loop, int fd, struct task *task)
     tcp->reader.data = tcp->writer.data = tcp;
     ev_io_start(loop_ev(loop), &tcp->reader);
     return &tcp->stream;
+}
+
+bool tcp_stream_peer_has_left(const struct stream *stream)
+{
+    struct pollfd ask = {.fd = from_stream(stream)->fd, .events = POLLRDHUP};
+    return poll(&ask, 1, 0) > 0;
 }
 
 int tcp_stream_fd(const struct stream *stream)

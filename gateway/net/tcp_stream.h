@@ -18,6 +18,10 @@ enum io tcp_stream_recv(struct stream *stream, char *into, size_t room, size_t *
 /* One send of it all. IO_OK: *sent > 0 of them left. */
 enum io tcp_stream_send(struct stream *stream, struct slice bytes, size_t *sent);
 
+/* The peer has ended its direction or broken the connection, whatever is still to be read before.
+ * Costs a system call. */
+bool tcp_stream_peer_has_left(const struct stream *stream);
+
 int tcp_stream_fd(const struct stream *stream);
 struct loop *tcp_stream_loop(const struct stream *stream);
 

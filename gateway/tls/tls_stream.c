@@ -194,6 +194,9 @@ enum io tls_stream_handshake(struct stream *stream)
         return IO_ERROR;
     t->wire.below->task = stream->task;
     if (t->state == TLS_LISTENING) {
+        /* A queue of newcomers may be longer than their patience: no signature for who has gone. */
+        if (loop_is_crowded(t->wire.loop) && tcp_stream_peer_has_left(t->wire.below))
+            return peer_left(t);
         io = listen_first(t);
         if (io != IO_OK)
             return io;

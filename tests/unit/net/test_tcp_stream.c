@@ -467,6 +467,17 @@ Test(tcp_stream, a_new_stream_may_have_the_number_of_an_old_one)
     }
 }
 
+Test(tcp_stream, knows_that_the_peer_has_left_before_its_bytes_are_read)
+{
+    open_tcp();
+    peer_says("hello");
+    cr_assert(!tcp_stream_peer_has_left(end.stream));
+    shutdown(end.peer, SHUT_WR);
+    cr_assert(tcp_stream_peer_has_left(end.stream));
+    wait_for_wake();
+    assert_reads("hello");
+}
+
 Test(tcp_stream, says_what_it_is_made_of)
 {
     open_tcp();

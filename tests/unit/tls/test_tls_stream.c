@@ -537,6 +537,35 @@ Test(tls_stream, leaving_before_the_first_byte_is_no_failure)
     tls_pair_close(&pair);
 }
 
+static void do_nothing(void *unused)
+{
+    (void)unused;
+}
+
+/* Its ClientHello is there, but so is its end, and others wait for a signature. */
+Test(tls_stream, who_left_while_others_queue_gets_no_signature)
+{
+    struct tls_pair pair;
+    struct task other;
+
+    for (int is_crowded = 0; is_crowded < 2; is_crowded++) {
+        tls_pair_open(&pair, server, &client_of_a, 0);
+        cr_assert_eq(tls_stream_handshake(pair.server), IO_WAIT);
+        cr_assert_eq(SSL_do_handshake(pair.client), -1);
+        tls_pair_pump(&pair); /* the ClientHello leaves */
+        shutdown(pair.fd, SHUT_WR);
+        tls_pair_pump(&pair);
+        task_init(&other, do_nothing, NULL);
+        other.is_patient = true;
+        if (is_crowded)
+            loop_wake(pair.loop, &other);
+        cr_assert_eq(tls_stream_handshake(pair.server), is_crowded ? IO_EOF : IO_WAIT);
+        tls_pair_pump(&pair);
+        cr_assert_eq(pair.wire_bytes > 0, !is_crowded);
+        tls_pair_close(&pair);
+    }
+}
+
 Test(tls_stream, leaving_in_the_middle_is_a_failure)
 {
     static const char *const beginnings[] = {"G", "\x16\x03\x01\x02"};
