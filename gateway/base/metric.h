@@ -12,6 +12,12 @@ enum metric {
     METRIC_CONNECTIONS_OPEN,        /* gauge: accepted sockets not yet closed */
     METRIC_CONNECTIONS_HANDSHAKING, /* gauge */
     METRIC_CONNECTIONS_IDLE,        /* gauge: between requests */
+    /* refused at the door, by reason: see proxy/admission.h */
+    METRIC_REFUSED_CONNECTIONS,
+    METRIC_REFUSED_CONNECTIONS_PER_IP,
+    METRIC_REFUSED_HANDSHAKES,
+    METRIC_REFUSED_DESCRIPTORS,
+    METRIC_REFUSED_MEMORY,
     METRIC_HANDSHAKES_DONE,
     METRIC_HANDSHAKES_RESUMED,
     METRIC_HANDSHAKES_FAILED,

@@ -249,6 +249,22 @@ static void compare_limits(struct comparison *c)
             words_size(arena, or_off(is->request_line)));
 }
 
+static void compare_count(struct comparison *c, const char *path, uint64_t was, uint64_t is)
+{
+    compare(c, path, words_count(c->arena, was), words_count(c->arena, is));
+}
+
+static void compare_client_limits(struct comparison *c)
+{
+    const struct client_limits *was = &c->was->globals->client_limits;
+    const struct client_limits *is = &c->is->globals->client_limits;
+
+    compare_count(c, "defaults.limits.connections", was->connections, is->connections);
+    compare_count(c, "defaults.limits.connections_per_ip", was->connections_per_ip,
+                  is->connections_per_ip);
+    compare_count(c, "defaults.limits.handshakes", was->handshakes, is->handshakes);
+}
+
 void compare_gateway(struct comparison *c)
 {
     const struct globals *was = c->was->globals, *is = c->is->globals;
@@ -265,6 +281,7 @@ void compare_gateway(struct comparison *c)
     compare_time(c, "defaults.timeout.header", was->header_ms, is->header_ms);
     compare_time(c, "defaults.timeout.keepalive", was->keepalive_ms, is->keepalive_ms);
     compare_limits(c);
+    compare_client_limits(c);
     compare(c, "metrics.series", words_count(c->arena, was->metrics_series),
             words_count(c->arena, is->metrics_series));
 }

@@ -20,6 +20,9 @@ static const char *const client_keys[CLIENT_SETTING_COUNT] = {
     [CLIENT_HANDSHAKE] = "timeout.handshake", [CLIENT_HEADER] = "timeout.header",
     [CLIENT_KEEPALIVE] = "timeout.keepalive", [CLIENT_HEADER_BYTES] = "limits.header_bytes",
     [CLIENT_HEADERS] = "limits.headers",      [CLIENT_REQUEST_LINE] = "limits.request_line",
+    [CLIENT_CONNECTIONS] = "limits.connections",
+    [CLIENT_CONNECTIONS_PER_IP] = "limits.connections_per_ip",
+    [CLIENT_HANDSHAKES] = "limits.handshakes",
 };
 
 /* --- values -------------------------------------------------------------------------------------
@@ -85,6 +88,12 @@ static struct slice print_client_setting(struct arena *arena, enum client_settin
                      : setting == CLIENT_HEADER       ? globals->header_ms
                                                       : globals->keepalive_ms;
 
+    if (setting == CLIENT_CONNECTIONS)
+        return print_value(arena, VALUE_COUNT, globals->client_limits.connections);
+    if (setting == CLIENT_CONNECTIONS_PER_IP)
+        return print_value(arena, VALUE_COUNT, globals->client_limits.connections_per_ip);
+    if (setting == CLIENT_HANDSHAKES)
+        return print_value(arena, VALUE_COUNT, globals->client_limits.handshakes);
     if (setting == CLIENT_HEADERS)
         return print_value(arena, VALUE_COUNT, value < UNLIMITED ? value : 0);
     if (setting == CLIENT_HEADER_BYTES || setting == CLIENT_REQUEST_LINE)

@@ -118,13 +118,43 @@ static void read_headers(struct reader *reader, const struct json_node *node, vo
         globals->limits.fields = or_unlimited(count);
 }
 
+static void read_client_count(struct reader *reader, const struct json_node *node,
+                              struct globals *globals, enum client_setting setting, uint32_t *most)
+{
+    uint64_t count;
+
+    globals->has_own[setting] = reader_count(reader, node, 0, SIZE_MOST, &count);
+    if (globals->has_own[setting])
+        *most = (uint32_t)count;
+}
+
+static void read_connections(struct reader *reader, const struct json_node *node, void *into)
+{
+    struct globals *globals = ((struct settings_reader *)into)->globals;
+    read_client_count(reader, node, globals, CLIENT_CONNECTIONS,
+                      &globals->client_limits.connections);
+}
+
+static void read_connections_per_ip(struct reader *reader, const struct json_node *node, void *into)
+{
+    struct globals *globals = ((struct settings_reader *)into)->globals;
+    read_client_count(reader, node, globals, CLIENT_CONNECTIONS_PER_IP,
+                      &globals->client_limits.connections_per_ip);
+}
+
+static void read_handshakes(struct reader *reader, const struct json_node *node, void *into)
+{
+    struct globals *globals = ((struct settings_reader *)into)->globals;
+    read_client_count(reader, node, globals, CLIENT_HANDSHAKES, &globals->client_limits.handshakes);
+}
+
 static const struct rule limit_list[] = {
     {"header_bytes", IN_DEFAULTS, read_header_bytes},
     {"headers", IN_DEFAULTS, read_headers},
     {"request_line", IN_DEFAULTS, read_request_line},
-    {"connections", IN_DEFAULTS, NULL},
-    {"connections_per_ip", IN_DEFAULTS, NULL},
-    {"handshakes", IN_DEFAULTS, NULL},
+    {"connections", IN_DEFAULTS, read_connections},
+    {"connections_per_ip", IN_DEFAULTS, read_connections_per_ip},
+    {"handshakes", IN_DEFAULTS, read_handshakes},
     {"body_rate", IN_DEFAULTS, NULL},
     {"underscores", IN_DEFAULTS, NULL},
 };

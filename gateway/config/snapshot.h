@@ -36,7 +36,15 @@ enum client_setting {
     CLIENT_HEADER_BYTES,
     CLIENT_HEADERS,
     CLIENT_REQUEST_LINE,
+    CLIENT_CONNECTIONS,
+    CLIENT_CONNECTIONS_PER_IP,
+    CLIENT_HANDSHAKES,
     CLIENT_SETTING_COUNT
+};
+
+/* How many there may be at once in the whole process; 0: no limit. */
+struct client_limits {
+    uint32_t connections, connections_per_ip, handshakes;
 };
 
 /* What the route file says of the gateway as a whole: small, and all that a request still needs of
@@ -55,6 +63,7 @@ struct globals {
     uint64_t handshake_ms, header_ms, keepalive_ms;
     uint64_t body_idle_ms; /* of `defaults`: for answers that have no route */
     struct h1_limits limits;
+    struct client_limits client_limits;
     bool has_own[CLIENT_SETTING_COUNT]; /* `defaults` sets it; else what is built in */
     uint64_t drain_delay_ms, drain_timeout_ms;
 

@@ -35,6 +35,7 @@ struct control {
     struct inherited *inherited; /* sockets that were handed over; NULL: none */
     struct systemd *systemd;     /* the service manager; NULL: none */
     struct traffic *traffic;
+    struct admission *admission;
     struct listeners *listeners;
     struct generations *generations;
     struct endpoints *endpoints;

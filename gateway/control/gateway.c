@@ -9,13 +9,13 @@
 #include "control/generations.h"
 #include "control/signals.h"
 #include "control/systemd.h"
+#include "net/descriptors.h"
 #include "version.h"
 
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 enum {
@@ -68,17 +68,6 @@ static void enter(struct gateway *g, enum control_state state, uint64_t deadline
 /* --- starting ----------------------------------------------------------------------------------
  */
 
-static void raise_fd_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
-        log_event(LOG_WARN, "fd_limit", "the limit on open files cannot be raised to %llu: %s",
-                  (unsigned long long)limit.rlim_max, strerror(errno));
-}
-
 static unsigned count_cpus(void)
 {
     cpu_set_t set;
@@ -112,6 +101,11 @@ static bool start_workers(struct gateway *g, unsigned count, struct error *error
     control->workers = memory_array(count, sizeof(struct worker *));
     control->listeners = listeners_new(count, control->inherited);
     control->traffic = traffic_new(count);
+    control->admission = admission_new();
+    if (control->admission == NULL) {
+        error_set(error, "no memory for counting clients");
+        return false;
+    }
     for (; g->ring_count < count; g->ring_count++)
         g->rings[g->ring_count] = line_ring_new(LOG_RING_BYTES);
     control->access_writer = access_writer_start(g->rings, count, error);
@@ -121,6 +115,7 @@ static bool start_workers(struct gateway *g, unsigned count, struct error *error
         const struct worker_options options = {.number = i,
                                                .control = control->loop,
                                                .resolver = control->resolver,
+                                               .admission = control->admission,
                                                .files = control->files,
                                                .access_log = g->rings[i],
                                                .recent_bytes = recent_bytes(count),
@@ -428,6 +423,7 @@ static void free_everything(struct gateway *g)
     inherited_free(control->inherited);
     systemd_free(control->systemd);
     traffic_free(control->traffic);
+    admission_free(control->admission);
     loop_free(control->loop);
     resolver_free(control->resolver);
     jobs_free(control->files);
@@ -444,7 +440,7 @@ int gateway_run(const struct gateway_options *options)
 {
     struct gateway g = {.exit_code = GATEWAY_FINE};
     signals_block();
-    raise_fd_limit();
+    descriptors_begin();
     g.control.loop = loop_new();
     if (g.control.loop == NULL) {
         log_event(LOG_ERROR, "start", "cannot make an event loop: %s", strerror(errno));

@@ -4,6 +4,7 @@
 #include "control/metrics_text.h"
 #include "control/process_metrics.h"
 #include "control/server_metrics.h"
+#include "net/descriptors.h"
 #include "proxy/route_counters.h"
 #include "version.h"
 
@@ -120,6 +121,51 @@ static void print_connections(const struct status_page *page, struct buffer *out
     }
 }
 
+static void print_refusals(const struct status_page *page, struct buffer *out)
+{
+    static const struct {
+        const char *reason;
+        enum metric metric;
+    } rows[] = {
+        {"connections", METRIC_REFUSED_CONNECTIONS},
+        {"connections_per_ip", METRIC_REFUSED_CONNECTIONS_PER_IP},
+        {"handshakes", METRIC_REFUSED_HANDSHAKES},
+        {"descriptors", METRIC_REFUSED_DESCRIPTORS},
+        {"memory", METRIC_REFUSED_MEMORY},
+    };
+    struct metrics_family family =
+        metrics_begin(out, "sallyport_connections_refused_total", "counter",
+                      "Connections of clients that were closed at once, by the limit reached.");
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        family.labels[0] = (struct metrics_label){"reason", slice_of(rows[i].reason)};
+        metrics_sample(&family, page->metrics[rows[i].metric]);
+    }
+}
+
+static void print_connection_limits(const struct status_page *page, struct buffer *out)
+{
+    const struct client_limits none = {0};
+    const struct client_limits *limits =
+        page->snapshot != NULL ? &page->snapshot->globals->client_limits : &none;
+    const struct {
+        const char *limit;
+        uint32_t most;
+    } rows[] = {{"connections", limits->connections},
+                {"connections_per_ip", limits->connections_per_ip},
+                {"handshakes", limits->handshakes},
+                {"descriptors", descriptors_for_clients()}};
+    struct metrics_family family =
+        metrics_begin(out, "sallyport_connections_limit", "gauge",
+                      "How many connections of clients, of one address, or handshakes there may "
+                      "be; 0: no limit.");
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        family.labels[0] = (struct metrics_label){"limit", slice_of(rows[i].limit)};
+        metrics_sample(&family, rows[i].most);
+    }
+}
+
 /* --- the gateway -------------------------------------------------------------------------------
  */
 
@@ -165,6 +211,8 @@ void metrics_page_print(const struct status_page *page, struct buffer *out)
     cert_metrics_print(&page->certificates,
                        snapshot != NULL ? snapshot->globals->metrics_series : 0, out);
     print_connections(page, out);
+    print_refusals(page, out);
+    print_connection_limits(page, out);
     print_loads(page, out);
     metrics_single(out, "sallyport_log_dropped_total", "counter",
                    "Lines of the access log that were lost.", page->log_lost);

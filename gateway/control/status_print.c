@@ -3,6 +3,7 @@
 #include "base/terminal.h"
 #include "control/endpoints.h"
 #include "control/status_page.h"
+#include "net/descriptors.h"
 #include "version.h"
 
 #include <inttypes.h>
@@ -39,14 +40,34 @@ static void print_listeners(const struct status_page *page, struct buffer *out)
     buffer_append_text(out, "}");
 }
 
+static uint64_t refused(const struct status_page *page)
+{
+    const uint64_t *metrics = page->metrics;
+    return metrics[METRIC_REFUSED_CONNECTIONS] + metrics[METRIC_REFUSED_CONNECTIONS_PER_IP] +
+           metrics[METRIC_REFUSED_HANDSHAKES] + metrics[METRIC_REFUSED_DESCRIPTORS] +
+           metrics[METRIC_REFUSED_MEMORY];
+}
+
+/* 0: no limit. */
+static struct client_limits limits_of(const struct status_page *page)
+{
+    const struct client_limits none = {0};
+    return page->snapshot != NULL ? page->snapshot->globals->client_limits : none;
+}
+
 static void print_metrics(const struct status_page *page, struct buffer *out)
 {
     const uint64_t *metrics = page->metrics;
+    const struct client_limits limits = limits_of(page);
     buffer_printf(out,
                   "\"connections\":{\"open\":%" PRIu64 ",\"handshaking\":%" PRIu64
-                  ",\"idle\":%" PRIu64 "},\"requests\":%" PRIu64 ",\"metrics\":{",
+                  ",\"idle\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"limits\":{\"connections\":%u,"
+                  "\"connections_per_ip\":%u,\"handshakes\":%u,\"descriptors\":%u}},"
+                  "\"requests\":%" PRIu64 ",\"metrics\":{",
                   metrics[METRIC_CONNECTIONS_OPEN], metrics[METRIC_CONNECTIONS_HANDSHAKING],
-                  metrics[METRIC_CONNECTIONS_IDLE], metrics[METRIC_REQUESTS]);
+                  metrics[METRIC_CONNECTIONS_IDLE], refused(page), limits.connections,
+                  limits.connections_per_ip, limits.handshakes, descriptors_for_clients(),
+                  metrics[METRIC_REQUESTS]);
     for (int i = 0; i < METRIC_COUNT; i++)
         buffer_printf(out, "%s\"%s\":%" PRIu64, i > 0 ? "," : "", metric_name((enum metric)i),
                       i == METRIC_LOG_DROPPED ? page->log_lost : metrics[i]);
@@ -240,10 +261,10 @@ void status_print_text(const struct status_page *page, struct buffer *out)
     print_listening_lines(page, out);
     buffer_printf(out,
                   "\nconnections\n  %" PRIu64 " open, %" PRIu64 " handshaking, %" PRIu64
-                  " idle\n\nrequests\n  %" PRIu64 " ended or under way: %" PRIu64 " in flight, "
+                  " idle, %" PRIu64 " refused\n\nrequests\n  %" PRIu64 " ended or under way: %" PRIu64 " in flight, "
                   "%" PRIu64 " answered 2xx, %" PRIu64 " 3xx, %" PRIu64 " 4xx, %" PRIu64 " 5xx\n",
                   metrics[METRIC_CONNECTIONS_OPEN], metrics[METRIC_CONNECTIONS_HANDSHAKING],
-                  metrics[METRIC_CONNECTIONS_IDLE], metrics[METRIC_REQUESTS],
+                  metrics[METRIC_CONNECTIONS_IDLE], refused(page), metrics[METRIC_REQUESTS],
                   metrics[METRIC_REQUESTS_IN_FLIGHT], metrics[METRIC_RESPONSES_2XX],
                   metrics[METRIC_RESPONSES_3XX], metrics[METRIC_RESPONSES_4XX],
                   metrics[METRIC_RESPONSES_5XX]);

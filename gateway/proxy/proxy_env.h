@@ -8,6 +8,7 @@
 #include "config/snapshot.h"
 #include "net/jobs.h"
 #include "net/loop.h"
+#include "proxy/admission.h"
 #include "proxy/recent.h"
 #include "upstream/pool.h"
 
@@ -25,6 +26,7 @@ struct exchange;
 struct proxy_env {
     struct loop *loop;
     struct metrics *metrics;
+    struct admission *admission; /* the process's */
     struct series_view *routes; /* of struct route_counters, by name */
     struct line_ring *access_log;
     struct jobs *files;      /* reads them off the loop */

@@ -33,6 +33,7 @@ struct session {
     struct exchange *exchange; /* SESSION_BUSY */
     struct pin *pin;           /* SESSION_HANDSHAKE: its TLS server is in use */
     struct list_node pin_place;
+    struct admission_pass pass;
     struct client client;
 };
 
@@ -56,6 +57,8 @@ static void count_state(struct session *s, int64_t n)
 static void enter(struct session *s, enum session_state state, uint64_t deadline_ms)
 {
     count_state(s, -1);
+    if (s->state == SESSION_HANDSHAKE)
+        admission_end_handshake(s->env->admission, &s->pass);
     s->state = state;
     s->task.is_patient = state == SESSION_HANDSHAKE; /* who is served goes before newcomers */
     count_state(s, +1);
@@ -78,6 +81,7 @@ static void close_session(struct session *s)
     stream_close(s->stream);
     if (s->pin != NULL)
         pin_drop(env, s->pin, &s->pin_place);
+    admission_leave(env->admission, &s->pass);
     list_remove(&s->node);
     env->session_count--;
     metric_add(env->metrics, METRIC_CONNECTIONS_OPEN, -1);
@@ -310,29 +314,57 @@ static void describe_client(struct client *client, const struct listen_spec *lis
     client->https_port = listen->https_port;
 }
 
-void session_start(struct proxy_env *env, const struct listen_spec *listen, unsigned listener,
-                   const struct accepted *accepted)
-{
-    struct session *s = memory_new(sizeof(*s));
-    struct stream *tcp;
+/* --- the door
+ * ------------------------------------------------------------------------------------- */
 
+/* Closes what is not let in, at the cost of a call or three. What has come already is read, lest
+ * the close be a reset that outruns the answer; a plaintext client gets one, if it can be had at
+ * once. */
+static void turn_away(struct proxy_env *env, const struct listen_spec *listen, int fd,
+                      enum refusal refusal)
+{
+    static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\n"
+                                 "Content-Type: text/plain; charset=utf-8\r\n"
+                                 "Content-Length: 36\r\n"
+                                 "Connection: close\r\n"
+                                 "\r\n"
+                                 "503 Service Unavailable: over_limit\n";
+
+    metric_add(env->metrics, METRIC_REFUSED_CONNECTIONS + (refusal - REFUSAL_CONNECTIONS), 1);
+    recv(fd, loop_read_scratch(env->loop), LOOP_SCRATCH_BYTES, MSG_DONTWAIT);
+    if (listen->kind == LISTEN_HTTP)
+        send(fd, answer, sizeof(answer) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    close(fd);
+}
+
+/* NULL, and the socket closed: no memory. */
+static struct session *session_new(struct proxy_env *env, int fd, bool is_tls)
+{
+    struct session *s = calloc(1, sizeof(*s));
+
+    if (s == NULL) {
+        close(fd);
+        return NULL;
+    }
     s->env = env;
     task_init(&s->task, run_session, s);
     deadline_init(&s->deadline, &s->task);
-    tcp = tcp_stream_new(env->loop, accepted->fd, &s->task);
-    metric_add(env->metrics, METRIC_CONNECTIONS_ACCEPTED, 1);
-    describe_client(&s->client, listen, accepted);
-    s->client.listener = listener;
-    s->stream = s->client.is_tls ? tls_stream_new(env->pin->snapshot->tls, tcp) : tcp;
-    if (s->stream == NULL) {
-        free(s);
-        return;
-    }
-    s->client.tls_stream = s->client.is_tls ? s->stream : NULL;
+    s->stream = tcp_stream_new(env->loop, fd, &s->task);
+    if (s->stream != NULL && is_tls)
+        s->stream = tls_stream_new(env->pin->snapshot->tls, s->stream);
+    if (s->stream != NULL)
+        return s;
+    free(s);
+    return NULL;
+}
+
+static void begin(struct session *s)
+{
+    struct proxy_env *env = s->env;
+
     metric_add(env->metrics, METRIC_CONNECTIONS_OPEN, 1);
     list_push_back(&env->sessions, &s->node);
     env->session_count++;
-    s->state = SESSION_CLOSED; /* not counted as anything yet */
     if (s->client.is_tls) {
         s->pin = env->pin;
         list_push_back(&env->pin->handshakes, &s->pin_place);
@@ -341,6 +373,38 @@ void session_start(struct proxy_env *env, const struct listen_spec *listen, unsi
         begin_http(s);
     }
     loop_wake(env->loop, &s->task);
+}
+
+void session_start(struct proxy_env *env, const struct listen_spec *listen, unsigned listener,
+                   const struct accepted *accepted)
+{
+    const struct client_limits *limits = &env->pin->snapshot->globals->client_limits;
+    const struct arrival arrival = {.fd = accepted->fd,
+                                    .shakes_hands = listen->kind == LISTEN_HTTPS,
+                                    .peer = &accepted->peer,
+                                    .now_ms = loop_now_ms(env->loop)};
+    struct admission_pass pass;
+    enum refusal refusal = admission_enter(env->admission, limits, &arrival, &pass);
+    struct session *s;
+
+    metric_add(env->metrics, METRIC_CONNECTIONS_ACCEPTED, 1);
+    if (refusal != REFUSAL_NONE) {
+        turn_away(env, listen, accepted->fd, refusal);
+        return;
+    }
+    s = session_new(env, accepted->fd, listen->kind == LISTEN_HTTPS);
+    if (s == NULL) {
+        admission_leave(env->admission, &pass);
+        admission_note_refusal(env->admission, limits, REFUSAL_MEMORY, &arrival);
+        metric_add(env->metrics, METRIC_REFUSED_MEMORY, 1);
+        return;
+    }
+    s->state = SESSION_CLOSED; /* not counted as anything yet */
+    s->pass = pass;
+    describe_client(&s->client, listen, accepted);
+    s->client.listener = listener;
+    s->client.tls_stream = s->client.is_tls ? s->stream : NULL;
+    begin(s);
 }
 
 void sessions_leave_pin(struct proxy_env *env, struct pin *pin)

@@ -1,6 +1,8 @@
 #include "upstream/connection.h"
 
 #include "base/check.h"
+#include "net/descriptors.h"
+#include "net/tcp_stream.h"
 
 #include <stdlib.h>
 
@@ -116,7 +118,8 @@ static uint64_t room_ms(const struct upstream_connection *c)
     const struct server *server = c->server;
     unsigned idle = server->connection_count[USE_IDLE];
     unsigned keepalive = server->shared->keepalive;
-    if (server->is_retired || idle >= 2 * keepalive)
+    if (server->is_retired || idle >= 2 * keepalive ||
+        descriptor_is_reserve(tcp_stream_fd(c->stream)))
         return 0;
     uint64_t limit_ms = idle_limit_ms(c);
     if (idle >= keepalive && limit_ms > CONNECTION_SURPLUS_MS)

@@ -340,6 +340,7 @@ static void fill_env(struct worker *worker)
 
     env->loop = worker->loop;
     env->metrics = &worker->metrics;
+    env->admission = worker->options.admission;
     env->routes = &worker->routes;
     env->access_log = worker->options.access_log;
     env->files = worker->options.files;

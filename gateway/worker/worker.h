@@ -11,6 +11,7 @@
 #include "net/jobs.h"
 #include "net/loop.h"
 #include "net/resolver.h"
+#include "proxy/admission.h"
 #include "upstream/pool.h"
 #include "worker/traffic.h"
 
@@ -20,6 +21,7 @@ struct worker_options {
     unsigned number; /* from 0 */
     struct loop *control;
     struct resolver *resolver;
+    struct admission *admission;  /* borrowed; the process's */
     struct jobs *files;           /* reads them off the loop */
     struct line_ring *access_log; /* borrowed; this worker is its producer */
     size_t recent_bytes;          /* for recent requests; 0: none are remembered */

@@ -75,6 +75,7 @@ void control_fixture_init(struct control_fixture *f)
     control->generations = generations_new(control);
     control->listeners = listeners_new(FIXTURE_WORKERS, NULL);
     control->traffic = traffic_new(FIXTURE_WORKERS);
+    control->admission = admission_new();
     control->workers = memory_array(FIXTURE_WORKERS, sizeof(struct worker *));
     for (unsigned i = 0; i < FIXTURE_WORKERS; i++)
         f->rings[i] = line_ring_new(64 * 1024);
@@ -83,6 +84,7 @@ void control_fixture_init(struct control_fixture *f)
         const struct worker_options options = {.number = i,
                                                .control = control->loop,
                                                .resolver = control->resolver,
+                                               .admission = control->admission,
                                                .access_log = f->rings[i],
                                                .traffic = control->traffic};
         control->workers[i] = worker_start(&options, &error);
@@ -141,6 +143,7 @@ void control_fixture_clear(struct control_fixture *f)
     generations_free(control->generations);
     endpoints_free(control->endpoints);
     listeners_free(control->listeners);
+    admission_free(f->control.admission);
     traffic_free(control->traffic);
     loop_free(control->loop);
     resolver_free(control->resolver);

@@ -306,6 +306,8 @@ char *snapshot_describe(const struct snapshot *s)
             s->globals->header_ms, s->globals->keepalive_ms, s->globals->body_idle_ms);
     fprintf(out, "limits %u %u %u\n", s->globals->limits.head_bytes, s->globals->limits.fields,
             s->globals->limits.request_line);
+    fprintf(out, "clients %u %u %u\n", s->globals->client_limits.connections,
+            s->globals->client_limits.connections_per_ip, s->globals->client_limits.handshakes);
     fprintf(out, "drain %lu %lu\n", s->globals->drain_delay_ms, s->globals->drain_timeout_ms);
     fprintf(out, "log %d %s %d %d %d\n", s->globals->access_log,
             s->globals->access_log_path ? s->globals->access_log_path : "", s->globals->log_format,

@@ -85,7 +85,8 @@ Test(explain, settings_and_where_each_came_from)
 {
     route_folder_good(&folder,
                       "'defaults': { 'timeout': { 'connect': '2s', 'idle': '90s', 'header': '5s' },"
-                      "  'max_body': '1MiB', 'limits': { 'headers': 0, 'header_bytes': '64KiB' } },"
+                      "  'max_body': '1MiB', 'limits': { 'headers': 0, 'header_bytes': '64KiB',"
+                      "  'connections': 1000, 'connections_per_ip': 0 } },"
                       "'backends': { 'b.1': { 'servers': 'x:1', 'timeout': { 'connect': '1500ms' },"
                       "  'retry': { 'attempts': 0 }, 'keepalive': 0, 'host': 'backend' } },"
                       "'routes': { 'a.test': { 'timeout': { 'first_byte': '5m' }, 'paths': {"
@@ -108,6 +109,9 @@ Test(explain, settings_and_where_each_came_from)
     expect_setting("limits.headers", "off", "defaults.limits.headers");
     expect_setting("limits.header_bytes", "64KiB", "defaults.limits.header_bytes");
     expect_setting("limits.request_line", "16KiB", "built in");
+    expect_setting("limits.connections", "1000", "defaults.limits.connections");
+    expect_setting("limits.connections_per_ip", "off", "defaults.limits.connections_per_ip");
+    expect_setting("limits.handshakes", "off", "built in");
     ask("https://a.test/y");
     expect_setting("max_body", "1MiB", "defaults.max_body");
     expect_setting("keepalive", "32", "built in");

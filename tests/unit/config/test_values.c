@@ -109,6 +109,26 @@ Test(values, zero_is_no_limit)
     cr_expect_eq(snapshot->globals->body_idle_ms, 0);
 }
 
+Test(values, counts_of_clients)
+{
+    static const char *const keys[] = {"connections", "connections_per_ip", "handshakes"};
+    static const char *const bad[] = {"-1", "1.5", "'10'", "true", "null", "1073741825"};
+    char value[64];
+
+    for (size_t k = 0; k < 3; k++) {
+        snprintf(value, sizeof(value), "{ 'limits': { '%s': 7 } }", keys[k]);
+        const struct client_limits limits =
+            load_value("'defaults'", value, true)->globals->client_limits;
+        cr_expect_eq(limits.connections, k == 0 ? 7 : 0);
+        cr_expect_eq(limits.connections_per_ip, k == 1 ? 7 : 0);
+        cr_expect_eq(limits.handshakes, k == 2 ? 7 : 0);
+        for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+            snprintf(value, sizeof(value), "{ 'limits': { '%s': %s } }", keys[k], bad[i]);
+            load_value("'defaults'", value, false);
+        }
+    }
+}
+
 Test(values, booleans_and_words)
 {
     cr_expect(load_value("'log'", "{ 'query': true }", true)->globals->log_query);
