@@ -118,7 +118,7 @@ static void shake_hands(struct client *client)
 
 struct client *client_make(const char *address, const struct client_options *options)
 {
-    int fd = wire_dial(address, options->has_small_window);
+    int fd = wire_dial_from(address, options->from, options->has_small_window);
 
     if (fd < 0)
         return NULL;
@@ -140,7 +140,7 @@ struct client *client_try(const char *address, const struct client_options *opti
 
 struct client *client_begin(const char *address, const struct client_options *options)
 {
-    int fd = wire_dial(address, options->has_small_window);
+    int fd = wire_dial_from(address, options->from, options->has_small_window);
 
     workplace_require(fd >= 0, "cannot connect to %s: %s", address, strerror(errno));
     struct client *client = workplace_own(calloc(1, sizeof *client), client_free);

@@ -21,6 +21,7 @@ struct client_options {
     SSL_SESSION *session; /* to resume */
     bool wants_ocsp;
     bool verifies;         /* against the test CA and the SNI name */
+    const char *from;      /* its own address, "127.0.0.2:0"; NULL: the kernel's choice */
     bool has_small_window; /* so that the gateway soon has to wait for us */
 };
 

@@ -214,7 +214,12 @@ static socklen_t parse_address(const char *address, union any_address *to)
 
 int wire_dial(const char *address, bool small_window)
 {
-    union any_address to;
+    return wire_dial_from(address, NULL, small_window);
+}
+
+int wire_dial_from(const char *address, const char *source, bool small_window)
+{
+    union any_address to, own;
     socklen_t length = parse_address(address, &to);
     int fd = socket(to.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int small = 4096;
@@ -222,6 +227,11 @@ int wire_dial(const char *address, bool small_window)
     workplace_require(fd >= 0, "no socket: %s", strerror(errno));
     if (small_window)
         setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    if (source != NULL) {
+        socklen_t own_length = parse_address(source, &own);
+        workplace_require(bind(fd, &own.any, own_length) == 0, "cannot connect from %s: %s", source,
+                          strerror(errno));
+    }
     while (connect(fd, &to.any, length) != 0) {
         if (errno == EINTR)
             continue;

@@ -47,6 +47,8 @@ void wire_reset(struct wire *wire);
 /* A stream socket connected to host:port or unix:/path; -1 when refused (errno). small_window: a
  * tiny receive buffer. */
 int wire_dial(const char *address, bool small_window);
+/* The same from an address of its own, "127.0.0.2:0". */
+int wire_dial_from(const char *address, const char *source, bool small_window);
 /* A listening socket on the address; fills the address in (at least 64 bytes) when the port was 0.
  * Fails the test. */
 int wire_listen(const char *address, char *bound, size_t room);
