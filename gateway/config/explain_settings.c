@@ -17,9 +17,12 @@ static const char *const keys[SETTING_COUNT] = {
 };
 
 static const char *const client_keys[CLIENT_SETTING_COUNT] = {
-    [CLIENT_HANDSHAKE] = "timeout.handshake", [CLIENT_HEADER] = "timeout.header",
-    [CLIENT_KEEPALIVE] = "timeout.keepalive", [CLIENT_HEADER_BYTES] = "limits.header_bytes",
-    [CLIENT_HEADERS] = "limits.headers",      [CLIENT_REQUEST_LINE] = "limits.request_line",
+    [CLIENT_HANDSHAKE] = "timeout.handshake",
+    [CLIENT_HEADER] = "timeout.header",
+    [CLIENT_KEEPALIVE] = "timeout.keepalive",
+    [CLIENT_HEADER_BYTES] = "limits.header_bytes",
+    [CLIENT_HEADERS] = "limits.headers",
+    [CLIENT_REQUEST_LINE] = "limits.request_line",
     [CLIENT_CONNECTIONS] = "limits.connections",
     [CLIENT_CONNECTIONS_PER_IP] = "limits.connections_per_ip",
     [CLIENT_HANDSHAKES] = "limits.handshakes",

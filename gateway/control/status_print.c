@@ -261,7 +261,8 @@ void status_print_text(const struct status_page *page, struct buffer *out)
     print_listening_lines(page, out);
     buffer_printf(out,
                   "\nconnections\n  %" PRIu64 " open, %" PRIu64 " handshaking, %" PRIu64
-                  " idle, %" PRIu64 " refused\n\nrequests\n  %" PRIu64 " ended or under way: %" PRIu64 " in flight, "
+                  " idle, %" PRIu64 " refused\n\nrequests\n  %" PRIu64
+                  " ended or under way: %" PRIu64 " in flight, "
                   "%" PRIu64 " answered 2xx, %" PRIu64 " 3xx, %" PRIu64 " 4xx, %" PRIu64 " 5xx\n",
                   metrics[METRIC_CONNECTIONS_OPEN], metrics[METRIC_CONNECTIONS_HANDSHAKING],
                   metrics[METRIC_CONNECTIONS_IDLE], refused(page), metrics[METRIC_REQUESTS],

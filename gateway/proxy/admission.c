@@ -117,8 +117,8 @@ static void note_entry(struct admission *a, uint64_t now_ms)
         return;
     for (enum refusal refusal = REFUSAL_NONE + 1; refusal < REFUSAL_COUNT; refusal++) {
         struct overload *overload = &a->overloads[refusal];
-        bool is_over = atomic_load(&overload->is_told) &&
-                       now_ms >= atomic_load(&overload->last_ms) + QUIET_MS;
+        bool is_over =
+            atomic_load(&overload->is_told) && now_ms >= atomic_load(&overload->last_ms) + QUIET_MS;
         if (!is_over || !atomic_exchange(&overload->is_told, false))
             continue;
         atomic_fetch_sub(&a->told, 1);
@@ -154,8 +154,8 @@ static enum refusal take_handshake(struct admission *a, const struct client_limi
     return pass->is_handshake ? REFUSAL_NONE : REFUSAL_HANDSHAKES;
 }
 
-static enum refusal take_connection(struct admission *a, const struct client_limits *limits,
-                                    int fd, struct admission_pass *pass)
+static enum refusal take_connection(struct admission *a, const struct client_limits *limits, int fd,
+                                    struct admission_pass *pass)
 {
     uint32_t most = descriptors_for_clients();
     bool is_ours = limits->connections > 0 && limits->connections <= most;

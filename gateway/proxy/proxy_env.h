@@ -27,7 +27,7 @@ struct proxy_env {
     struct loop *loop;
     struct metrics *metrics;
     struct admission *admission; /* the process's */
-    struct series_view *routes; /* of struct route_counters, by name */
+    struct series_view *routes;  /* of struct route_counters, by name */
     struct line_ring *access_log;
     struct jobs *files;      /* reads them off the loop */
     struct recent *recent;   /* NULL: requests are not remembered */

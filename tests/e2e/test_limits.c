@@ -16,8 +16,9 @@
 
 E2E_SUITE(limits);
 
-#define LIMITS "{ @base, 'defaults': { 'limits': { %s } }, " \
-               "  'routes': { '*': { 'respond': { 'body': 'ok' } } } }"
+#define LIMITS                                    \
+    "{ @base, 'defaults': { 'limits': { %s } }, " \
+    "  'routes': { '*': { 'respond': { 'body': 'ok' } } } }"
 
 static struct gateway *start_with(const char *limits)
 {
@@ -64,7 +65,8 @@ static long long connections(const char *member)
     struct message *response = ask_admin("GET", "/status");
 
     expect_status(response, 200);
-    return json_integer_value(json_member(json_from(response->body), text("connections.%s", member)));
+    return json_integer_value(
+        json_member(json_from(response->body), text("connections.%s", member)));
 }
 
 static void await_connections(const char *member, long long count)
@@ -79,8 +81,7 @@ static void await_connections(const char *member, long long count)
 static long long refused_for(const char *reason)
 {
     struct message *response = ask_admin("GET", "/metrics");
-    const char *series =
-        text("sallyport_connections_refused_total{reason=\"%s\"} ", reason);
+    const char *series = text("sallyport_connections_refused_total{reason=\"%s\"} ", reason);
     const char *line = strstr(response->body, series);
 
     workplace_require(line != NULL, "no %s in\n%s", series, response->body);
@@ -206,9 +207,9 @@ Test(limits, a_storm_is_served_or_turned_away_and_leaves_nothing_behind)
     gateway_stop(storm.gateway);
 }
 
-#define PLAIN \
+#define PLAIN                                                                                   \
     "'listen': { 'https': '127.0.0.1:0', 'http': { 'bind': '127.0.0.1:0', 'serve': 'routes' }," \
-    "  'admin': 'unix:@tmp/admin.sock' }, 'certs': '@tmp/certs'," \
+    "  'admin': 'unix:@tmp/admin.sock' }, 'certs': '@tmp/certs',"                               \
     "'routes': { '*': { 'respond': { 'body': 'ok' } } }"
 
 /* What was queued at the signal is served, but not above the limit; the others read why. */
@@ -285,7 +286,8 @@ Test(limits, connections_of_one_ipv6_address)
                       "  'admin': 'unix:@tmp/admin.sock' }, 'certs': '@tmp/certs',"
                       "  'defaults': { 'limits': { 'connections_per_ip': 1 } },"
                       "  'routes': { '*': { 'respond': { 'body': 'ok' } } } }");
-    const char *v6 = gateway_address(gateway, "https", 0), *v4 = gateway_address(gateway, "https", 1);
+    const char *v6 = gateway_address(gateway, "https", 0),
+               *v4 = gateway_address(gateway, "https", 1);
     const struct client_options options = {.sni = "a.test"};
 
     expect_served(client_open_with(v6, &options));

@@ -99,6 +99,8 @@ static const char *const names[] = {
     "sallyport_tls_cert_not_after_timestamp_seconds",
     "sallyport_tls_certs",
     "sallyport_connections",
+    "sallyport_connections_refused_total",
+    "sallyport_connections_limit",
     "sallyport_config_generation",
     "sallyport_config_last_reload_successful",
     "sallyport_config_last_reload_success_timestamp_seconds",

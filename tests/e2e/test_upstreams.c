@@ -371,28 +371,3 @@ Test(upstreams, bytes_behind_a_response_spoil_the_connection)
     expect_from(client_get(client, "a.test", "/"), "one");
     gateway_stop(gateway);
 }
-
-Test(upstreams, too_few_file_descriptors_only_slow_it_down)
-{
-    struct gateway *gateway = gateway_start_with(&(struct gateway_options){
-        .routes = route_file("routes.json",
-                             "{ @base, 'routes': { '*': { 'respond': { 'body': 'ok' } } } }"),
-        .open_files = 64});
-    struct client *clients[120];
-
-    for (int i = 0; i < 120; i++) {
-        clients[i] =
-            client_begin(gateway_https(gateway), &(struct client_options){.sni = "a.test"});
-    }
-    for (int i = 0; i < 120; i++) {
-        client_finish(clients[i]);
-        expect_body(client_get(clients[i], "a.test", "/"), "ok");
-        client_close(clients[i]);
-    }
-    gateway_stop(gateway);
-    const char *said = gateway_stderr(gateway);
-    const char *first = strcasestr(said, "file descriptors");
-    if (first == NULL)
-        first = strcasestr(said, "open files");
-    cr_assert_not_null(first, "it does not say that it ran out of file descriptors: %s", said);
-}

@@ -136,9 +136,9 @@ Test(admission, unix_sockets_are_charged_to_nobody)
 
     limits.connections_per_ip = 1;
     for (int i = 0; i < 2; i++)
-        cr_assert_eq(admission_enter(admission, &limits, &(struct arrival){.peer = &local},
-                                     &passes[i]),
-                     REFUSAL_NONE);
+        cr_assert_eq(
+            admission_enter(admission, &limits, &(struct arrival){.peer = &local}, &passes[i]),
+            REFUSAL_NONE);
     cr_expect_eq(admission_addresses(admission), 0);
     leave(&passes[0]);
     leave(&passes[1]);
