@@ -1,8 +1,10 @@
 /* Connections between requests: reused newest first, thrown away once they say or hear anything. */
+#include "net/descriptors.h"
 #include "support/pool_fixture.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -203,6 +205,31 @@ Test(connection, without_keepalive_none_stays)
 }
 
 /* Twice as many may stay for a moment, so that bursts do not connect anew for every request. */
+/* The last descriptors are for those who are being served. */
+Test(connection, none_stays_idle_when_descriptors_are_short)
+{
+    enum { FILES = 200 };
+    const struct rlimit limit = {.rlim_cur = FILES, .rlim_max = FILES};
+    struct backend b;
+    int taken[FILES], count = 0;
+    set_up(&b, 4);
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    descriptors_begin();
+    do
+        cr_assert_geq(taken[count] = dup(STDERR_FILENO), 0);
+    while (!descriptor_is_reserve(taken[count++]));
+    int peer = make_idle(&b, ok);
+    cr_assert_eq(idle_of(&b), 0);
+    cr_assert(is_closed(peer));
+    close(peer);
+    while (count > 0)
+        close(taken[--count]);
+    peer = make_idle(&b, ok);
+    cr_assert_eq(idle_of(&b), 1);
+    close(peer);
+    tear_down(&b);
+}
+
 Test(connection, more_than_may_be_kept_leave_after_a_moment)
 {
     struct backend b;
