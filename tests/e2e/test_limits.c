@@ -467,3 +467,32 @@ Test(limits, there_are_descriptors_for_the_backends_of_all_who_are_let_in)
         expect_body(client_response(clients[i]), "ok");
     gateway_stop(gateway);
 }
+
+/* With so few that backends, files and the admin socket run out of them too. */
+Test(limits, recovers_where_there_are_hardly_any_descriptors)
+{
+    struct origin *origin = origin_start("one");
+    struct gateway *gateway = gateway_start_with(&(struct gateway_options){
+        .routes =
+            route_file("routes.json", "{ @base, 'routes': { '*': '%s' } }", origin_address(origin)),
+        .workers = 2,
+        .open_files = 50});
+    struct client *clients[120];
+
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 120; i++)
+            clients[i] =
+                client_try(gateway_https(gateway), &(struct client_options){.sni = "a.test"});
+        for (int i = 0; i < 120; i++) {
+            if (clients[i]->is_connected)
+                wire_print(&clients[i]->wire, "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+            if (i % 2 == 0)
+                client_close(clients[i]);
+        }
+        for (int i = 1; i < 120; i += 2)
+            client_close(clients[i]);
+        await_connections("open", 0);
+        expect_from(fetch(gateway, "a.test", "/"), "one");
+    }
+    gateway_stop(gateway);
+}
