@@ -60,6 +60,8 @@ static void add_server(struct status_backend *backend, const struct pool_server_
         server->skipped_by += seen->is_skipped;
         server->requests += seen->requests;
         server->connect_failures += seen->connect_failures;
+        if (server->reported_by++ == 0 || seen->idle_limit_ms < server->idle_limit_ms)
+            server->idle_limit_ms = seen->idle_limit_ms;
         return;
     }
 }

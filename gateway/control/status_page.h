@@ -11,6 +11,9 @@ struct status_server {
     unsigned skipped_by; /* workers that lately could not connect and pass it over for a moment */
     unsigned idle, busy;
     uint64_t requests, connect_failures;
+    unsigned reported_by; /* workers */
+    uint64_t
+        idle_limit_ms; /* the lowest of theirs: how long a connection rests and is used again */
 };
 
 static inline bool status_server_is_up(const struct status_server *server)

@@ -88,10 +88,14 @@ static void print_backends(const struct status_page *page, struct buffer *out)
             json_append_string(out, server->name);
             buffer_printf(out,
                           ",\"state\":\"%s\",\"weight\":%u,\"backup\":%s,\"idle\":%u,\"busy\":%u,"
-                          "\"requests\":%" PRIu64 ",\"connect_failures\":%" PRIu64 "}",
+                          "\"requests\":%" PRIu64 ",\"connect_failures\":%" PRIu64,
                           server_state(server), server->weight,
                           server->is_backup ? "true" : "false", server->idle, server->busy,
                           server->requests, server->connect_failures);
+            if (server->reported_by > 0)
+                buffer_printf(out, ",\"idle_limit_ms\":%" PRIu64 "}", server->idle_limit_ms);
+            else
+                buffer_append_text(out, ",\"idle_limit_ms\":null}");
         }
         buffer_append_text(out, "]}");
     }

@@ -31,6 +31,8 @@ static void end(struct http_stream *http, enum http_end how)
 
     assert(c->state == H1_BUSY);
     c->state = state_after(c, how);
+    c->must_reset = c->state == H1_BROKEN && c->out_framing == BODY_CLOSE && !c->is_tunnel &&
+                    (c->writing == WRITE_BODY || c->writing == WRITE_FAILED);
     if (c->state != H1_IDLE)
         buffer_clear(&c->in);
     if (c->state == H1_BROKEN)
@@ -103,15 +105,22 @@ struct http_stream *h1_connection_begin(struct h1_connection *c, struct task *ta
     c->http = (struct http_stream){.ops = &h1_ops, .task = task};
     c->reading = READ_HEAD;
     c->writing = WRITE_HEAD;
+    c->out_framing = BODY_NONE;
     c->client_minor = 1;
     c->method = METHOD_OTHER;
-    c->keeps_connection = c->expects_continue = c->has_interim = c->is_tunnel = false;
+    c->keeps_connection = c->expects_continue = c->is_tunnel = false;
+    c->interim_bytes = 0;
     return &c->http;
 }
 
 enum h1_state h1_connection_state(const struct h1_connection *connection)
 {
     return connection->state;
+}
+
+bool h1_connection_must_reset(const struct h1_connection *connection)
+{
+    return connection->must_reset;
 }
 
 enum io h1_connection_poll(struct h1_connection *c, struct task *task)

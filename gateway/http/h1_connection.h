@@ -30,6 +30,10 @@ enum h1_state {
 };
 enum h1_state h1_connection_state(const struct h1_connection *connection);
 
+/* Of a broken one towards a client: it ends a body that nothing but its end delimits (HTTP/1.0),
+ * and not where that should end. An orderly end would make half of it look whole. */
+bool h1_connection_must_reset(const struct h1_connection *connection);
+
 /* Between requests: IO_OK when bytes of the next one are there, IO_WAIT, IO_EOF, IO_ERROR.
  * Gives every buffer back on IO_WAIT. */
 enum io h1_connection_poll(struct h1_connection *connection, struct task *task);

@@ -50,14 +50,27 @@ static void note_head(struct h1_connection *c, const struct http_head *head)
         c->client_minor = head->version_minor;
         c->expects_continue = head->expects_continue && head->framing != BODY_NONE;
     } else {
-        if (head->status < 200 && head->status != 101) {
-            c->has_interim = true;
+        if (head->status < 200 && head->status != 101)
             return;
-        }
         c->idle_hint_s = read_idle_hint(&head->fields);
     }
     c->keeps_connection = head->keeps_connection;
     c->reading = head->framing == BODY_NONE ? READ_DONE : READ_BODY;
+}
+
+/* 1xx heads count together towards the limit on one, whose copies all stay until the answer is
+ * over. */
+static enum io take_head(struct h1_connection *c, const struct http_head *head, size_t bytes)
+{
+    bool is_interim = c->role == H1_TO_BACKEND && head->status < 200 && head->status != 101;
+
+    if (is_interim)
+        c->interim_bytes += (uint32_t)bytes;
+    if (c->interim_bytes > c->parser.limits->head_bytes)
+        return h1_fail_reading(c, REASON_BACKEND_BAD_RESPONSE);
+    note_head(c, head);
+    buffer_rest(&c->in);
+    return IO_OK;
 }
 
 enum io h1_read_head(struct http_stream *http, struct arena *arena, struct http_head *head)
@@ -69,11 +82,10 @@ enum io h1_read_head(struct http_stream *http, struct arena *arena, struct http_
         return IO_ERROR;
     assert(c->reading == READ_HEAD);
     for (;;) {
+        size_t length = buffer_length(&c->in);
+
         switch (h1_parse_head(&c->parser, &c->in, arena, head)) {
-        case H1_DONE:
-            note_head(c, head);
-            buffer_rest(&c->in);
-            return IO_OK;
+        case H1_DONE: return take_head(c, head, length - buffer_length(&c->in));
         case H1_BAD: return h1_fail_reading(c, h1_parser_reason(&c->parser));
         case H1_MORE: break;
         }
@@ -83,7 +95,7 @@ enum io h1_read_head(struct http_stream *http, struct arena *arena, struct http_
         if (io == IO_OK)
             continue;
         fail_cut(c);
-        return h1_parser_has_begun(&c->parser) || c->has_interim ? IO_ERROR : IO_EOF;
+        return h1_parser_has_begun(&c->parser) || c->interim_bytes > 0 ? IO_ERROR : IO_EOF;
     }
 }
 

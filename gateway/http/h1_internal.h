@@ -24,7 +24,7 @@ struct h1_connection {
     struct buffer out; /* written, not yet taken by the stream */
     enum h1_role role;
     enum h1_state state;
-    bool close_after;
+    bool close_after, must_reset;
     unsigned idle_hint_s;
     uint32_t lingered_bytes;
 
@@ -34,10 +34,10 @@ struct h1_connection {
     enum http_method method;
     int client_minor; /* HTTP/1.x of the request */
     enum body_framing out_framing;
-    uint64_t out_left;     /* BODY_LENGTH: what was promised and not yet written */
-    bool keeps_connection; /* as far as is known */
-    bool expects_continue; /* and has not been answered */
-    bool has_interim;      /* a 1xx head was read */
+    uint64_t out_left;      /* BODY_LENGTH: what was promised and not yet written */
+    bool keeps_connection;  /* as far as is known */
+    bool expects_continue;  /* and has not been answered */
+    uint32_t interim_bytes; /* of the 1xx heads that were read */
     bool is_tunnel;
 };
 

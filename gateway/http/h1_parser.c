@@ -79,6 +79,14 @@ static enum h1_result take_request_line(struct h1_parser *p, struct slice line)
 
 enum { STATUS_AT = 9, PHRASE_AT = 13 }; /* "HTTP/1.1 200 OK" */
 
+/* So that what speaks another protocol is known by its first bytes, whether a line ends or not. */
+static bool is_status_line_so_far(struct slice line)
+{
+    static const struct slice prefix = {"HTTP/1.", 7};
+
+    return slice_starts_with(line, prefix) || slice_starts_with(prefix, line);
+}
+
 static enum h1_result take_status_line(struct h1_parser *p, struct slice line)
 {
     uint64_t status;
@@ -137,6 +145,8 @@ static enum h1_result judge_so_far(struct h1_parser *p, struct slice bytes)
         if (p->kind == H1_REQUEST && bytes.len > 0 && !may_be_empty_line &&
             !is_method_so_far(bytes, &method))
             return malformed(p, "a request line without a method");
+        if (p->kind == H1_RESPONSE && !is_status_line_so_far(bytes))
+            return malformed(p, "an answer that does not begin with HTTP/1");
         if (bytes.len > (size_t)p->limits->request_line + 1)
             return refuse(p, REASON_URI_TOO_LONG, "a start line over the limit");
     } else if (p->stage == H1_STAGE_CHUNK_SIZE) {

@@ -211,6 +211,22 @@ const char *h1_understand_request(struct http_head *head, struct arena *arena)
 
 /* --- responses ------------------------------------------------------------------------------ */
 
+/* 1xx and 204 (RFC 9110 sections 15.2 and 15.3.5). What announces a body all the same may send it.
+ */
+static const char *end_behind_head(struct http_head *head)
+{
+    bool announces_body = head->framing != BODY_NONE;
+
+    if (announces_body && head->status < 200)
+        return "an interim response with a body";
+    if (announces_body)
+        head->keeps_connection = false;
+    head->has_content_length = false;
+    head->content_length = 0;
+    head->framing = BODY_NONE;
+    return NULL;
+}
+
 const char *h1_understand_response(struct http_head *head, struct arena *arena,
                                    enum http_method asked_with)
 {
@@ -220,11 +236,9 @@ const char *h1_understand_response(struct http_head *head, struct arena *arena,
     if (problem)
         return problem;
     read_connection(head, arena);
-    if (never_has_body) {
-        head->has_content_length = false;
-        head->content_length = 0;
-        head->framing = BODY_NONE;
-    } else if (head->status == 304 || asked_with == METHOD_HEAD) {
+    if (never_has_body)
+        return end_behind_head(head);
+    if (head->status == 304 || asked_with == METHOD_HEAD) {
         head->framing = BODY_NONE;
     } else if (head->framing == BODY_NONE && !head->has_content_length) {
         head->framing = BODY_CLOSE;

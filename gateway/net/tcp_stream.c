@@ -98,6 +98,11 @@ enum io tcp_stream_recv(struct stream *stream, char *into, size_t room, size_t *
     return IO_OK;
 }
 
+void tcp_stream_doubt(struct stream *stream)
+{
+    from_stream(stream)->may_read = true;
+}
+
 static enum io read_into(struct stream *stream, struct buffer *into)
 {
     size_t got = 0;
@@ -185,6 +190,13 @@ static void close_stream(struct stream *stream)
     ev_io_stop(loop_ev(tcp->loop), &tcp->writer);
     close(tcp->fd);
     free(tcp);
+}
+
+void tcp_stream_close_with_reset(struct stream *stream)
+{
+    struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    /* Where it fails (a Unix socket knows no reset) the end is as it would have been. */
+    setsockopt(from_stream(stream)->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 }
 
 static const struct stream_ops tcp_ops = {

@@ -22,6 +22,12 @@ enum io tcp_stream_send(struct stream *stream, struct slice bytes, size_t *sent)
  * Costs a system call. */
 bool tcp_stream_peer_has_left(const struct stream *stream);
 
+/* The next read asks the kernel, whatever was reported so far. */
+void tcp_stream_doubt(struct stream *stream);
+
+/* Closing it will be a reset, which also takes what is still on its way. */
+void tcp_stream_close_with_reset(struct stream *stream);
+
 int tcp_stream_fd(const struct stream *stream);
 struct loop *tcp_stream_loop(const struct stream *stream);
 

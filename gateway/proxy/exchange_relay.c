@@ -2,7 +2,7 @@
 
 enum {
     CONTINUE_WAIT_MS = 1000, /* how long a backend may think about Expect: 100-continue */
-    INTERIMS_MAX = 32,       /* 1xx heads before the final one */
+    INTERIMS_MAX = 16,       /* 1xx heads before the final one */
 };
 
 /* --- the connection and the request's head -------------------------------------------------------
@@ -98,22 +98,33 @@ static void make_outgoing(struct exchange *x)
     x->outgoing.keeps_connection = true;
 }
 
-/* Nothing came back: on a fresh connection once more if the request cannot have been acted on
- * (README.md), else trouble. */
-static enum step lose_backend(struct exchange *x, bool said_nothing)
+/* Whether the request may be given to another connection although this one got it (README.md). */
+static bool may_repeat(const struct exchange *x)
 {
-    bool may_repeat = said_nothing && upstream_connection_is_reused(x->connection) &&
-                      x->up.moved == 0 && x->interims == 0 &&
-                      http_method_is_idempotent(x->request.method) &&
-                      x->attempts < x->settings->retry_attempts;
+    return upstream_connection_is_reused(x->connection) && x->up.moved == 0 && x->interims == 0 &&
+           http_method_is_idempotent(x->request.method) &&
+           x->attempts < x->settings->retry_attempts;
+}
 
-    if (!may_repeat)
-        return exchange_fail(x, x->backend_stream->reason);
+/* On a fresh connection: another reused one might be as stale. */
+static enum step repeat(struct exchange *x)
+{
     exchange_release_backend(x, HTTP_END_ABORT, UPSTREAM_STALE);
     metric_add(x->env->metrics, METRIC_UPSTREAM_RETRIES, 1);
+    x->response = (struct http_head){0};
     x->wants_fresh = true;
     exchange_enter(x, TAKE_UPSTREAM);
     return STEP_AGAIN;
+}
+
+/* The connection ended without an answer, or within it. */
+static enum step lose_backend(struct exchange *x, bool said_nothing)
+{
+    if (said_nothing)
+        upstream_connection_note_stale(x->connection);
+    if (said_nothing && may_repeat(x))
+        return repeat(x);
+    return exchange_fail(x, x->backend_stream->reason);
 }
 
 enum step exchange_send_head(struct exchange *x)
@@ -199,12 +210,34 @@ static enum step pass_interim(struct exchange *x)
     return STEP_AGAIN;
 }
 
+static bool has_protocol(struct slice protocols, struct slice protocol)
+{
+    struct slice one;
+
+    while (slice_next_in_list(&protocols, &one))
+        if (slice_equal_nocase(one, protocol))
+            return true;
+    return false;
+}
+
+/* Only to what the client named (RFC 9110 section 7.8), and once its request is over. */
+static bool is_tunnel_asked_for(const struct exchange *x)
+{
+    struct slice rest = x->response.upgrade, protocol;
+
+    if (rest.len == 0 || x->up.state != PUMP_DONE)
+        return false;
+    while (slice_next_in_list(&rest, &protocol))
+        if (!has_protocol(x->request.upgrade, protocol))
+            return false;
+    return true;
+}
+
 static enum step open_tunnel(struct exchange *x)
 {
     struct http_stream *client = x->client_stream, *backend = x->backend_stream;
-    bool was_asked_for = x->request.upgrade.len > 0 && x->up.state == PUMP_DONE;
 
-    if (!was_asked_for || x->response.upgrade.len == 0)
+    if (!is_tunnel_asked_for(x))
         return exchange_fail(x, REASON_BACKEND_BAD_RESPONSE);
     http_fields_drop_hop_by_hop(&x->response.fields);
     x->response.framing = BODY_CLOSE;
@@ -248,11 +281,22 @@ static enum step begin_response(struct exchange *x)
     return STEP_AGAIN;
 }
 
+/* What servers say when they close an idle connection, and not of the request that crossed it on
+ * its way (RFC 9110 section 15.5.9). */
+static bool is_farewell(const struct exchange *x)
+{
+    return x->response.status == 408 && !x->response.keeps_connection;
+}
+
 static enum step take_reply_head(struct exchange *x)
 {
     if (!x->has_upstream_time) {
         x->has_upstream_time = true;
         x->upstream_us = loop_now_us(x->env->loop) - x->upstream_asked_us;
+    }
+    if (is_farewell(x) && may_repeat(x)) {
+        upstream_connection_note_stale(x->connection);
+        return repeat(x);
     }
     if (x->response.status == 101)
         return open_tunnel(x);

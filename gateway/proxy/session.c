@@ -76,8 +76,12 @@ static void close_session(struct session *s)
 
     enter(s, SESSION_CLOSED, 0);
     deadline_clear(&s->deadline);
-    if (s->connection != NULL)
+    if (s->connection != NULL) {
+        /* Under TLS a cut shows without: there is no close_notify. */
+        if (!s->client.is_tls && h1_connection_must_reset(s->connection))
+            tcp_stream_close_with_reset(s->stream);
         h1_connection_free(s->connection);
+    }
     stream_close(s->stream);
     if (s->pin != NULL)
         pin_drop(env, s->pin, &s->pin_place);

@@ -6,12 +6,6 @@
 
 #include <stdlib.h>
 
-enum {
-    IDLE_DEFAULT_MS = 4 * 1000, /* until the backend names its own habit */
-    IDLE_MAX_MS = 60 * 1000,
-    HINT_MARGIN_S = 1,
-};
-
 enum connection_state {
     CONNECTION_NEW,
     CONNECTION_RESOLVING,  /* its server's name */
@@ -19,7 +13,8 @@ enum connection_state {
     CONNECTION_MADE,       /* not yet handed out */
     CONNECTION_OUT,        /* a request's */
     CONNECTION_IDLE,
-    CONNECTION_FAILED, /* could not be made; its claimant will see that */
+    CONNECTION_WATCHED, /* for when the server closes it; carries nothing any more */
+    CONNECTION_FAILED,  /* could not be made; its claimant will see that */
     CONNECTION_CLOSED,
 };
 
@@ -29,9 +24,11 @@ struct upstream_connection {
     struct task *claimant; /* who waits for it to be made; NULL: nobody */
     struct list_node node; /* in server->connections */
     struct task task;
-    struct deadline deadline; /* RESOLVING, IDLE */
+    struct deadline deadline; /* RESOLVING, IDLE, WATCHED */
     uint64_t due_ms;          /* to be made by then; 0: no limit */
     uint64_t dialed_us;       /* when dialing began */
+    uint64_t idle_since_ms;   /* IDLE, WATCHED */
+    uint64_t idle_ms;         /* how long it was idle before it was taken last */
     enum pool_failure failure;
     bool is_reused;
     struct dial *dial;
@@ -55,6 +52,7 @@ static enum connection_use use_of(const struct upstream_connection *c)
     case CONNECTION_NEW:
     case CONNECTION_CLOSED: return USE_COUNT;
     case CONNECTION_IDLE: return USE_IDLE;
+    case CONNECTION_WATCHED: return USE_WATCHED;
     case CONNECTION_OUT: return USE_BUSY;
     default: return c->claimant != NULL ? USE_BUSY : USE_UNCLAIMED;
     }
@@ -100,18 +98,6 @@ void connection_close(struct upstream_connection *c)
 
 /* --- idle --------------------------------------------------------------------------------- */
 
-/* How long it may be idle: closed before the backend does, so that no request meets its FIN. */
-static uint64_t idle_limit_ms(const struct upstream_connection *c)
-{
-    unsigned hint_s = h1_connection_idle_hint(c->http);
-    if (hint_s == 0)
-        return IDLE_DEFAULT_MS;
-    if (hint_s <= HINT_MARGIN_S)
-        return 0;
-    uint64_t limit_ms = (uint64_t)(hint_s - HINT_MARGIN_S) * 1000;
-    return limit_ms < IDLE_MAX_MS ? limit_ms : IDLE_MAX_MS;
-}
-
 /* How long it may be idle now, with those that are idle already; 0: not at all. */
 static uint64_t room_ms(const struct upstream_connection *c)
 {
@@ -121,7 +107,7 @@ static uint64_t room_ms(const struct upstream_connection *c)
     if (server->is_retired || idle >= 2 * keepalive ||
         descriptor_is_reserve(tcp_stream_fd(c->stream)))
         return 0;
-    uint64_t limit_ms = idle_limit_ms(c);
+    uint64_t limit_ms = idle_habit_limit_ms(&server->idle_habit);
     if (idle >= keepalive && limit_ms > CONNECTION_SURPLUS_MS)
         limit_ms = CONNECTION_SURPLUS_MS;
     return limit_ms;
@@ -137,14 +123,71 @@ static void rest_or_close(struct upstream_connection *c)
         return;
     }
     deadline_set(loop_of(c), &c->deadline, limit_ms);
+    c->idle_since_ms = loop_now_ms(loop_of(c));
     set_state(c, CONNECTION_IDLE, NULL);
 }
 
-/* Something happened to an idle one: whatever it says, it says unasked. */
+static uint64_t idle_time_ms(const struct upstream_connection *c)
+{
+    return loop_now_ms(loop_of(c)) - c->idle_since_ms;
+}
+
+/* Whatever an idle one says, it says unasked: that is its end too. */
+static bool is_quiet(struct upstream_connection *c)
+{
+    return h1_connection_poll(c->http, &c->task) == IO_WAIT;
+}
+
+/* Its time is over, and nobody else ended it. */
+static void retire(struct upstream_connection *c)
+{
+    struct server *server = c->server;
+    uint64_t idle_ms = idle_time_ms(c);
+    bool is_early = idle_ms < idle_habit_limit_ms(&server->idle_habit); /* for want of room */
+    if (is_early || idle_ms >= IDLE_WATCH_MS || server->connection_count[USE_WATCHED] > 0 ||
+        !idle_habit_is_worth_watching(&server->idle_habit)) {
+        connection_close(c);
+        return;
+    }
+    deadline_set(loop_of(c), &c->deadline, IDLE_WATCH_MS - idle_ms);
+    set_state(c, CONNECTION_WATCHED, NULL);
+}
+
+/* Something happened to it: it is to be retired, or the server has ended it. */
+static void check_idle(struct upstream_connection *c)
+{
+    if (!is_quiet(c)) {
+        idle_habit_note_closed(&c->server->idle_habit, idle_time_ms(c));
+        connection_close(c);
+    } else if (deadline_passed(loop_of(c), &c->deadline)) {
+        retire(c);
+    }
+}
+
+static void check_watched(struct upstream_connection *c)
+{
+    if (is_quiet(c) && !deadline_passed(loop_of(c), &c->deadline))
+        return;
+    idle_habit_note_watched(&c->server->idle_habit, idle_time_ms(c));
+    connection_close(c);
+}
+
+/* Asks one that is about to be used. It is IDLE afterwards if it is good. */
 static bool is_still_good(struct upstream_connection *c)
 {
-    return !deadline_passed(loop_of(c), &c->deadline) &&
-           h1_connection_poll(c->http, &c->task) == IO_WAIT;
+    if (idle_time_ms(c) >= idle_habit_limit_ms(&c->server->idle_habit)) {
+        if (is_quiet(c))
+            retire(c);
+        else
+            connection_close(c);
+        return false;
+    }
+    if (idle_time_ms(c) >= CONNECTION_DOUBT_MS)
+        tcp_stream_doubt(c->stream);
+    else if (c->task.state == TASK_IDLE)
+        return true; /* else it waits to run: this round saw an event */
+    check_idle(c);
+    return c->state == CONNECTION_IDLE;
 }
 
 struct upstream_connection *connection_take_idle(struct server *server, struct task *claimant)
@@ -152,14 +195,13 @@ struct upstream_connection *connection_take_idle(struct server *server, struct t
     struct list_node *newest;
     while ((newest = list_first(&server->connections[USE_IDLE])) != NULL) {
         struct upstream_connection *c = container_of(newest, struct upstream_connection, node);
-        /* Its task waits to run: this round saw an event. */
-        if (c->task.state == TASK_IDLE || is_still_good(c)) {
-            c->is_reused = true;
-            set_state(c, CONNECTION_MADE, claimant);
-            count(c, METRIC_UPSTREAM_REUSED);
-            return c;
-        }
-        connection_close(c);
+        if (!is_still_good(c))
+            continue;
+        c->is_reused = true;
+        c->idle_ms = idle_time_ms(c);
+        set_state(c, CONNECTION_MADE, claimant);
+        count(c, METRIC_UPSTREAM_REUSED);
+        return c;
     }
     return NULL;
 }
@@ -242,10 +284,8 @@ static void run(void *owner)
     switch (c->state) {
     case CONNECTION_RESOLVING: await_address(c); break;
     case CONNECTION_CONNECTING: await_dial(c); break;
-    case CONNECTION_IDLE:
-        if (!is_still_good(c))
-            connection_close(c);
-        break;
+    case CONNECTION_IDLE: check_idle(c); break;
+    case CONNECTION_WATCHED: check_watched(c); break;
     default: break; /* an idle deadline that was left to run out while it is out */
     }
 }
@@ -307,6 +347,7 @@ static void close_all(struct server *server, enum connection_use use)
 void server_close_idle(struct server *server)
 {
     close_all(server, USE_IDLE);
+    close_all(server, USE_WATCHED);
 }
 
 void server_close_unclaimed(struct server *server)
@@ -347,6 +388,12 @@ struct slice upstream_connection_host(const struct upstream_connection *c)
     return slice_of(c->server->host);
 }
 
+void upstream_connection_note_stale(struct upstream_connection *c)
+{
+    if (c->is_reused)
+        idle_habit_note_closed(&c->server->idle_habit, c->idle_ms);
+}
+
 void upstream_connection_count(struct upstream_connection *c, enum upstream_outcome outcome)
 {
     c->server->response_failures += upstream_outcome_blames_server(outcome);
@@ -356,5 +403,7 @@ void upstream_connection_count(struct upstream_connection *c, enum upstream_outc
 void upstream_connection_give_back(struct upstream_connection *c)
 {
     assert(c->state == CONNECTION_OUT);
+    if (h1_connection_state(c->http) == H1_IDLE)
+        idle_habit_note_told(&c->server->idle_habit, h1_connection_idle_hint(c->http));
     rest_or_close(c);
 }

@@ -102,7 +102,8 @@ static bool try_next(struct pool_wait *wait)
     struct server *server = choose_server(wait);
     if (server == NULL)
         return false;
-    if (!wait->is_fresh)
+    bool is_last_chance = wait->tries > 1 && wait->tries == wait->max_tries;
+    if (!wait->is_fresh && !is_last_chance)
         wait->connection = connection_take_idle(server, wait->task);
     if (wait->connection == NULL) {
         server_note_chosen(server);
@@ -286,6 +287,7 @@ void pool_server_status(const struct pool *pool, unsigned index, struct pool_ser
         .busy = server->connection_count[USE_BUSY],
         .is_backup = server->is_backup,
         .is_skipped = server_is_skipped(server),
+        .idle_limit_ms = idle_habit_limit_ms(&server->idle_habit),
         .requests = server->requests,
         .connect_failures = server->connect_failures,
         .response_failures = server->response_failures,

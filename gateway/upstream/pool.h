@@ -47,7 +47,8 @@ enum pool_failure {
 struct pool_ask {
     uint64_t connect_timeout_ms;
     unsigned max_tries; /* connections tried at most, over all servers; at least 1 */
-    bool fresh;         /* no idle connection: a retry after a stale one */
+    bool fresh;         /* no idle connection: a retry after a stale one. So is the last of several
+                           tries, for nobody could make up for it */
     struct slice avoid; /* a server (its name) that just failed this request; empty: none */
 };
 
@@ -71,13 +72,18 @@ void pool_wait_end(struct pool_wait *wait);
 struct http_stream *upstream_connection_begin(struct upstream_connection *connection,
                                               struct task *task);
 bool upstream_connection_is_reused(const struct upstream_connection *connection);
+/* It had ended before a byte of an answer came: teaches the server's idle time, if it was reused.
+ */
+void upstream_connection_note_stale(struct upstream_connection *connection);
 struct slice upstream_connection_server(const struct upstream_connection *connection);
 /* What `"host": "backend"` puts into Host. */
 struct slice upstream_connection_host(const struct upstream_connection *connection);
 /* Takes it, after its http_stream was ended: keeps it idle if its h1 state allows and the pool has
  * room, else closes it. An idle connection that says anything or closes is discarded. It is also
- * closed before the backend would: `Keep-Alive: timeout=N` less a second, else 4 s. Beyond what
- * the spec keeps, as many again stay for half a second: the end of a burst is not the last one. */
+ * retired before the backend would close it, as far as that is known (upstream/idle_habit.h).
+ * Beyond what the spec keeps, as many again stay for half a second: the end of a burst is not the
+ * last one.
+ */
 void upstream_connection_give_back(struct upstream_connection *connection);
 /* What became of the request that it was handed out for: once, before it is given back. */
 void upstream_connection_count(struct upstream_connection *connection,
@@ -87,6 +93,7 @@ void upstream_connection_count(struct upstream_connection *connection,
 struct pool_server_status {
     struct slice name;
     unsigned weight, idle, busy;
+    uint64_t idle_limit_ms; /* how long one may be idle and then be used */
     bool is_backup, is_skipped;
     uint64_t requests, connect_failures, response_failures;
 };

@@ -5,6 +5,7 @@
 #define UPSTREAM_SERVER_H
 
 #include "base/list.h"
+#include "upstream/idle_habit.h"
 #include "upstream/pool.h"
 
 enum {
@@ -27,6 +28,7 @@ enum connection_use {
     USE_IDLE,
     USE_BUSY,      /* handed out, or being made for somebody */
     USE_UNCLAIMED, /* being made for nobody any more: will be idle */
+    USE_WATCHED,   /* never used again: shows when the server closes it */
     USE_COUNT
 };
 
@@ -59,6 +61,7 @@ struct server {
     struct lookup *lookup;
     struct task task;
 
+    struct idle_habit idle_habit;
     struct list connections[USE_COUNT]; /* newest first */
     unsigned connection_count[USE_COUNT];
 };

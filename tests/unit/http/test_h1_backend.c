@@ -308,6 +308,24 @@ Test(backend, ends_before_and_within_a_head)
     }
 }
 
+/* Their copies last as long as the request. */
+Test(backend, interim_heads_count_together)
+{
+    static const char interim[] = "HTTP/1.1 103 Early Hints\r\nLink: ";
+    char *head = malloc(sizeof(interim) + 15000 + 5);
+
+    cr_assert_not_null(head);
+    sprintf(head, "%s%015000d\r\n\r\n", interim, 0);
+    send_request();
+    for (int i = 0; i < 3; i++)
+        fake_stream_send_text(fake, head);
+    cr_expect_eq(read_head(), IO_OK);
+    cr_expect_eq(read_head(), IO_OK);
+    cr_expect_eq(read_head(), IO_ERROR, "45000 bytes, where 32768 are allowed");
+    cr_expect_eq(http->reason, REASON_BACKEND_BAD_RESPONSE);
+    free(head);
+}
+
 Test(backend, nonsense)
 {
     send_request();

@@ -647,12 +647,15 @@ Test(client, half_a_response_breaks_the_connection)
     write_head(BODY_LENGTH, 5);
     cr_expect_eq(http->ops->write_body(http, slice_of("abc"), true, &taken), IO_ERROR);
     cr_expect_eq(end(HTTP_END_REUSE), H1_BROKEN);
+    cr_expect_not(h1_connection_must_reset(connection),
+                  "its length says that something is missing");
 
     restart();
     request_is("GET / HTTP/1.0\r\n\r\n");
     write_head(BODY_CLOSE, 0);
     cr_expect_eq(write_all(slice_of("abc"), false), IO_OK);
     cr_expect_eq(end(HTTP_END_CLOSE), H1_BROKEN);
+    cr_expect(h1_connection_must_reset(connection), "an orderly end would make it look whole");
 
     restart();
     request_is(get);

@@ -643,6 +643,23 @@ Test(refused, other_protocols_at_their_first_bytes)
     free(finish(&run));
 }
 
+Test(response, other_protocols_at_their_first_bytes)
+{
+    static const char *const cases[] = {"<html>", "HTTP/2", "http", "220 "};
+    struct run run;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        start(&run, H1_RESPONSE, METHOD_GET, &usual);
+        feed(&run, slice_of(cases[i]));
+        cr_expect(run.ended, "%s", cases[i]);
+        free(finish(&run));
+    }
+    start(&run, H1_RESPONSE, METHOD_GET, &usual);
+    feed(&run, slice_of("HTTP/1"));
+    cr_expect_not(run.ended);
+    free(finish(&run));
+}
+
 Test(refused, chunks)
 {
     static const char *const chunks[] = {
@@ -857,7 +874,11 @@ Test(response, without_body)
     check_response(METHOD_GET, "HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\n",
                    "304 phrase=Not Modified 1.1 none length=3 keeps [Content-Length=3]\n.\nEOF\n");
     check_response(METHOD_GET, "HTTP/1.1 204 No Content\r\nContent-Length: 3\r\n\r\n",
-                   "204 phrase=No Content 1.1 none keeps [Content-Length=3]\n.\nEOF\n");
+                   "204 phrase=No Content 1.1 none [Content-Length=3]\n.\nEOF\n");
+    check_response(METHOD_GET, "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n",
+                   "204 phrase=No Content 1.1 none keeps [Content-Length=0]\n.\nEOF\n");
+    check_response(METHOD_GET, "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",
+                   "204 phrase=No Content 1.1 none [Transfer-Encoding=chunked]\n.\nEOF\n");
 }
 
 Test(response, status_lines)
@@ -872,9 +893,9 @@ Test(response, interim_heads_come_one_by_one)
 {
     check_response(METHOD_GET,
                    "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n"
-                   "Content-Length: 9\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na",
+                   "Content-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na",
                    "100 phrase=Continue 1.1 none keeps\n"
-                   "103 phrase=Early Hints 1.1 none keeps [Link=x] [Content-Length=9]\n"
+                   "103 phrase=Early Hints 1.1 none keeps [Link=x] [Content-Length=0]\n"
                    "200 phrase=OK 1.1 length length=1 keeps [Content-Length=1]\na.\nEOF\n");
 }
 
@@ -940,6 +961,8 @@ Test(response, refused)
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
         "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "HTTP/1.1 103 X\r\nContent-Length: 1\r\n\r\n",
+        "HTTP/1.1 101 X\r\nTransfer-Encoding: chunked\r\n\r\n",
         "HTTP/1.1 204 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
     };
 

@@ -160,6 +160,23 @@ Test(tcp_stream, asks_the_kernel_only_when_there_may_be_something)
     assert_reads("again");
 }
 
+Test(tcp_stream, asks_the_kernel_when_in_doubt)
+{
+    open_local();
+    unsigned before = syscall_counts.recv;
+    tcp_stream_doubt(end.stream);
+    cr_assert_eq(read_some(BUFFER_SMALL), IO_WAIT);
+    cr_assert_eq(syscall_counts.recv, before + 1);
+    cr_assert_eq(read_some(BUFFER_SMALL), IO_WAIT);
+    cr_assert_eq(syscall_counts.recv, before + 1, "once");
+    peer_says("hello");
+    tcp_stream_doubt(end.stream);
+    assert_reads("hello");
+    peer_says("again");
+    wait_for_wake();
+    assert_reads("again");
+}
+
 Test(tcp_stream, reads_on_after_a_full_read)
 {
     open_local();
@@ -240,6 +257,17 @@ Test(tcp_stream, tells_a_reset)
     cr_assert_eq(stream_flush(end.stream), IO_ERROR);
     cr_assert_eq(stream_shut(end.stream), IO_ERROR);
     cr_assert_leq(wait_in_vain(100), 6);
+}
+
+Test(tcp_stream, ends_in_a_reset_when_told)
+{
+    char byte;
+    open_tcp();
+    tcp_stream_close_with_reset(end.stream);
+    stream_close(end.stream);
+    end.stream = NULL;
+    cr_assert_eq(recv(end.peer, &byte, 1, 0), -1);
+    cr_assert_eq(errno, ECONNRESET);
 }
 
 /* A body that ends with the connection would look whole otherwise. */

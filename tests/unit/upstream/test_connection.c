@@ -311,6 +311,141 @@ Test(connection, a_request_longer_than_the_idle_time_does_not_end_it)
     tear_down(&b);
 }
 
+static uint64_t limit_of(struct backend *b)
+{
+    return pool_fixture_status(&b->f, 0).idle_limit_ms;
+}
+
+Test(connection, four_seconds_are_assumed_until_a_response_says_otherwise)
+{
+    struct backend b;
+    set_up(&b, 4);
+    cr_assert_eq(limit_of(&b), 4000);
+    int peer =
+        make_idle(&b, "HTTP/1.1 200 OK\r\nKeep-Alive: timeout=20\r\nContent-Length: 2\r\n\r\nok");
+    cr_assert_eq(limit_of(&b), 19000);
+    cr_assert(pool_fixture_request(&b.f, take(&b), peer, ok));
+    cr_assert_eq(limit_of(&b), 4000, "the newest response counts");
+    close(peer);
+    tear_down(&b);
+}
+
+/* What the server did once it will do again: the next ones are retired before. */
+Test(connection, the_age_at_which_the_server_closed_one_is_learned)
+{
+    struct backend b;
+    set_up(&b, 4);
+    int peer = make_idle(&b, ok);
+    pool_fixture_run_for(&b.f, 1200);
+    close(peer);
+    pool_fixture_run_until(&b.f, has_no_idle, &b);
+    cr_assert_lt(limit_of(&b), 4000);
+    cr_assert_geq(limit_of(&b), 900); /* 1200 less a quarter */
+
+    peer = make_idle(&b, ok);
+    pool_fixture_run_until(&b.f, has_no_idle, &b);
+    cr_assert(is_open(peer), "it is retired, and watched");
+    close(peer);
+    tear_down(&b);
+}
+
+static bool has_another_limit(void *argument)
+{
+    struct backend *b = argument;
+    return limit_of(b) != 4000;
+}
+
+/* Of a server's retired ones, one stays until the server closes it, and is never used. */
+Test(connection, the_one_that_is_watched_teaches_the_servers_time)
+{
+    struct backend b;
+    set_up(&b, 4);
+    int peers[3];
+    for (int i = 0; i < 3; i++)
+        peers[i] = make_idle(&b, ok);
+    pool_fixture_run_until(&b.f, has_no_idle, &b);
+    int open = 0, watched = -1;
+    for (int i = 0; i < 3; i++) {
+        if (is_open(peers[i])) {
+            open++;
+            watched = i;
+        }
+    }
+    cr_assert_eq(open, 1);
+    struct upstream_connection *c = take(&b);
+    cr_assert_not(upstream_connection_is_reused(c));
+    upstream_connection_give_back(c);
+
+    pool_fixture_run_for(&b.f, 1500);
+    cr_assert_eq(limit_of(&b), 4000);
+    close(peers[watched]);
+    pool_fixture_run_until(&b.f, has_another_limit, &b);
+    cr_assert_gt(limit_of(&b), 4400); /* it lasted for 5500, and more on a slow machine */
+    for (int i = 0; i < 3; i++)
+        if (i != watched)
+            close(peers[i]);
+    tear_down(&b);
+}
+
+Test(connection, draining_ends_the_watched_one_too)
+{
+    struct backend b;
+    set_up(&b, 4);
+    int peer = make_idle(&b, ok);
+    pool_fixture_run_until(&b.f, has_no_idle, &b);
+    cr_assert(is_open(peer));
+    pool_close_idle(b.f.pool);
+    cr_assert(is_closed(peer));
+    close(peer);
+    tear_down(&b);
+}
+
+/* The loop has not seen yet what the kernel knows. */
+Test(connection, one_that_rested_is_asked_before_it_is_used)
+{
+    struct backend b;
+    set_up(&b, 4);
+    int peer = make_idle(&b, ok);
+    pool_fixture_run_for(&b.f, 150);
+    close(peer);
+    struct upstream_connection *c = take(&b);
+    cr_assert_not(upstream_connection_is_reused(c));
+    upstream_connection_give_back(c);
+    tear_down(&b);
+}
+
+Test(connection, one_that_rested_and_spoke_is_asked_before_it_is_used)
+{
+    static const char farewell[] = "HTTP/1.1 408 Too Late\r\nConnection: close\r\n\r\n";
+    struct backend b;
+    set_up(&b, 4);
+    int peer = make_idle(&b, ok);
+    pool_fixture_run_for(&b.f, 150);
+    send(peer, farewell, strlen(farewell), MSG_NOSIGNAL);
+    struct upstream_connection *c = take(&b);
+    cr_assert_not(upstream_connection_is_reused(c));
+    upstream_connection_give_back(c);
+    close(peer);
+    tear_down(&b);
+}
+
+/* A request that met the server's end teaches as much as an idle one. */
+Test(connection, a_stale_one_teaches)
+{
+    struct backend b;
+    set_up(&b, 4);
+    int peer = make_idle(&b, ok);
+    pool_fixture_run_for(&b.f, 1200);
+    struct upstream_connection *c = take(&b);
+    cr_assert(upstream_connection_is_reused(c));
+    upstream_connection_note_stale(c);
+    cr_assert_lt(limit_of(&b), 4000);
+    cr_assert_geq(limit_of(&b), 900);
+    cr_assert(pool_fixture_request(&b.f, c, peer, ok));
+    close(peer);
+    tear_down(&b);
+}
+
 Test(connection, draining_closes_idle_ones_and_keeps_none)
 {
     struct backend b;
