@@ -12,7 +12,7 @@
 enum { CONNECTION_SURPLUS_MS = 500 };
 /* One that was idle for so long is asked whether it is still open before it is used; that costs a
  * system call. What the loop was told of a younger one is hardly older than the answer would be. */
-enum { CONNECTION_DOUBT_MS = 100 };
+enum { CONNECTION_DOUBT_MS = 10 };
 
 /* Starts one; `claimant` is woken as it goes on. */
 struct upstream_connection *connection_make(struct server *server, uint64_t timeout_ms,

@@ -512,6 +512,32 @@ Test(bodies, response_that_breaks_off_is_not_ended_in_order)
     gateway_stop(gateway);
 }
 
+/* An HTTP/1.0 client knows the end of a body without a length by the connection's; under TLS the
+ * missing close_notify shows that this was none. */
+Test(bodies, body_without_a_length_that_breaks_off_ends_in_a_reset)
+{
+    struct origin *origin = origin_start("one");
+    struct gateway *gateway = gateway_start(
+        "{ 'listen': { 'https': 'off', 'http': { 'bind': '127.0.0.1:0', 'serve': 'routes' },"
+        "  'admin': 'unix:@tmp/admin.sock' }, 'routes': { 'a.test': '%s' } }",
+        origin_address(origin));
+
+    origin_set_last_reply(origin, "/whole",
+                          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                          "5\r\nhello\r\n0\r\n\r\n");
+    origin_set_last_reply(origin, "/cut",
+                          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+    for (int i = 0; i < 2; i++) {
+        struct client *client = client_open_plain(gateway_address(gateway, "http", 0));
+        client_send(client, "GET /%s HTTP/1.0\r\nHost: a.test\r\n\r\n", i == 0 ? "whole" : "cut");
+        struct message *response = client_response(client);
+        cr_assert_eq(response->framing, FRAMING_CLOSE);
+        cr_assert_eq(response->is_complete, i == 0);
+        cr_assert_eq(response->end, i == 0 ? WIRE_CLOSED : WIRE_RESET);
+    }
+    gateway_stop(gateway);
+}
+
 Test(bodies, client_that_goes_away_ends_the_backend_request)
 {
     struct origin *origin = origin_start("one");

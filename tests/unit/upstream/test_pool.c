@@ -165,6 +165,35 @@ Test(pool, goes_on_to_the_next_server_and_skips_the_dead_one)
     pool_fixture_clear(&f);
 }
 
+/* Nobody would be left to make up for a stale one. */
+Test(pool, the_last_of_several_tries_is_made_on_a_fresh_connection)
+{
+    const struct pool_ask ask = {.connect_timeout_ms = 1000, .max_tries = 2};
+    struct pool_fixture f;
+    struct address alive, dead;
+    int listener = loopback_listen(&alive);
+    close(loopback_listen(&dead));
+    pool_fixture_init(&f, 0);
+    pool_fixture_add(&f, &alive, 1);
+    pool_fixture_follow(&f);
+    cr_assert_eq(index_of_next(&f), 0);
+    cr_assert_eq(pool_fixture_status(&f, 0).idle, 1);
+    pool_fixture_add(&f, &dead, 1);
+    pool_fixture_follow(&f);
+
+    struct pool_result result = pool_fixture_ask(&f, &ask);
+    while (result.attempts == 1) { /* the other one's turn */
+        cr_assert(upstream_connection_is_reused(result.connection));
+        upstream_connection_give_back(result.connection);
+        result = pool_fixture_ask(&f, &ask);
+    }
+    cr_assert_eq(result.answer, IO_OK);
+    cr_assert_not(upstream_connection_is_reused(result.connection));
+    upstream_connection_give_back(result.connection);
+    close(listener);
+    pool_fixture_clear(&f);
+}
+
 /* A skipped server that came back is tried again, at once when nobody else is left. */
 Test(pool, when_all_are_skipped_all_are_tried)
 {
