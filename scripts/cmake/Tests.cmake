@@ -5,7 +5,8 @@
 #                              to the gateway's library or BoringSSL (libcurl brings OpenSSL);
 #                              test_heavy_*.c runs alone, and not in the TSan round
 #   tests/fuzz/fuzz_*.c        each a libFuzzer program under the preset `fuzz`; elsewhere a program
-#                              that replays tests/fuzz/corpus/NAME/*
+#                              that replays tests/fuzz/corpus/NAME/*; other files there (but
+#                              replay.c, its main) and some of tests/support are what they share
 #   tests/support/*.c          what unit tests share; tests/e2e/harness/*.c what end-to-end tests share
 #   tests/support/bin/*.c      programs that tests run
 
@@ -153,12 +154,20 @@ endif()
 # --- fuzz targets ---------------------------------------------------------------------------------
 if(TARGET sallyport_core AND NOT SALLYPORT_SANITIZE STREQUAL "tsan")
   file(GLOB fuzz_sources CONFIGURE_DEPENDS "${tests}/fuzz/fuzz_*.c")
+  file(GLOB fuzz_shared CONFIGURE_DEPENDS "${tests}/fuzz/*.c")
+  list(FILTER fuzz_shared EXCLUDE REGEX "/(fuzz_[^/]*|replay)\\.c$")
+  list(APPEND fuzz_shared
+    "${tests}/support/fake_stream.c" "${tests}/support/strict_reader.c"
+    "${tests}/support/test_certs.c")
+  add_shared_code(fuzz_support ${fuzz_shared})
+  target_include_directories(fuzz_support PUBLIC "${tests}")
+  target_link_libraries(fuzz_support PUBLIC sallyport_core)
   foreach(source ${fuzz_sources})
     get_filename_component(name "${source}" NAME_WE)
     string(REGEX REPLACE "^fuzz_" "" corpus "${name}")
     add_executable(${name} "${source}")
     target_include_directories(${name} PRIVATE "${tests}")
-    target_link_libraries(${name} PRIVATE sallyport_core sallyport_test_warnings)
+    target_link_libraries(${name} PRIVATE fuzz_support sallyport_core sallyport_test_warnings)
     if(SALLYPORT_SANITIZE STREQUAL "fuzz")
       target_link_options(${name} PRIVATE -fsanitize=fuzzer)
     else()
