@@ -247,6 +247,8 @@ static void compare_limits(struct comparison *c)
             words_count(arena, or_off(is->fields)));
     compare(c, "defaults.limits.request_line", words_size(arena, or_off(was->request_line)),
             words_size(arena, or_off(is->request_line)));
+    compare(c, "defaults.limits.underscores", on_or_off(was->underscores),
+            on_or_off(is->underscores));
 }
 
 static void compare_count(struct comparison *c, const char *path, uint64_t was, uint64_t is)

@@ -63,6 +63,7 @@ static bool read_headers(const struct explain_question *question, struct arena *
             return false;
         }
         http_fields_add(&request->fields, arena, name, value);
+        request->follow.has_underscores |= slice_find(name, '_') >= 0;
         if (!use_header(request, &request->fields.list[i], &has_host, error))
             return false;
     }

@@ -26,6 +26,7 @@ static const char *const client_keys[CLIENT_SETTING_COUNT] = {
     [CLIENT_CONNECTIONS] = "limits.connections",
     [CLIENT_CONNECTIONS_PER_IP] = "limits.connections_per_ip",
     [CLIENT_HANDSHAKES] = "limits.handshakes",
+    [CLIENT_UNDERSCORES] = "limits.underscores",
 };
 
 /* --- values -------------------------------------------------------------------------------------
@@ -97,6 +98,8 @@ static struct slice print_client_setting(struct arena *arena, enum client_settin
         return print_value(arena, VALUE_COUNT, globals->client_limits.connections_per_ip);
     if (setting == CLIENT_HANDSHAKES)
         return print_value(arena, VALUE_COUNT, globals->client_limits.handshakes);
+    if (setting == CLIENT_UNDERSCORES)
+        return slice_of(limits->underscores ? "true" : "false");
     if (setting == CLIENT_HEADERS)
         return print_value(arena, VALUE_COUNT, value < UNLIMITED ? value : 0);
     if (setting == CLIENT_HEADER_BYTES || setting == CLIENT_REQUEST_LINE)

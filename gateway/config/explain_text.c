@@ -195,7 +195,7 @@ static void print_handshake(struct page *page)
 static const char *reason_words(enum http_reason reason)
 {
     switch (reason) {
-    case REASON_BAD_REQUEST: return "the host or the path is one that the gateway refuses";
+    case REASON_BAD_REQUEST: return "the host, the path or a header's name is one that is refused";
     case REASON_URI_TOO_LONG: return "the request's first line is over limits.request_line";
     case REASON_METHOD_REFUSED: return "CONNECT and TRACE are refused";
     case REASON_MISDIRECTED:

@@ -232,7 +232,7 @@ void follow_request(const struct snapshot *snapshot, const struct followed_reque
     followed->is_challenge = asks_for_challenge(&follow);
     if (has_long_line(&follow))
         refuse(&follow, REASON_URI_TOO_LONG);
-    else if (!is_understood)
+    else if (!is_understood || (request->has_underscores && !snapshot->globals->limits.underscores))
         refuse(&follow, REASON_BAD_REQUEST);
     else if (method == METHOD_CONNECT || method == METHOD_TRACE)
         refuse(&follow, REASON_METHOD_REFUSED);

@@ -13,6 +13,7 @@ struct followed_request {
     struct slice sni;       /* as sent; empty: none is sent */
     uint16_t port;          /* of the URL; 0: none */
     uint64_t body_bytes;    /* Content-Length */
+    bool has_underscores;   /* in the name of a header */
 };
 
 /* What became of it. Borrowed from the snapshot, or in the arena. */

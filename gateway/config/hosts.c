@@ -105,7 +105,7 @@ bool hosts_read_path(struct reader *reader, const struct json_node *node, struct
     if (!path_normalise(reader->arena, text, &path, &query))
         return fail(reader, node,
                     "a request with this path is refused: no \".\" or \"..\" segments, controls, "
-                    "\"\\\", \"#\" or bad escapes");
+                    "\"\\\", \"#\" or bad escapes, and letters beyond ASCII are escaped");
     *key = arena_printf(reader->arena, "%s%.*s", is_exact ? "=" : "", (int)path.len, path.at);
     return true;
 }

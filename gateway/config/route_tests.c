@@ -40,6 +40,7 @@ static void read_request(struct reader *reader, const struct json_node *node, vo
     read.method = slice_make(text.at, (size_t)space);
     if (t->has_host)
         read.authority = t->test->request.authority;
+    read.has_underscores = t->test->request.has_underscores;
     if (t->has_sni)
         read.sni = t->test->request.sni;
     t->test->request = read;
@@ -56,8 +57,10 @@ static void read_headers(struct reader *reader, const struct json_node *node, vo
     if (!reader_is_object(reader, node))
         return;
     for (const struct json_node *member = node->first; member; member = member->next) {
-        if (!reader_text(reader, member, "a string", &value) ||
-            field_id_from(member->key) != FIELD_HOST)
+        if (!reader_text(reader, member, "a string", &value))
+            continue;
+        t->test->request.has_underscores |= slice_find(member->key, '_') >= 0;
+        if (field_id_from(member->key) != FIELD_HOST)
             continue;
         t->has_host = true;
         t->test->request.authority = value;

@@ -148,6 +148,13 @@ static void read_handshakes(struct reader *reader, const struct json_node *node,
     read_client_count(reader, node, globals, CLIENT_HANDSHAKES, &globals->client_limits.handshakes);
 }
 
+static void read_underscores(struct reader *reader, const struct json_node *node, void *into)
+{
+    struct globals *globals = ((struct settings_reader *)into)->globals;
+
+    globals->has_own[CLIENT_UNDERSCORES] = reader_bool(reader, node, &globals->limits.underscores);
+}
+
 static const struct rule limit_list[] = {
     {"header_bytes", IN_DEFAULTS, read_header_bytes},
     {"headers", IN_DEFAULTS, read_headers},
@@ -156,7 +163,7 @@ static const struct rule limit_list[] = {
     {"connections_per_ip", IN_DEFAULTS, read_connections_per_ip},
     {"handshakes", IN_DEFAULTS, read_handshakes},
     {"body_rate", IN_DEFAULTS, NULL},
-    {"underscores", IN_DEFAULTS, NULL},
+    {"underscores", IN_DEFAULTS, read_underscores},
 };
 static const struct rules limit_rules = {limit_list, 8, NULL};
 

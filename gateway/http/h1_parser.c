@@ -10,6 +10,7 @@ enum {
     EMPTY_LINES_MAX = 4,
     CHUNK_LINE_MAX = 1024,       /* extensions are read over, but not for ever */
     CHUNK_DIGITS_MAX = 16,       /* of a 64 bit number */
+    EXTENSIONS_MAX = 16 * 1024,  /* beyond as much as there is body */
     CONNECTION_BYTES_MAX = 1024, /* each name in it is held against each field */
     FIELDS_TO_SPARE = 8,         /* for those that are added on the way */
 };
@@ -234,23 +235,26 @@ static const llhttp_settings_t settings = {
     .on_headers_complete = pause_behind_fields,
 };
 
-static const char *check_field(const struct h1_parser *p, const struct http_field *field)
+static const char *check_field(const struct h1_parser *p, struct http_field *field)
 {
     if (!http_is_token(field->name))
         return "a field name that is no token";
-    if (!p->limits->underscores && slice_find(field->name, '_') >= 0)
-        return "an underscore in a field name";
+    if (p->kind == H1_REQUEST && slice_find(field->name, '_') >= 0) {
+        if (!p->limits->underscores)
+            return "an underscore in a field name";
+        field->id = field_id_with_underscores(field->name);
+    }
     if (!http_is_field_value(field->value))
         return "controls in a field value";
     return NULL;
 }
 
-static enum h1_result check_fields(struct h1_parser *p, const struct http_fields *fields)
+static enum h1_result check_fields(struct h1_parser *p, struct http_fields *fields)
 {
     size_t connection_bytes = 0;
 
     for (uint32_t i = 0; i < fields->count; i++) {
-        const struct http_field *field = &fields->list[i];
+        struct http_field *field = &fields->list[i];
         const char *problem = check_field(p, field);
 
         if (problem)
@@ -343,7 +347,10 @@ static void start_body(struct h1_parser *p, const struct http_head *head)
     switch (head->framing) {
     case BODY_NONE: p->stage = H1_STAGE_ENDED; break;
     case BODY_LENGTH: p->stage = H1_STAGE_LENGTH; break;
-    case BODY_CHUNKED: start_lines(p, H1_STAGE_CHUNK_SIZE); break;
+    case BODY_CHUNKED:
+        p->extension_room = EXTENSIONS_MAX;
+        start_lines(p, H1_STAGE_CHUNK_SIZE);
+        break;
     case BODY_CLOSE: p->stage = H1_STAGE_UNTIL_EOF; break;
     }
 }
@@ -388,6 +395,19 @@ static int hex_value(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* Extensions are paid for by the body that comes with them, so that a body of nothing else ends. */
+static bool take_extension(struct h1_parser *p, struct slice extension)
+{
+    if (extension.len > p->extension_room)
+        return false;
+    p->extension_room -= (uint32_t)extension.len;
+    if (p->body_left < EXTENSIONS_MAX - p->extension_room)
+        p->extension_room += (uint32_t)p->body_left;
+    else
+        p->extension_room = EXTENSIONS_MAX;
+    return extension.len == 0 || (extension.at[0] == ';' && http_is_field_value(extension));
+}
+
 /* "1f" or "1f;name=value": extensions end here, nobody else has to understand them. */
 static bool take_chunk_size(struct h1_parser *p, struct slice line)
 {
@@ -396,10 +416,10 @@ static bool take_chunk_size(struct h1_parser *p, struct slice line)
     p->body_left = 0;
     while (digits < line.len && hex_value(line.at[digits]) >= 0)
         p->body_left = p->body_left * 16 + (uint64_t)hex_value(line.at[digits++]);
-    if (digits == 0 || digits > CHUNK_DIGITS_MAX)
+    /* Beyond 63 bits some would count backwards. */
+    if (digits == 0 || digits > CHUNK_DIGITS_MAX || p->body_left > INT64_MAX)
         return false;
-    line = slice_skip(line, digits);
-    return line.len == 0 || (line.at[0] == ';' && http_is_field_value(line));
+    return take_extension(p, slice_skip(line, digits));
 }
 
 static enum h1_result read_chunk_size(struct h1_parser *p, struct buffer *in)

@@ -4,10 +4,10 @@
  * registered methods only, and refuses chunk extensions that are well formed.
  *
  * Strict beyond llhttp: whatever can be read two ways is H1_BAD (both Content-Length
- * and Transfer-Encoding, several lengths even if equal, signs, codings other than one final
- * chunked, bare CR or LF, space before the colon, folded lines, NUL and controls, bad names,
- * several Host fields or none in HTTP/1.1, lists in Host, a Host that differs from an absolute-form
- * target ...). obs-text passes as bytes. */
+ * and Transfer-Encoding, several lengths even if equal, signs, zeros in front, codings other than
+ * one final chunked, bare CR or LF, space before the colon, folded lines, NUL and controls, bad
+ * names, several Host fields or none in HTTP/1.1, lists in Host, a Host that differs from an
+ * absolute-form target ...). obs-text passes as bytes. */
 #ifndef HTTP_H1_PARSER_H
 #define HTTP_H1_PARSER_H
 
@@ -21,7 +21,7 @@ struct h1_limits {
     uint32_t head_bytes;   /* whole head, also trailers */
     uint32_t fields;       /* count */
     uint32_t request_line; /* bytes */
-    bool underscores;      /* allowed in field names */
+    bool underscores;      /* allowed in a request's field names */
 };
 
 enum h1_stage {
@@ -42,10 +42,11 @@ struct h1_parser {
     const char *detail;
     uint64_t body_left;
     /* The lines of a head, of trailers or in front of a chunk, none of which is looked at twice: */
-    uint32_t line_start;  /* of the first line that is not complete */
-    uint32_t searched;    /* up to here there is no line end behind line_start */
-    uint32_t field_lines; /* complete ones */
-    uint32_t empty_lines; /* skipped in front of a request line */
+    uint32_t line_start;     /* of the first line that is not complete */
+    uint32_t searched;       /* up to here there is no line end behind line_start */
+    uint32_t field_lines;    /* complete ones */
+    uint32_t empty_lines;    /* skipped in front of a request line */
+    uint32_t extension_room; /* bytes of chunk extensions that this body may still have */
     /* The start line, once complete: */
     uint32_t start_bytes; /* with its line end; 0: not complete */
     uint32_t target_bytes;

@@ -43,6 +43,8 @@ static const char *read_framing(struct http_head *head)
     if (length) {
         if (!slice_parse_u64(length->value, &head->content_length))
             return "a Content-Length that is no number";
+        if (head->content_length > INT64_MAX)
+            return "a Content-Length that some would read as negative";
         head->has_content_length = true;
         if (head->content_length > 0)
             head->framing = BODY_LENGTH;
@@ -52,11 +54,21 @@ static const char *read_framing(struct http_head *head)
 
 /* --- connection ----------------------------------------------------------------------------- */
 
-/* Upgrade's value without h2c, which this gateway does not speak (RFC 9113 section 3.1 took it
- * back). */
-static struct slice read_upgrade(const struct http_fields *fields, struct arena *arena)
+/* The name of "name" or "name/version" (RFC 9110 section 7.8). False for anything else. */
+static bool read_protocol(struct slice protocol, struct slice *name)
 {
-    struct slice protocols = {NULL, 0};
+    ptrdiff_t slash = slice_find(protocol, '/');
+
+    *name = slash < 0 ? protocol : slice_make(protocol.at, (size_t)slash);
+    return http_is_token(*name) &&
+           (slash < 0 || http_is_token(slice_skip(protocol, (size_t)slash + 1)));
+}
+
+/* *protocols: Upgrade's value without h2c, which this gateway does not speak (RFC 9113 section 3.1
+ * took it back). False if it is no list of protocols. */
+static bool read_upgrade(const struct http_fields *fields, struct arena *arena,
+                         struct slice *protocols)
+{
     size_t room = 0;
     char *joined;
 
@@ -65,37 +77,41 @@ static struct slice read_upgrade(const struct http_fields *fields, struct arena 
             room += 2 * fields->list[i].value.len + 2;
     joined = arena_bytes(arena, room);
     for (uint32_t i = 0; i < fields->count; i++) {
-        struct slice rest = fields->list[i].value, one;
+        struct slice rest = fields->list[i].value, one, name;
 
         if (fields->list[i].id != FIELD_UPGRADE)
             continue;
         while (slice_next_in_list(&rest, &one)) {
-            if (is_text(one, "h2c"))
+            if (!read_protocol(one, &name))
+                return false;
+            if (is_text(name, "h2c"))
                 continue;
-            if (protocols.len > 0) {
-                memcpy(joined + protocols.len, ", ", 2);
-                protocols.len += 2;
+            if (protocols->len > 0) {
+                memcpy(joined + protocols->len, ", ", 2);
+                protocols->len += 2;
             }
-            memcpy(joined + protocols.len, one.at, one.len);
-            protocols = slice_make(joined, protocols.len + one.len);
+            memcpy(joined + protocols->len, one.at, one.len);
+            *protocols = slice_make(joined, protocols->len + one.len);
         }
     }
-    return protocols;
+    return true;
 }
 
-static void read_connection(struct http_head *head, struct arena *arena)
+static const char *read_connection(struct http_head *head, struct arena *arena)
 {
     const struct http_fields *fields = &head->fields;
     bool close = http_fields_have_token(fields, FIELD_CONNECTION, slice_of("close"));
 
     if (head->version_minor > 0) {
         head->keeps_connection = !close;
-        if (http_fields_have_token(fields, FIELD_CONNECTION, slice_of("upgrade")))
-            head->upgrade = read_upgrade(fields, arena);
+        if (http_fields_have_token(fields, FIELD_CONNECTION, slice_of("upgrade")) &&
+            !read_upgrade(fields, arena, &head->upgrade))
+            return "an Upgrade that is no list of protocols";
     } else {
         head->keeps_connection =
             !close && http_fields_have_token(fields, FIELD_CONNECTION, slice_of("keep-alive"));
     }
+    return NULL;
 }
 
 /* --- requests ------------------------------------------------------------------------------- */
@@ -181,9 +197,41 @@ static const char *read_target(struct http_head *head, struct arena *arena,
     return NULL;
 }
 
+/* A zero in front is octal to some, and no client needs it. */
+static bool length_is_plain(const struct http_fields *fields)
+{
+    const struct http_field *length = http_fields_get(fields, FIELD_CONTENT_LENGTH);
+
+    return !length || length->value.len == 1 || length->value.at[0] != '0';
+}
+
+/* RFC 9110 section 10.1.1: the one expectation there is. What expects nothing, for want of a body
+ * or in HTTP/1.0, goes without the field: some backends would wait for a body, or answer 100. */
+static const char *read_expectation(struct http_head *head)
+{
+    struct http_fields *fields = &head->fields;
+    const struct http_field *expect;
+
+    if (!get_single(fields, FIELD_EXPECT, &expect))
+        return "several Expect fields";
+    if (!expect)
+        return NULL;
+    if (head->version_minor > 0 && !is_text(expect->value, "100-continue"))
+        return "an expectation other than 100-continue";
+    head->expects_continue = head->version_minor > 0 && head->framing != BODY_NONE;
+    if (!head->expects_continue) {
+        size_t at = (size_t)(expect - fields->list);
+
+        fields->count--;
+        memmove(&fields->list[at], &fields->list[at + 1],
+                (fields->count - at) * sizeof(*fields->list));
+    }
+    return NULL;
+}
+
 const char *h1_understand_request(struct http_head *head, struct arena *arena)
 {
-    const struct http_field *host, *expect;
+    const struct http_field *host;
     const char *problem;
 
     head->method = http_method_from(head->method_text);
@@ -200,13 +248,16 @@ const char *h1_understand_request(struct http_head *head, struct arena *arena)
         !host_normalise(arena, head->authority, &head->host, &head->host_port))
         return "an invalid host";
     problem = read_framing(head);
-    if (problem)
-        return problem;
-    read_connection(head, arena);
-    expect = http_fields_get(&head->fields, FIELD_EXPECT);
-    head->expects_continue =
-        expect && head->version_minor > 0 && is_text(expect->value, "100-continue");
-    return NULL;
+    if (!problem && !length_is_plain(&head->fields))
+        problem = "a Content-Length with a zero in front";
+    if (!problem)
+        problem = read_connection(head, arena);
+    if (!problem)
+        problem = read_expectation(head);
+    /* Who asks for a tunnel may have begun to use it: what follows is no request of theirs. */
+    if (head->method == METHOD_CONNECT)
+        head->keeps_connection = false;
+    return problem;
 }
 
 /* --- responses ------------------------------------------------------------------------------ */
@@ -233,9 +284,10 @@ const char *h1_understand_response(struct http_head *head, struct arena *arena,
     const char *problem = read_framing(head);
     bool never_has_body = head->status < 200 || head->status == 204;
 
+    if (!problem)
+        problem = read_connection(head, arena);
     if (problem)
         return problem;
-    read_connection(head, arena);
     if (never_has_body)
         return end_behind_head(head);
     if (head->status == 304 || asked_with == METHOD_HEAD) {

@@ -130,10 +130,20 @@ enum field_id field_id_from(struct slice name)
             if (slice_equal_nocase(name, slice_make(known[i].name, name.len)))
                 return known[i].id;
     }
-    if (name.len > forwarded.len &&
+    if (name.len >= forwarded.len &&
         slice_equal_nocase(slice_make(name.at, forwarded.len), forwarded))
         return FIELD_X_FORWARDED_OTHER;
     return FIELD_OTHER;
+}
+
+enum field_id field_id_with_underscores(struct slice name)
+{
+    char dashed[64]; /* longer than any name that is known as a whole */
+    size_t length = name.len < sizeof(dashed) ? name.len : sizeof(dashed);
+
+    for (size_t i = 0; i < length; i++)
+        dashed[i] = name.at[i] == '_' ? '-' : name.at[i];
+    return field_id_from(slice_make(dashed, length)) == FIELD_OTHER ? FIELD_OTHER : FIELD_LOOKALIKE;
 }
 
 /* --- fields --------------------------------------------------------------------------------- */

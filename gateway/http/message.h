@@ -37,6 +37,7 @@ enum field_id {
     FIELD_HOST,
     FIELD_HTTP2_SETTINGS,
     FIELD_KEEP_ALIVE,
+    FIELD_LOOKALIKE, /* one of the others, were its "_" a "-" */
     FIELD_PROXY_AUTHENTICATE,
     FIELD_PROXY_AUTHORIZATION,
     FIELD_PROXY_CONNECTION,
@@ -57,6 +58,9 @@ enum field_id {
 };
 
 enum field_id field_id_from(struct slice name); /* any case */
+/* For a name that has underscores. Backends of the CGI kind take "_" for "-": what they would read
+ * as a field that the gateway acts on is FIELD_LOOKALIKE, which never reaches them. */
+enum field_id field_id_with_underscores(struct slice name);
 
 struct http_field {
     struct slice name, value; /* as received; names compare without case */

@@ -29,7 +29,7 @@ static bool parse_port(struct slice text, uint16_t *port)
 
     if (text.len == 0)
         return true;
-    if (text.len > 5 || !slice_parse_u64(text, &value) || value == 0 || value > UINT16_MAX)
+    if (text.len > 5 || text.at[0] == '0' || !slice_parse_u64(text, &value) || value > UINT16_MAX)
         return false;
     *port = (uint16_t)value;
     return true;
@@ -130,9 +130,10 @@ static bool is_unreserved(int c)
     return is_letter((char)c) || is_digit((char)c) || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
-static bool is_control_or_space(char c)
+/* RFC 9112 section 3.2: controls, spaces, and all that is not ASCII. */
+static bool is_beyond_targets(char c)
 {
-    return (unsigned char)c <= 0x20 || c == 0x7f;
+    return (unsigned char)c <= 0x20 || (unsigned char)c >= 0x7f;
 }
 
 /* The path in the making, with what is needed to refuse dot segments as it grows. */
@@ -196,7 +197,7 @@ static bool write_path(struct path_writer *w, struct slice raw)
             continue;
         }
         i++;
-        if (is_control_or_space(c) || c == '\\' || c == '#')
+        if (is_beyond_targets(c) || c == '\\' || c == '#')
             return false;
         if (c != '/') {
             put_char(w, c);
@@ -215,7 +216,7 @@ static bool is_plain_path(struct slice raw)
     for (size_t i = 0; i < raw.len; i++) {
         char c = raw.at[i];
 
-        if (is_control_or_space(c) || c == '%' || c == '\\' || c == '#')
+        if (is_beyond_targets(c) || c == '%' || c == '\\' || c == '#')
             return false;
         if (i > 0 && raw.at[i - 1] == '/' && (c == '/' || c == '.'))
             return false;
@@ -233,7 +234,7 @@ bool path_normalise(struct arena *arena, struct slice target, struct slice *path
         return false;
     *query = slice_skip(target, raw.len);
     for (size_t i = 0; i < query->len; i++)
-        if (is_control_or_space(query->at[i]) || query->at[i] == '#')
+        if (is_beyond_targets(query->at[i]) || query->at[i] == '#')
             return false;
     if (is_plain_path(raw)) {
         *path = raw;

@@ -91,7 +91,7 @@ static void drop_fields(struct http_fields *fields, bool trusted)
     for (uint32_t i = 0; i < fields->count; i++) {
         enum field_id id = fields->list[i].id;
         bool drop = id == FIELD_HOST || id == FIELD_X_REQUEST_ID || id == FIELD_X_FORWARDED_FOR ||
-                    (!trusted && is_forwarding_field(id));
+                    id == FIELD_LOOKALIKE || (!trusted && is_forwarding_field(id));
         if (!drop)
             fields->list[kept++] = fields->list[i];
     }

@@ -304,8 +304,9 @@ char *snapshot_describe(const struct snapshot *s)
                 s->globals->trusted_proxies[i].bytes[13], s->globals->trusted_proxies[i].bits);
     fprintf(out, "handshake %lu header %lu keepalive %lu body_idle %lu\n", s->globals->handshake_ms,
             s->globals->header_ms, s->globals->keepalive_ms, s->globals->body_idle_ms);
-    fprintf(out, "limits %u %u %u\n", s->globals->limits.head_bytes, s->globals->limits.fields,
-            s->globals->limits.request_line);
+    fprintf(out, "limits %u %u %u underscores %d\n", s->globals->limits.head_bytes,
+            s->globals->limits.fields, s->globals->limits.request_line,
+            s->globals->limits.underscores);
     fprintf(out, "clients %u %u %u\n", s->globals->client_limits.connections,
             s->globals->client_limits.connections_per_ip, s->globals->client_limits.handshakes);
     fprintf(out, "drain %lu %lu\n", s->globals->drain_delay_ms, s->globals->drain_timeout_ms);

@@ -86,7 +86,7 @@ Test(explain, settings_and_where_each_came_from)
     route_folder_good(&folder,
                       "'defaults': { 'timeout': { 'connect': '2s', 'idle': '90s', 'header': '5s' },"
                       "  'max_body': '1MiB', 'limits': { 'headers': 0, 'header_bytes': '64KiB',"
-                      "  'connections': 1000, 'connections_per_ip': 0 } },"
+                      "  'connections': 1000, 'connections_per_ip': 0, 'underscores': true } },"
                       "'backends': { 'b.1': { 'servers': 'x:1', 'timeout': { 'connect': '1500ms' },"
                       "  'retry': { 'attempts': 0 }, 'keepalive': 0, 'host': 'backend' } },"
                       "'routes': { 'a.test': { 'timeout': { 'first_byte': '5m' }, 'paths': {"
@@ -112,6 +112,7 @@ Test(explain, settings_and_where_each_came_from)
     expect_setting("limits.connections", "1000", "defaults.limits.connections");
     expect_setting("limits.connections_per_ip", "off", "defaults.limits.connections_per_ip");
     expect_setting("limits.handshakes", "off", "built in");
+    expect_setting("limits.underscores", "true", "defaults.limits.underscores");
     ask("https://a.test/y");
     expect_setting("max_body", "1MiB", "defaults.max_body");
     expect_setting("keepalive", "32", "built in");
@@ -269,6 +270,18 @@ Test(explain, first_lines_that_are_too_long)
     route_folder_good(&folder, "'defaults': { 'limits': { 'request_line': 0 } }, "
                                "'routes': { 'a.test': 'x:1' }");
     cr_expect_eq(ask("https://a.test/123?56")->reason, REASON_NONE);
+}
+
+Test(explain, headers_that_are_refused)
+{
+    struct explain_question question = {
+        .url = "https://a.test/", .headers = {"A_b: c"}, .header_count = 1};
+
+    route_folder_good(&folder, "'routes': { 'a.test': 'x:1' }");
+    cr_expect_eq(ask_question(question)->reason, REASON_BAD_REQUEST);
+    route_folder_good(&folder, "'routes': { 'a.test': 'x:1' }, "
+                               "'defaults': { 'limits': { 'underscores': true } }");
+    cr_expect_eq(ask_question(question)->reason, REASON_NONE);
 }
 
 Test(explain, shares_and_servers)

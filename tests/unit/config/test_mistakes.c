@@ -155,7 +155,6 @@ Test(mistakes, keys_of_later_versions)
         "'listen': { 'https': { 'bind': ':0', 'proxy_protocol': {} } }",
         "'listen': { 'http': { 'bind': ':0', 'proxy_protocol': {} } }",
         "'defaults': { 'limits': { 'body_rate': 1 } }",
-        "'defaults': { 'limits': { 'underscores': true } }",
         "'defaults': { 'headers': {} }",
         "'defaults': { 'retry': { 'budget': '20%' } }",
         "'defaults': { 'retry': { 'on': [] } }",

@@ -75,6 +75,14 @@ Test(route_tests, routes_backends_and_servers)
                 "got \"none\"");
 }
 
+Test(route_tests, headers_with_underscores)
+{
+    expect_pass("{ 'request': 'GET https://a.test/r', 'headers': { 'A_b': 'c' }, 'expect': { "
+                "'status': 400 } }");
+    expect_pass("{ 'request': 'GET https://a.test/r', 'headers': { 'A-b': 'c' }, 'expect': { "
+                "'status': 418 } }");
+}
+
 Test(route_tests, own_answers)
 {
     expect_pass("{ 'request': 'GET https://a.test/r', 'expect': { 'status': 418, 'route': "

@@ -139,6 +139,8 @@ static const struct leaf leaves[] = {
      DEFAULTS("'limits'", "{ 'connections_per_ip': 2 }")},
     {"defaults.limits.handshakes", DEFAULTS("'limits'", "{ 'handshakes': 1 }"),
      DEFAULTS("'limits'", "{ 'handshakes': 2 }")},
+    {"defaults.limits.underscores", DEFAULTS("'limits'", "{ 'underscores': false }"),
+     DEFAULTS("'limits'", "{ 'underscores': true }")},
     {"routes.*.to.to", IN_TO("'x:1'", ""), IN_TO("'x:2'", "")},
     {"routes.*.to.weight", IN_TO("'x:1'", ", 'weight': 1"), IN_TO("'x:1'", ", 'weight': 2")},
     {"routes.*.to.backup", IN_TO("'x:1'", ", 'backup': true"), IN_TO("'x:1'", ", 'backup': false")},

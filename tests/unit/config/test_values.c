@@ -135,6 +135,9 @@ Test(values, booleans_and_words)
     cr_expect_not(load_value("'log'", "{ 'query': false }", true)->globals->log_query);
     load_value("'log'", "{ 'query': 1 }", false);
     load_value("'log'", "{ 'query': 'true' }", false);
+    cr_expect(load_value("'defaults'", "{ 'limits': { 'underscores': true } }", true)
+                  ->globals->limits.underscores);
+    load_value("'defaults'", "{ 'limits': { 'underscores': 1 } }", false);
     cr_expect_eq(load_value("'log'", "{ 'level': 'debug' }", true)->globals->log_level, LOG_DEBUG);
     load_value("'log'", "{ 'level': 'Debug' }", false);
     load_value("'log'", "{ 'level': 3 }", false);

@@ -224,7 +224,7 @@ Test(request, any_method_token)
     check_request("TRACE / HTTP/1.1\r\nHost: a\r\n\r\n",
                   "TRACE path=/ query= host=a:0 authority=a 1.1 none keeps [Host=a]\n.\nEOF\n");
     check_request("CONNECT a.b:443 HTTP/1.1\r\nHost: a.b:443\r\n\r\n",
-                  "CONNECT path= query= host=a.b:443 authority=a.b:443 1.1 none keeps "
+                  "CONNECT path= query= host=a.b:443 authority=a.b:443 1.1 none "
                   "[Host=a.b:443]\n.\nEOF\n");
     check_request("PRI * HTTP/1.1\r\nHost: a\r\n\r\n",
                   "BAD bad_request: the target * without OPTIONS\n");
@@ -258,7 +258,7 @@ Test(request, http10)
     check_request("POST /a HTTP/1.0\r\nContent-Length: 3\r\nExpect: 100-continue\r\n"
                   "Connection: upgrade\r\nUpgrade: websocket\r\n\r\nabc",
                   "POST path=/a query= host=:0 authority= 1.0 length length=3 "
-                  "[Content-Length=3] [Expect=100-continue] [Connection=upgrade] "
+                  "[Content-Length=3] [Connection=upgrade] "
                   "[Upgrade=websocket]\nabc.\nEOF\n");
 }
 
@@ -329,9 +329,29 @@ Test(request, lengths)
         "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-Continue\r\n\r\nab",
         "PUT path=/ query= host=a:0 authority=a expects 1.1 length length=2 keeps "
         "[Host=a] [Content-Length=2] [Expect=100-Continue]\nab.\nEOF\n");
-    check_request("PUT / HTTP/1.1\r\nHost: a\r\nExpect: more\r\n\r\n",
-                  "PUT path=/ query= host=a:0 authority=a 1.1 none keeps [Host=a] "
-                  "[Expect=more]\n.\nEOF\n");
+    check_request("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9223372036854775807\r\n\r\n",
+                  "POST path=/ query= host=a:0 authority=a 1.1 length length=9223372036854775807 "
+                  "keeps [Host=a] [Content-Length=9223372036854775807]\nCUT\n");
+}
+
+/* An expectation that nothing follows is not passed on. */
+Test(request, expectations_without_a_body)
+{
+    check_request("PUT / HTTP/1.1\r\nExpect: 100-continue\r\nHost: a\r\nX: y\r\n\r\n",
+                  "PUT path=/ query= host=a:0 authority=a 1.1 none keeps [Host=a] [X=y]\n.\nEOF\n");
+    check_request("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nExpect: 100-continue\r\n\r\n",
+                  "PUT path=/ query= host=a:0 authority=a 1.1 none length=0 keeps [Host=a] "
+                  "[Content-Length=0]\n.\nEOF\n");
+    check_request("GET / HTTP/1.0\r\nExpect: more\r\n\r\n",
+                  "GET path=/ query= host=:0 authority= 1.0 none\n.\nEOF\n");
+}
+
+/* A client may have begun to use the tunnel that it does not get. */
+Test(request, connect_is_a_connection_s_last)
+{
+    check_request("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nConnection: keep-alive\r\n\r\n",
+                  "CONNECT path= query= host=a:1 authority=a:1 1.1 none [Host=a:1] "
+                  "[Connection=keep-alive]\n.\nEOF\n");
 }
 
 static void check_chunks(const char *chunks, const char *expected)
@@ -395,8 +415,8 @@ Test(request, empty_lines_in_front)
 
 Test(request, obs_text_passes_as_bytes)
 {
-    check_request("GET /\xc3\xbc HTTP/1.1\r\nHost: a\r\nX: \xff\x80\xc3\r\n\r\n",
-                  "GET path=/\xc3\xbc query= host=a:0 authority=a 1.1 none keeps [Host=a] "
+    check_request("GET / HTTP/1.1\r\nHost: a\r\nX: \xff\x80\xc3\r\n\r\n",
+                  "GET path=/ query= host=a:0 authority=a 1.1 none keeps [Host=a] "
                   "[X=\xff\x80\xc3]\n.\nEOF\n");
 }
 
@@ -477,6 +497,8 @@ Test(refused, start_lines)
         "CONNECT u@a:80 HTTP/1.1",
         "GET //a@b HTTP/1.1x",
         "GET /\xa0 HTTP/1.1\xa0",
+        "GET /\xc3\xbc HTTP/1.1",
+        "GET /?\xff HTTP/1.1",
         "ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG / HTTP/1.1",
     };
 
@@ -536,6 +558,18 @@ Test(refused, fields)
         "Content-Length: \"1\"\r\n",
         "Content-Length: 18446744073709551616\r\n",
         "Content-Length: 99999999999999999999\r\n",
+        "Content-Length: 9223372036854775808\r\n",
+        "Content-Length: 01\r\n",
+        "Content-Length: 00\r\n",
+        "Expect: more\r\n",
+        "Expect:\r\n",
+        "Expect: 100-continue, 100-continue\r\n",
+        "Expect: 100-continue\r\nExpect: 100-continue\r\n",
+        "Expect: x 100-continue\r\n",
+        "Connection: upgrade\r\nUpgrade: a b\r\n",
+        "Connection: upgrade\r\nUpgrade: a/\r\n",
+        "Connection: upgrade\r\nUpgrade: a/1/2\r\n",
+        "Connection: upgrade\r\nUpgrade: websocket;x\r\n",
         "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n",
         "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n",
         "Transfer-Encoding: chunked\r\nContent-Length: 0\r\n",
@@ -694,6 +728,8 @@ Test(refused, chunks)
         "0\r\nX\r\n\r\n",
         "1\r\na\rX0\r\n\r\n",
         "10000000000000000\r\n",
+        "8000000000000000\r\n",
+        "ffffffffffffffff\r\n",
         "00000000000000001\r\na",
         "fffffffffffffffff\r\n",
         "1,1\r\na\r\n",
@@ -804,6 +840,44 @@ Test(limits, underscores_where_allowed)
     limits.underscores = true;
     check_limited(&limits, H1_REQUEST, slice_of("GET / HTTP/1.1\r\nHost: a\r\nA_b: c\r\n\r\n"),
                   "GET path=/ query= host=a:0 authority=a 1.1 none keeps [Host=a] [A_b=c]");
+    /* Trailers that read like what the gateway sets are none of the client's. */
+    check_limited(&limits, H1_REQUEST,
+                  slice_of("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                           "0\r\nX_Forwarded_For: b\r\nA_b: c\r\n\r\n"),
+                  "POST path=/ query= host=a:0 authority=a 1.1 chunked keeps [Host=a] "
+                  "[Transfer-Encoding=chunked]\n. [A_b=c]\n");
+}
+
+static char *feed_chunks(unsigned count, size_t extension, size_t body)
+{
+    struct buffer bytes = {0};
+    char *whole;
+
+    buffer_append_text(&bytes, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for (unsigned i = 0; i < count; i++) {
+        buffer_printf(&bytes, "%zx;%0*d\r\n", body, (int)extension - 1, 0);
+        buffer_printf(&bytes, "%0*d\r\n", (int)body, 0);
+    }
+    buffer_append_text(&bytes, "0\r\n\r\n");
+    whole =
+        outcome(H1_REQUEST, METHOD_GET, &usual, buffer_content(&bytes), buffer_length(&bytes), 1);
+    buffer_clear(&bytes);
+    return whole;
+}
+
+/* As many bytes of extensions as of body, and 16 KiB. */
+Test(limits, chunk_extensions_of_a_body)
+{
+    char *whole = feed_chunks(32, 512, 1);
+
+    cr_expect_null(strstr(whole, "BAD"));
+    free(whole);
+    whole = feed_chunks(34, 512, 1);
+    cr_expect_not_null(strstr(whole, "BAD bad_request"));
+    free(whole);
+    whole = feed_chunks(200, 512, 512);
+    cr_expect_null(strstr(whole, "BAD"));
+    free(whole);
 }
 
 /* Zeros and extensions could go on for ever without a byte of body. */

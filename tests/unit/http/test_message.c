@@ -101,7 +101,8 @@ Test(message, field_names_are_known_in_any_case)
         {"x-forwarded-client-cert-and-much-more", FIELD_X_FORWARDED_OTHER},
         {"X-Real-IP", FIELD_X_REAL_IP},
         {"X-Request-ID", FIELD_X_REQUEST_ID},
-        {"X-Forwarded-", FIELD_OTHER},
+        {"X-Forwarded-", FIELD_X_FORWARDED_OTHER},
+        {"X-Forwarded", FIELD_OTHER},
         {"Hos", FIELD_OTHER},
         {"Hosts", FIELD_OTHER},
         {"Content_Length", FIELD_OTHER},
@@ -111,6 +112,36 @@ Test(message, field_names_are_known_in_any_case)
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         cr_expect_eq(field_id_from(slice_of(cases[i].name)), cases[i].id, "%s", cases[i].name);
+}
+
+Test(message, names_that_read_like_others_are_told)
+{
+    static const char *const alike[] = {
+        "X_Forwarded_For",
+        "x-forwarded_for",
+        "X_Forwarded-Proto",
+        "X_FORWARDED_ANYTHING_AT_ALL",
+        "X_Real_IP",
+        "X_Request_ID",
+        "Content_Length",
+        "transfer_encoding",
+        "Keep_Alive",
+        "X_Forwarded_"
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+    static const char *const unlike[] = {"_",
+                                         "Host_",
+                                         "_Host",
+                                         "X_Forwarded",
+                                         "User__Agent",
+                                         "a_name_that_is_longer_than_any_known",
+                                         "a_name_that_is_longer_than_all_of_them_and_goes_on_and_"
+                                         "on_and_on_until_it_has_said_enough"};
+
+    for (size_t i = 0; i < sizeof(alike) / sizeof(alike[0]); i++)
+        cr_expect_eq(field_id_with_underscores(slice_of(alike[i])), FIELD_LOOKALIKE, "%s",
+                     alike[i]);
+    for (size_t i = 0; i < sizeof(unlike) / sizeof(unlike[0]); i++)
+        cr_expect_eq(field_id_with_underscores(slice_of(unlike[i])), FIELD_OTHER, "%s", unlike[i]);
 }
 
 Test(message, fields_grow_and_are_found)

@@ -113,6 +113,26 @@ Test(forwarded, a_trusted_peer_is_appended_and_its_word_kept)
     cr_assert_str_eq(backend_sees("X-Request-Id"), "abc.DEF_1-2");
 }
 
+/* Not even from a trusted one: nobody could tell which of the two a backend believes. */
+Test(forwarded, what_reads_like_these_fields_is_nobody_s)
+{
+    struct origin_facts found;
+    struct http_fields fields = {0};
+
+    come_from("10.1.1.1");
+    send_field("X-Forwarded-For", "192.0.2.7");
+    http_fields_add_id(&request.fields, &arena, FIELD_LOOKALIKE, slice_of("X_Forwarded_For"),
+                       slice_of("6.6.6.6"));
+    found = facts();
+    http_fields_add_id(&fields, &arena, FIELD_LOOKALIKE, slice_of("X_Forwarded_For"),
+                       slice_of("6.6.6.6"));
+    cr_assert_str_eq(text(found.client_ip), "192.0.2.7");
+    forwarded_rewrite(&globals, &client, &arena, &request, &found, &fields);
+    cr_assert_null(http_fields_get(&fields, FIELD_LOOKALIKE));
+    cr_assert(slice_equal(http_fields_get(&fields, FIELD_X_FORWARDED_FOR)->value,
+                          slice_of("192.0.2.7, 10.1.1.1")));
+}
+
 Test(forwarded, an_insane_request_id_is_replaced_even_from_a_trusted_peer)
 {
     char long_id[130];
