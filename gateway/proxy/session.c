@@ -1,5 +1,6 @@
 #include "proxy/session.h"
 
+#include "base/check.h"
 #include "net/tcp_stream.h"
 #include "proxy/client.h"
 #include "proxy/exchange.h"
@@ -11,6 +12,10 @@ enum {
     LINGER_MS = 2000,
     FIRST_REQUEST_WHILE_DRAINING_MS = 5000, /* one that was queued at the signal is still served */
 };
+
+static_assert(METRIC_REFUSED_MEMORY - METRIC_REFUSED_CONNECTIONS ==
+                  REFUSAL_MEMORY - REFUSAL_CONNECTIONS,
+              "refusals and their metrics stand in one order");
 
 enum session_state {
     SESSION_HANDSHAKE,
