@@ -31,7 +31,7 @@ static void end(struct http_stream *http, enum http_end how)
 
     assert(c->state == H1_BUSY);
     c->state = state_after(c, how);
-    c->must_reset = c->state == H1_BROKEN && c->out_framing == BODY_CLOSE && !c->is_tunnel &&
+    c->must_reset = c->state == H1_BROKEN && c->out_framing == BODY_CLOSE &&
                     (c->writing == WRITE_BODY || c->writing == WRITE_FAILED);
     if (c->state != H1_IDLE)
         buffer_clear(&c->in);

@@ -30,8 +30,8 @@ enum h1_state {
 };
 enum h1_state h1_connection_state(const struct h1_connection *connection);
 
-/* Of a broken one towards a client: it ends a body that nothing but its end delimits (HTTP/1.0),
- * and not where that should end. An orderly end would make half of it look whole. */
+/* Of a broken one towards a client: it ends what nothing but its end delimits (a body for HTTP/1.0,
+ * a tunnel), and not where that should end. An orderly end would make half of it look whole. */
 bool h1_connection_must_reset(const struct h1_connection *connection);
 
 /* Between requests: IO_OK when bytes of the next one are there, IO_WAIT, IO_EOF, IO_ERROR.

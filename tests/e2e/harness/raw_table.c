@@ -92,7 +92,7 @@ struct reading {
     struct raw_script *script;
     int room;
     char *bytes;
-    size_t length;
+    size_t length, capacity;
 };
 
 static void add_piece(struct reading *reading, struct raw_piece piece)
@@ -111,14 +111,17 @@ static void end_bytes(struct reading *reading)
     workplace_own(reading->bytes, free);
     add_piece(reading, (struct raw_piece){.bytes = reading->bytes, .length = reading->length});
     reading->bytes = NULL;
-    reading->length = 0;
+    reading->length = reading->capacity = 0;
 }
 
 static void add_bytes(struct reading *reading, const char *bytes, size_t length)
 {
-    reading->bytes = realloc(reading->bytes, reading->length + length + 1);
-    if (reading->bytes == NULL)
-        abort();
+    if (reading->length + length > reading->capacity) {
+        reading->capacity = 2 * (reading->length + length) + 64;
+        reading->bytes = realloc(reading->bytes, reading->capacity);
+        if (reading->bytes == NULL)
+            abort();
+    }
     memcpy(reading->bytes + reading->length, bytes, length);
     reading->length += length;
 }

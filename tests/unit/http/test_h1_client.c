@@ -897,6 +897,13 @@ Test(client, tunnel_cut)
     cr_expect_eq(http->reason, REASON_CLIENT_CLOSED);
 }
 
+Test(client, tunnel_that_is_cut_by_the_other_side_does_not_look_whole)
+{
+    open_tunnel("");
+    cr_expect_eq(end(HTTP_END_ABORT), H1_BROKEN);
+    cr_expect(h1_connection_must_reset(connection));
+}
+
 Test(client, no_tunnel_while_a_body_is_on_its_way)
 {
     struct slice piece;
