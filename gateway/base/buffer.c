@@ -20,6 +20,9 @@
 
 enum { SMALL_KEPT = 256, LARGE_KEPT = 64 };
 
+/* What is tight is copied each time that more comes: worth it for little alone. */
+enum { TIGHT_STEP = 512, TIGHT_MOST = 4096 };
+
 /* Blocks at rest, the one used last on top: it is the warmest in the CPU's cache. */
 struct block_cache {
     unsigned small_count, large_count;
@@ -102,6 +105,21 @@ bool buffer_reserve(struct buffer *b, size_t bytes)
         block_give_back(b->base, b->capacity);
     *b = (struct buffer){.base = to, .end = (uint32_t)length, .capacity = size};
     return true;
+}
+
+size_t buffer_tighten(struct buffer *b)
+{
+    size_t length = buffer_length(b);
+    uint32_t size = (uint32_t)(length + TIGHT_STEP - 1) / TIGHT_STEP * TIGHT_STEP;
+    if (length == 0 || length > TIGHT_MOST || size > b->capacity / 2)
+        return b->capacity;
+    char *to = malloc(size);
+    if (to == NULL)
+        return b->capacity;
+    memcpy(to, b->base + b->start, length);
+    block_give_back(b->base, b->capacity);
+    *b = (struct buffer){.base = to, .end = (uint32_t)length, .capacity = size};
+    return size;
 }
 
 void buffer_added(struct buffer *b, size_t bytes)

@@ -47,6 +47,10 @@ void buffer_init(struct buffer *b);
  * content to its front, or grows. False, nothing changed, when there is no memory. */
 bool buffer_reserve(struct buffer *b, size_t bytes);
 
+/* For content that is small and has to wait: moves it to a block that is hardly larger. How large a
+ * block there is now. */
+size_t buffer_tighten(struct buffer *b);
+
 /* Says that `bytes` were written at the tail; they fit in the room. */
 void buffer_added(struct buffer *b, size_t bytes);
 

@@ -249,6 +249,8 @@ static void compare_limits(struct comparison *c)
             words_size(arena, or_off(is->request_line)));
     compare(c, "defaults.limits.underscores", on_or_off(was->underscores),
             on_or_off(is->underscores));
+    compare(c, "defaults.limits.body_rate", words_rate(arena, c->was->globals->body_rate),
+            words_rate(arena, c->is->globals->body_rate));
 }
 
 static void compare_count(struct comparison *c, const char *path, uint64_t was, uint64_t is)

@@ -46,6 +46,14 @@ struct slice words_size(struct arena *arena, uint64_t bytes)
     return in_units(arena, bytes, units);
 }
 
+struct slice words_rate(struct arena *arena, uint64_t bytes)
+{
+    static const struct unit units[] = {
+        {"GiB/s", 1 << 30}, {"MiB/s", 1 << 20}, {"KiB/s", 1 << 10}, {"B/s", 1}};
+
+    return in_units(arena, bytes, units);
+}
+
 struct slice words_count(struct arena *arena, uint64_t count)
 {
     static const struct unit units[] = {{"", 1}};

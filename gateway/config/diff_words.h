@@ -7,6 +7,8 @@
 
 struct slice words_duration(struct arena *arena, uint64_t ms); /* "90s", "5m", "off" */
 struct slice words_size(struct arena *arena, uint64_t bytes);  /* "2GiB", "off" */
+/* A size a second. */
+struct slice words_rate(struct arena *arena, uint64_t bytes);
 struct slice words_count(struct arena *arena, uint64_t count); /* "100", "off" for 0 */
 
 /* A setting in force, and its name in the route file: "timeout.connect". */

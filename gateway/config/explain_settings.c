@@ -3,7 +3,7 @@
 
 #include "base/json.h"
 
-enum value_kind { VALUE_DURATION, VALUE_SIZE, VALUE_COUNT };
+enum value_kind { VALUE_DURATION, VALUE_SIZE, VALUE_RATE, VALUE_COUNT };
 
 static const char *const keys[SETTING_COUNT] = {
     [SETTING_BODY_IDLE] = "timeout.body_idle",
@@ -27,6 +27,7 @@ static const char *const client_keys[CLIENT_SETTING_COUNT] = {
     [CLIENT_CONNECTIONS_PER_IP] = "limits.connections_per_ip",
     [CLIENT_HANDSHAKES] = "limits.handshakes",
     [CLIENT_UNDERSCORES] = "limits.underscores",
+    [CLIENT_BODY_RATE] = "limits.body_rate",
 };
 
 /* --- values -------------------------------------------------------------------------------------
@@ -50,6 +51,8 @@ static struct slice print_value(struct arena *arena, enum value_kind kind, uint6
         {86400 * 1000, "d"}, {3600 * 1000, "h"}, {60 * 1000, "m"}, {1000, "s"}, {1, "ms"}};
     static const struct unit sizes[] = {
         {1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}, {1, "B"}};
+    static const struct unit rates[] = {
+        {1 << 30, "GiB/s"}, {1 << 20, "MiB/s"}, {1 << 10, "KiB/s"}, {1, "B/s"}};
     static const struct unit counts[] = {{1, ""}};
 
     if (value == 0)
@@ -57,6 +60,7 @@ static struct slice print_value(struct arena *arena, enum value_kind kind, uint6
     return in_units(arena, value,
                     kind == VALUE_DURATION ? times
                     : kind == VALUE_SIZE   ? sizes
+                    : kind == VALUE_RATE   ? rates
                                            : counts);
 }
 
@@ -88,6 +92,7 @@ static struct slice print_client_setting(struct arena *arena, enum client_settin
     uint64_t value = setting == CLIENT_HEADER_BYTES   ? limits->head_bytes
                      : setting == CLIENT_HEADERS      ? limits->fields
                      : setting == CLIENT_REQUEST_LINE ? limits->request_line
+                     : setting == CLIENT_BODY_RATE    ? globals->body_rate
                      : setting == CLIENT_HANDSHAKE    ? globals->handshake_ms
                      : setting == CLIENT_HEADER       ? globals->header_ms
                                                       : globals->keepalive_ms;
@@ -104,6 +109,8 @@ static struct slice print_client_setting(struct arena *arena, enum client_settin
         return print_value(arena, VALUE_COUNT, value < UNLIMITED ? value : 0);
     if (setting == CLIENT_HEADER_BYTES || setting == CLIENT_REQUEST_LINE)
         return print_value(arena, VALUE_SIZE, value < UNLIMITED ? value : 0);
+    if (setting == CLIENT_BODY_RATE)
+        return print_value(arena, VALUE_RATE, value);
     return print_value(arena, VALUE_DURATION, value);
 }
 

@@ -194,6 +194,37 @@ bool reader_size(struct reader *reader, const struct json_node *node, uint64_t m
     return true;
 }
 
+/* The unit of time keeps it apart from a size, so a bare number says nothing but 0. */
+bool reader_rate(struct reader *reader, const struct json_node *node, uint64_t most,
+                 uint64_t *bytes_a_second)
+{
+    static const struct slice a_second = {"/s", 2};
+    struct slice text = reader_node_text(node);
+    enum quantity quantity = QUANTITY_BAD;
+
+    if (json_is_integer(node->value) && json_integer_value(node->value) == 0) {
+        *bytes_a_second = 0;
+        return true;
+    }
+    if (!json_is_string(node->value) && !json_is_number(node->value))
+        return fail_kind(reader, node, "a rate such as \"1KiB/s\", or 0");
+    if (slice_ends_with(text, a_second))
+        quantity = parse_quantity(slice_make(text.at, text.len - a_second.len), size_units, 4,
+                                  bytes_a_second);
+    if (quantity == QUANTITY_BAD) {
+        reader_error(reader, node, AT_VALUE,
+                     "this is no rate: a size per second such as \"1KiB/s\", or 0, is expected");
+        return false;
+    }
+    if (quantity == QUANTITY_TOO_LARGE || *bytes_a_second > most) {
+        reader_error(reader, node, AT_VALUE,
+                     "too large: %llu bytes a second at most (0 is no limit)",
+                     (unsigned long long)most);
+        return false;
+    }
+    return true;
+}
+
 bool reader_count(struct reader *reader, const struct json_node *node, uint64_t least,
                   uint64_t most, uint64_t *count)
 {

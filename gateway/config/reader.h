@@ -41,6 +41,9 @@ bool reader_duration(struct reader *reader, const struct json_node *node, uint64
 /* "64KiB", "2GiB", 1024, or 0; at most `most` bytes. */
 bool reader_size(struct reader *reader, const struct json_node *node, uint64_t most,
                  uint64_t *bytes);
+/* "1KiB/s", or 0; at most `most` bytes a second. */
+bool reader_rate(struct reader *reader, const struct json_node *node, uint64_t most,
+                 uint64_t *bytes_a_second);
 bool reader_count(struct reader *reader, const struct json_node *node, uint64_t least,
                   uint64_t most, uint64_t *count);
 bool reader_bool(struct reader *reader, const struct json_node *node, bool *value);

@@ -2,7 +2,14 @@
 
 #include "http/target.h"
 
-enum { SIZE_MOST = 1 << 30, RETRIES_MOST = 100 };
+enum {
+    SIZE_MOST = 1 << 30,
+    RETRIES_MOST = 100,
+    /* So many that their handshake is a thousandth of what a connection costs, and few
+     * enough that none lasts for ever: clients look their name up again now and then, and what a
+     * reload changed of TLS comes to act. */
+    REQUESTS_MOST = 10000,
+};
 
 /* --- timeout ------------------------------------------------------------------------------------
  */
@@ -155,6 +162,13 @@ static void read_underscores(struct reader *reader, const struct json_node *node
     globals->has_own[CLIENT_UNDERSCORES] = reader_bool(reader, node, &globals->limits.underscores);
 }
 
+static void read_body_rate(struct reader *reader, const struct json_node *node, void *into)
+{
+    struct globals *globals = ((struct settings_reader *)into)->globals;
+
+    globals->has_own[CLIENT_BODY_RATE] = reader_rate(reader, node, SIZE_MOST, &globals->body_rate);
+}
+
 static const struct rule limit_list[] = {
     {"header_bytes", IN_DEFAULTS, read_header_bytes},
     {"headers", IN_DEFAULTS, read_headers},
@@ -162,7 +176,7 @@ static const struct rule limit_list[] = {
     {"connections", IN_DEFAULTS, read_connections},
     {"connections_per_ip", IN_DEFAULTS, read_connections_per_ip},
     {"handshakes", IN_DEFAULTS, read_handshakes},
-    {"body_rate", IN_DEFAULTS, NULL},
+    {"body_rate", IN_DEFAULTS, read_body_rate},
     {"underscores", IN_DEFAULTS, read_underscores},
 };
 static const struct rules limit_rules = {limit_list, 8, NULL};
@@ -338,6 +352,7 @@ void settings_read_defaults(struct reader *reader, const struct json_node *node,
         .head_bytes = 32 * 1024,
         .fields = 100,
         .request_line = 16 * 1024,
+        .requests = REQUESTS_MOST,
     };
     if (node)
         reader_object(reader, node, &setting_rules, IN_DEFAULTS, &s);

@@ -40,6 +40,7 @@ enum client_setting {
     CLIENT_CONNECTIONS_PER_IP,
     CLIENT_HANDSHAKES,
     CLIENT_UNDERSCORES,
+    CLIENT_BODY_RATE,
     CLIENT_SETTING_COUNT
 };
 
@@ -63,6 +64,7 @@ struct globals {
 
     uint64_t handshake_ms, header_ms, keepalive_ms;
     uint64_t body_idle_ms; /* of `defaults`: for answers that have no route */
+    uint64_t body_rate;    /* bytes a second that a client must send or take; 0: any */
     struct h1_limits limits;
     struct client_limits client_limits;
     bool has_own[CLIENT_SETTING_COUNT]; /* `defaults` sets it; else what is built in */

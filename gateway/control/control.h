@@ -3,6 +3,7 @@
 #ifndef CONTROL_CONTROL_H
 #define CONTROL_CONTROL_H
 
+#include "base/budget.h"
 #include "control/access_writer.h"
 #include "control/listeners.h"
 #include "net/jobs.h"
@@ -36,6 +37,7 @@ struct control {
     struct systemd *systemd;     /* the service manager; NULL: none */
     struct traffic *traffic;
     struct admission *admission;
+    struct budget head_memory; /* of all workers, for heads that are not complete */
     struct listeners *listeners;
     struct generations *generations;
     struct endpoints *endpoints;

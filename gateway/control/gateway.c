@@ -24,6 +24,7 @@ enum {
     RECENT_BYTES_A_WORKER = 256 * 1024,
     RESOLVER_THREADS = 4,
     FILE_THREADS = 2,
+    HEAD_MEMORY_BYTES = 64 * 1024 * 1024, /* for requests' heads that are not complete */
     TICKET_PERIOD_S = 3600,
     TICKET_CHECK_MS = 60 * 1000,
     LOAD_PATIENCE_MS = 5 * 1000,
@@ -106,6 +107,7 @@ static bool start_workers(struct gateway *g, unsigned count, struct error *error
         error_set(error, "no memory for counting clients");
         return false;
     }
+    budget_init(&control->head_memory, HEAD_MEMORY_BYTES);
     for (; g->ring_count < count; g->ring_count++)
         g->rings[g->ring_count] = line_ring_new(LOG_RING_BYTES);
     control->access_writer = access_writer_start(g->rings, count, error);
@@ -118,6 +120,7 @@ static bool start_workers(struct gateway *g, unsigned count, struct error *error
                                                .admission = control->admission,
                                                .files = control->files,
                                                .access_log = g->rings[i],
+                                               .head_memory = &control->head_memory,
                                                .recent_bytes = recent_bytes(count),
                                                .traffic = control->traffic};
         control->workers[i] = worker_start(&options, error);

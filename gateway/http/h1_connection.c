@@ -97,6 +97,15 @@ void h1_connection_free(struct h1_connection *connection)
     free(connection);
 }
 
+/* What is sent behind the last request is the client's to send again, elsewhere. */
+static void count_request(struct h1_connection *c)
+{
+    uint32_t most = c->parser.limits->requests;
+
+    if (most != 0 && ++c->begun >= most)
+        c->close_after = true;
+}
+
 struct http_stream *h1_connection_begin(struct h1_connection *c, struct task *task)
 {
     assert(c->state == H1_IDLE);
@@ -110,6 +119,7 @@ struct http_stream *h1_connection_begin(struct h1_connection *c, struct task *ta
     c->method = METHOD_OTHER;
     c->keeps_connection = c->expects_continue = c->is_tunnel = false;
     c->interim_bytes = 0;
+    count_request(c);
     return &c->http;
 }
 
@@ -169,6 +179,11 @@ enum io h1_connection_linger(struct h1_connection *c, struct task *task)
 void h1_connection_close_after(struct h1_connection *connection)
 {
     connection->close_after = true;
+}
+
+uint64_t h1_stream_arrived(struct http_stream *stream)
+{
+    return stream_arrived(h1_connection_of(stream)->stream);
 }
 
 unsigned h1_connection_idle_hint(const struct h1_connection *connection)

@@ -99,6 +99,11 @@ enum io h1_read_head(struct http_stream *http, struct arena *arena, struct http_
     }
 }
 
+size_t h1_stream_hold_head(struct http_stream *http)
+{
+    return buffer_tighten(&h1_connection_of(http)->in);
+}
+
 /* The client waits with its body until it is told to go on (RFC 9110 section 10.1.1). */
 static void answer_expectation(struct h1_connection *c)
 {

@@ -27,6 +27,7 @@ struct h1_connection {
     bool close_after, must_reset;
     unsigned idle_hint_s;
     uint32_t lingered_bytes;
+    uint32_t begun; /* exchanges, counted where their number is limited */
 
     /* The exchange that is on it: */
     enum h1_reading reading;

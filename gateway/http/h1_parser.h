@@ -21,6 +21,7 @@ struct h1_limits {
     uint32_t head_bytes;   /* whole head, also trailers */
     uint32_t fields;       /* count */
     uint32_t request_line; /* bytes */
+    uint32_t requests;     /* on one connection, which ends with the last; 0: any number */
     bool underscores;      /* allowed in a request's field names */
 };
 

@@ -19,6 +19,9 @@ struct stream_ops {
     enum io (*flush)(struct stream *);
     /* Ends our direction (FIN; close_notify first on TLS) after a flush. IO_OK when done. */
     enum io (*shut)(struct stream *);
+    /* How many bytes the peer's kernel has acknowledged, whatever they were wrapped in; UINT64_MAX
+     * where nobody knows. For comparing with what it was: a system call. */
+    uint64_t (*arrived)(const struct stream *);
     /* Frees the stream and its socket at once; unread input may make the kernel send a reset. */
     void (*close)(struct stream *);
 };
@@ -47,6 +50,11 @@ static inline enum io stream_flush(struct stream *s)
 static inline enum io stream_shut(struct stream *s)
 {
     return s->ops->shut(s);
+}
+
+static inline uint64_t stream_arrived(const struct stream *s)
+{
+    return s->ops->arrived(s);
 }
 
 static inline void stream_close(struct stream *s)

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <ev.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -180,6 +182,15 @@ static enum io shut(struct stream *stream)
     return IO_OK;
 }
 
+static uint64_t arrived(const struct stream *stream)
+{
+    struct tcp_info info = {0};
+    socklen_t length = sizeof(info);
+    bool is_told = getsockopt(from_stream(stream)->fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0;
+
+    return is_told ? info.tcpi_bytes_acked : UINT64_MAX; /* a Unix socket has none */
+}
+
 /* --- life ----------------------------------------------------------------------------------------
  */
 
@@ -204,6 +215,7 @@ static const struct stream_ops tcp_ops = {
     .write = write_from,
     .flush = flush,
     .shut = shut,
+    .arrived = arrived,
     .close = close_stream,
 };
 

@@ -12,21 +12,18 @@ enum {
     DISCARD_MAX = 64 * 1024, /* of an unwanted request body, to keep the connection */
 };
 
+static void return_head_charge(struct exchange *x)
+{
+    if (x->head_charge != 0)
+        budget_give(x->env->head_memory, x->head_charge);
+    x->head_charge = 0;
+}
+
 void exchange_enter(struct exchange *x, enum exchange_state state)
 {
     x->state = state;
-    if (x->wait != WAIT_NOTHING)
-        deadline_clear(&x->deadline); /* each state arms its own */
-    x->wait = WAIT_NOTHING;
-}
-
-void exchange_await(struct exchange *x, enum exchange_wait wait, uint64_t after_ms)
-{
-    if (wait == x->wait && !x->moved_on)
-        return;
-    x->wait = wait;
-    x->moved_on = false;
-    deadline_set(x->env->loop, &x->deadline, after_ms);
+    return_head_charge(x);
+    exchange_await_nothing(x); /* each state arms its own deadline */
 }
 
 void exchange_release_backend(struct exchange *x, enum http_end end, enum upstream_outcome outcome)
@@ -304,12 +301,33 @@ static enum step finish(struct exchange *x)
         metric_add(env->metrics, METRIC_TUNNELS, -1);
     metric_add(env->metrics, METRIC_REQUESTS_IN_FLIGHT, -1);
     x->client_stream->ops->end(x->client_stream, x->ending);
+    return_head_charge(x);
     deadline_clear(&x->deadline);
     *x->slot = NULL;
     loop_wake(env->loop, x->done);
     leave_generation(x);
     loop_bury(env->loop, &x->task, recycle);
     return STEP_GONE;
+}
+
+static enum step refuse_head(struct exchange *x, enum http_reason reason)
+{
+    forwarded_facts(x->env, x->globals, x->client, &x->arena, &(struct http_fields){0}, &x->facts);
+    return exchange_fail(x, reason);
+}
+
+/* A head that did not come at once is paid for until it is complete. */
+static enum step await_head(struct exchange *x)
+{
+    size_t held = h1_stream_hold_head(x->client_stream) + sizeof(*x);
+
+    if (held > x->head_charge) {
+        if (!budget_take(x->env->head_memory, held - x->head_charge))
+            return refuse_head(x, REASON_OVER_LIMIT);
+        x->head_charge = held;
+    }
+    exchange_await(x, WAIT_CLIENT_HEAD, x->globals->header_ms);
+    return STEP_WAIT;
 }
 
 static enum step read_request_head(struct exchange *x)
@@ -322,13 +340,11 @@ static enum step read_request_head(struct exchange *x)
         x->awaits_continue = x->request.expects_continue && x->request.framing != BODY_NONE;
         exchange_enter(x, CHOOSE_ROUTE);
         return STEP_AGAIN;
-    case IO_WAIT: exchange_await(x, WAIT_CLIENT_HEAD, x->globals->header_ms); return STEP_WAIT;
+    case IO_WAIT: return await_head(x);
     default:
         if (client->reason != REASON_CLIENT_CLOSED) {
             metric_add(x->env->metrics, METRIC_BAD_REQUESTS, 1);
-            forwarded_facts(x->env, x->globals, x->client, &x->arena, &(struct http_fields){0},
-                            &x->facts);
-            return exchange_fail(x, client->reason);
+            return refuse_head(x, client->reason);
         }
         x->ending = HTTP_END_ABORT;
         exchange_enter(x, FINISH);
@@ -351,32 +367,6 @@ static enum step choose_route(struct exchange *x)
 
 /* --- the runner ----------------------------------------------------------------------------------
  */
-
-static enum step run_out_of_time(struct exchange *x)
-{
-    enum exchange_wait wait = x->wait;
-
-    x->wait = WAIT_NOTHING;
-    deadline_clear(&x->deadline);
-    switch (wait) {
-    case WAIT_CLIENT_HEAD:
-        forwarded_facts(x->env, x->globals, x->client, &x->arena, &(struct http_fields){0},
-                        &x->facts);
-        return exchange_fail(x, REASON_HEADER_TIMEOUT);
-    case WAIT_CLIENT_TAKES:
-        x->has_begun = true; /* nothing that we could write would be taken either */
-        return exchange_fail(x, REASON_BODY_TIMEOUT);
-    case WAIT_FILE: return exchange_fail(x, REASON_OVER_LIMIT);
-    case WAIT_CLIENT_SENDS: return exchange_fail(x, REASON_BODY_TIMEOUT);
-    case WAIT_CONTINUE: x->awaits_continue = false; return STEP_AGAIN;
-    case WAIT_FIRST_BYTE: return exchange_fail(x, REASON_BACKEND_TIMEOUT);
-    case WAIT_BACKEND_TAKES:
-    case WAIT_BACKEND_SENDS: return exchange_fail(x, REASON_BACKEND_IDLE);
-    case WAIT_TUNNEL: return exchange_fail(x, REASON_TUNNEL_IDLE);
-    case WAIT_NOTHING: break;
-    }
-    return STEP_AGAIN;
-}
 
 static enum step take_step(struct exchange *x)
 {
@@ -402,7 +392,7 @@ static void run_exchange(void *owner)
     enum step step = STEP_AGAIN;
 
     if (deadline_passed(x->env->loop, &x->deadline))
-        step = run_out_of_time(x);
+        step = exchange_run_out_of_time(x);
     for (int i = 0; step == STEP_AGAIN && i < STEPS_A_TURN; i++)
         step = take_step(x);
     if (step == STEP_AGAIN || step == STEP_YIELD)

@@ -1,6 +1,6 @@
 /* The exchange's inside, shared by its files alone: exchange.c (runner, ends), exchange_route.c
  * (what shall answer), exchange_acme.c (files of a webroot), exchange_relay.c (the backend's side
- * and the bodies). */
+ * and the bodies), exchange_wait.c (the deadline). */
 #ifndef PROXY_EXCHANGE_STATE_H
 #define PROXY_EXCHANGE_STATE_H
 
@@ -9,6 +9,7 @@
 #include "proxy/exchange.h"
 #include "proxy/forwarded.h"
 #include "proxy/own_answer.h"
+#include "proxy/pace.h"
 
 enum exchange_state {
     READ_HEAD,
@@ -60,6 +61,9 @@ struct exchange {
 
     enum exchange_state state; /* written by exchange_enter alone */
     enum exchange_wait wait;
+    size_t head_charge;       /* bytes of the process's budget for heads that are not complete */
+    struct pace sends, takes; /* the client, where it is held to a rate */
+    uint64_t silent_until_ms; /* with a rate: when what the wait is about runs out; 0: never */
     bool moved_on;    /* bytes moved since the deadline was set */
     bool has_request; /* `request` was read whole */
     bool has_begun;   /* a final response head was written to the client */
@@ -98,8 +102,12 @@ struct exchange {
 
 void exchange_enter(struct exchange *x, enum exchange_state state);
 
-/* Arms the deadline for what is waited for, unless it runs already and nothing has moved. */
+/* Arms the deadline for what is waited for, unless it runs already and nothing has moved. A client
+ * that is waited for is held to limits.body_rate as well. */
 void exchange_await(struct exchange *x, enum exchange_wait wait, uint64_t after_ms);
+void exchange_await_nothing(struct exchange *x);
+/* The deadline has passed. */
+enum step exchange_run_out_of_time(struct exchange *x);
 
 /* The one way out of trouble: an own answer if none has begun, else the response is cut. */
 enum step exchange_fail(struct exchange *x, enum http_reason reason);

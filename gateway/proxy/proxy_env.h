@@ -2,6 +2,7 @@
 #ifndef PROXY_PROXY_ENV_H
 #define PROXY_PROXY_ENV_H
 
+#include "base/budget.h"
 #include "base/line_ring.h"
 #include "base/metric.h"
 #include "base/series.h"
@@ -29,6 +30,7 @@ struct proxy_env {
     struct admission *admission; /* the process's */
     struct series_view *routes;  /* of struct route_counters, by name */
     struct line_ring *access_log;
+    struct budget *head_memory; /* the process's, for heads that are not complete */
     struct jobs *files;      /* reads them off the loop */
     struct recent *recent;   /* NULL: requests are not remembered */
     struct buffer log_line;  /* scratch of the access log */

@@ -347,6 +347,11 @@ static enum io tls_shut(struct stream *stream)
     return io == IO_OK ? stream_shut(t->wire.below) : io;
 }
 
+static uint64_t tls_arrived(const struct stream *stream)
+{
+    return stream_arrived(of_stream(stream)->wire.below);
+}
+
 static void tls_close(struct stream *stream)
 {
     struct tls_stream *t = of_stream(stream);
@@ -363,6 +368,7 @@ static const struct stream_ops tls_ops = {
     .write = tls_write,
     .flush = tls_flush,
     .shut = tls_shut,
+    .arrived = tls_arrived,
     .close = tls_close,
 };
 

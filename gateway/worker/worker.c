@@ -344,6 +344,7 @@ static void fill_env(struct worker *worker)
     env->routes = &worker->routes;
     env->access_log = worker->options.access_log;
     env->files = worker->options.files;
+    env->head_memory = worker->options.head_memory;
     if (worker->options.recent_bytes > 0)
         env->recent = recent_new(worker->options.recent_bytes);
     env->worker = worker;

@@ -5,6 +5,7 @@
 #ifndef WORKER_WORKER_H
 #define WORKER_WORKER_H
 
+#include "base/budget.h"
 #include "base/line_ring.h"
 #include "base/metric.h"
 #include "config/snapshot.h"
@@ -24,6 +25,7 @@ struct worker_options {
     struct admission *admission;  /* borrowed; the process's */
     struct jobs *files;           /* reads them off the loop */
     struct line_ring *access_log; /* borrowed; this worker is its producer */
+    struct budget *head_memory;   /* borrowed; the process's, for heads that are not complete */
     size_t recent_bytes;          /* for recent requests; 0: none are remembered */
     struct traffic *traffic;      /* borrowed; this worker's view has its number */
 };

@@ -76,6 +76,7 @@ void control_fixture_init(struct control_fixture *f)
     control->listeners = listeners_new(FIXTURE_WORKERS, NULL);
     control->traffic = traffic_new(FIXTURE_WORKERS);
     control->admission = admission_new();
+    budget_init(&control->head_memory, 1024 * 1024);
     control->workers = memory_array(FIXTURE_WORKERS, sizeof(struct worker *));
     for (unsigned i = 0; i < FIXTURE_WORKERS; i++)
         f->rings[i] = line_ring_new(64 * 1024);
@@ -86,6 +87,7 @@ void control_fixture_init(struct control_fixture *f)
                                                .resolver = control->resolver,
                                                .admission = control->admission,
                                                .access_log = f->rings[i],
+                                               .head_memory = &control->head_memory,
                                                .traffic = control->traffic};
         control->workers[i] = worker_start(&options, &error);
         cr_assert_not_null(control->workers[i]);

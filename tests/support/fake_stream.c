@@ -96,6 +96,12 @@ static enum io fake_shut(struct stream *stream)
     return IO_OK;
 }
 
+static uint64_t fake_arrived(const struct stream *stream)
+{
+    (void)stream;
+    return UINT64_MAX;
+}
+
 static void fake_close(struct stream *stream)
 {
     fake_of(stream)->is_closed = true;
@@ -106,6 +112,7 @@ static const struct stream_ops fake_ops = {
     .write = fake_write,
     .flush = fake_flush,
     .shut = fake_shut,
+    .arrived = fake_arrived,
     .close = fake_close,
 };
 

@@ -309,6 +309,7 @@ char *snapshot_describe(const struct snapshot *s)
             s->globals->limits.underscores);
     fprintf(out, "clients %u %u %u\n", s->globals->client_limits.connections,
             s->globals->client_limits.connections_per_ip, s->globals->client_limits.handshakes);
+    fprintf(out, "body_rate %lu\n", s->globals->body_rate);
     fprintf(out, "drain %lu %lu\n", s->globals->drain_delay_ms, s->globals->drain_timeout_ms);
     fprintf(out, "log %d %s %d %d %d\n", s->globals->access_log,
             s->globals->access_log_path ? s->globals->access_log_path : "", s->globals->log_format,

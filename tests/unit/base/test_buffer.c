@@ -178,3 +178,25 @@ Test(buffer, behaves_like_a_queue_of_bytes)
     }
     buffer_clear(&b);
 }
+
+Test(buffer, little_that_waits_is_tightened)
+{
+    struct buffer b = {0};
+
+    cr_expect_eq(buffer_tighten(&b), 0);
+    buffer_append_text(&b, "xGET / HTTP/1.1");
+    buffer_consume(&b, 1);
+    cr_expect_eq(buffer_tighten(&b), 512);
+    cr_expect(slice_equal(buffer_content(&b), slice_of("GET / HTTP/1.1")));
+    cr_expect_eq(buffer_tighten(&b), 512, "it is tight already");
+    cr_expect(buffer_reserve(&b, 1000));
+    cr_expect(slice_equal(buffer_content(&b), slice_of("GET / HTTP/1.1")));
+    cr_expect_eq(b.capacity, BUFFER_SMALL, "it may grow as ever");
+    buffer_clear(&b);
+    cr_assert(buffer_reserve(&b, 5000));
+    memset(buffer_tail(&b), 'x', 5000);
+    buffer_added(&b, 5000);
+    cr_expect_eq(buffer_tighten(&b), BUFFER_SMALL, "too much to be copied again and again");
+    buffer_clear(&b);
+    buffer_cache_clear();
+}

@@ -231,7 +231,7 @@ Test(diff, the_gateway_as_a_whole)
            "'query': true }, 'defaults': { 'timeout': { 'handshake': '1s', 'header': '2s',"
            "'keepalive': '3s' }, 'limits': { 'header_bytes': '1KiB', 'headers': 0,"
            "'request_line': 100, 'connections': 1000, 'connections_per_ip': 100,"
-           "'handshakes': 10, 'underscores': true } }",
+           "'handshakes': 10, 'underscores': true, 'body_rate': '1KiB/s' } }",
            "added gateway |listen.https||127.0.0.1:3\n"
            "removed gateway |listen.https|127.0.0.1:1|\n"
            "added gateway |listen.http||127.0.0.1:4, https_port 9, acme_webroot /tmp\n"
@@ -257,6 +257,7 @@ Test(diff, the_gateway_as_a_whole)
            "changed gateway |defaults.limits.headers|100|off\n"
            "changed gateway |defaults.limits.request_line|16KiB|100B\n"
            "changed gateway |defaults.limits.underscores|false|true\n"
+           "changed gateway |defaults.limits.body_rate|off|1KiB/s\n"
            "changed gateway |defaults.limits.connections|off|1000\n"
            "changed gateway |defaults.limits.connections_per_ip|off|100\n"
            "changed gateway |defaults.limits.handshakes|off|10\n");

@@ -86,7 +86,8 @@ Test(explain, settings_and_where_each_came_from)
     route_folder_good(&folder,
                       "'defaults': { 'timeout': { 'connect': '2s', 'idle': '90s', 'header': '5s' },"
                       "  'max_body': '1MiB', 'limits': { 'headers': 0, 'header_bytes': '64KiB',"
-                      "  'connections': 1000, 'connections_per_ip': 0, 'underscores': true } },"
+                      "  'connections': 1000, 'connections_per_ip': 0, 'underscores': true,"
+                      "  'body_rate': '2KiB/s' } },"
                       "'backends': { 'b.1': { 'servers': 'x:1', 'timeout': { 'connect': '1500ms' },"
                       "  'retry': { 'attempts': 0 }, 'keepalive': 0, 'host': 'backend' } },"
                       "'routes': { 'a.test': { 'timeout': { 'first_byte': '5m' }, 'paths': {"
@@ -113,6 +114,7 @@ Test(explain, settings_and_where_each_came_from)
     expect_setting("limits.connections_per_ip", "off", "defaults.limits.connections_per_ip");
     expect_setting("limits.handshakes", "off", "built in");
     expect_setting("limits.underscores", "true", "defaults.limits.underscores");
+    expect_setting("limits.body_rate", "2KiB/s", "defaults.limits.body_rate");
     ask("https://a.test/y");
     expect_setting("max_body", "1MiB", "defaults.max_body");
     expect_setting("keepalive", "32", "built in");

@@ -154,7 +154,6 @@ Test(mistakes, keys_of_later_versions)
         "'tls': { 'client_auth': 'require' }",
         "'listen': { 'https': { 'bind': ':0', 'proxy_protocol': {} } }",
         "'listen': { 'http': { 'bind': ':0', 'proxy_protocol': {} } }",
-        "'defaults': { 'limits': { 'body_rate': 1 } }",
         "'defaults': { 'headers': {} }",
         "'defaults': { 'retry': { 'budget': '20%' } }",
         "'defaults': { 'retry': { 'on': [] } }",

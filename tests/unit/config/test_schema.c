@@ -141,6 +141,8 @@ static const struct leaf leaves[] = {
      DEFAULTS("'limits'", "{ 'handshakes': 2 }")},
     {"defaults.limits.underscores", DEFAULTS("'limits'", "{ 'underscores': false }"),
      DEFAULTS("'limits'", "{ 'underscores': true }")},
+    {"defaults.limits.body_rate", DEFAULTS("'limits'", "{ 'body_rate': '1B/s' }"),
+     DEFAULTS("'limits'", "{ 'body_rate': '2B/s' }")},
     {"routes.*.to.to", IN_TO("'x:1'", ""), IN_TO("'x:2'", "")},
     {"routes.*.to.weight", IN_TO("'x:1'", ", 'weight': 1"), IN_TO("'x:1'", ", 'weight': 2")},
     {"routes.*.to.backup", IN_TO("'x:1'", ", 'backup': true"), IN_TO("'x:1'", ", 'backup': false")},

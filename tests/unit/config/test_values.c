@@ -94,6 +94,28 @@ Test(values, sizes)
     }
 }
 
+Test(values, rates)
+{
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+    } good[] = {{"'100B/s'", 100}, {"'8KiB/s'", 8192}, {"'1GiB/s'", 1 << 30}, {"0", 0}};
+    static const char *const bad[] = {"'1KiB'",   "'1KB/s'",   "'1KiB/m'", "'KiB/s'", "'/s'",
+                                      "'1KiB /s'", "'2GiB/s'", "1",        "-1",      "0.0",
+                                      "''",       "true",      "null",     "{}",      "'0'"};
+    char value[64];
+
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        snprintf(value, sizeof(value), "{ 'limits': { 'body_rate': %s } }", good[i].text);
+        cr_expect_eq(load_value("'defaults'", value, true)->globals->body_rate, good[i].bytes, "%s",
+                     good[i].text);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        snprintf(value, sizeof(value), "{ 'limits': { 'body_rate': %s } }", bad[i]);
+        load_value("'defaults'", value, false);
+    }
+}
+
 Test(values, zero_is_no_limit)
 {
     const struct snapshot *snapshot =

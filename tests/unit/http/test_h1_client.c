@@ -541,6 +541,26 @@ Test(client, connection_close)
     cr_expect_eq(end(HTTP_END_REUSE), H1_CLOSING);
 }
 
+Test(client, last_request_that_a_connection_may_carry)
+{
+    static const struct h1_limits few = {
+        .head_bytes = 32 * 1024, .fields = 100, .request_line = 16 * 1024, .requests = 2};
+
+    h1_connection_free(connection);
+    connection = h1_connection_new(&fake->stream, H1_TO_CLIENT, &few);
+    http = h1_connection_begin(connection, &task);
+    request_is(get);
+    respond(BODY_NONE, "");
+    expect_written("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    cr_assert_eq(end(HTTP_END_REUSE), H1_IDLE);
+
+    http = h1_connection_begin(connection, &task);
+    request_is(get);
+    respond(BODY_NONE, "");
+    expect_written("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    cr_expect_eq(end(HTTP_END_REUSE), H1_CLOSING);
+}
+
 Test(client, only_what_was_sent_whole_is_kept)
 {
     request_is(get);
