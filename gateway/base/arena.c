@@ -31,9 +31,73 @@ void arena_init_small(struct arena *arena)
     *arena = (struct arena){.next_block = BLOCK_SMALL};
 }
 
-static struct arena_block *block_new(size_t size)
+/* --- the reserve ---------------------------------------------------------------------------------
+ */
+
+/* Handed out from front to back; all of it again once nobody holds any. */
+struct reserve {
+    char *memory;
+    size_t size, used;
+    unsigned holders; /* blocks */
+};
+
+static _Thread_local struct reserve reserve;
+
+void arena_reserve_init(size_t bytes)
 {
-    struct arena_block *block = memory_resize(NULL, sizeof(*block) + size);
+    reserve = (struct reserve){.memory = memory_new(bytes), .size = bytes};
+}
+
+void arena_reserve_clear(void)
+{
+    assert(reserve.holders == 0);
+    free(reserve.memory);
+    reserve = (struct reserve){0};
+}
+
+bool arena_reserve_is_low(void)
+{
+    return reserve.used > reserve.size / 2;
+}
+
+static struct arena_block *reserve_take(size_t bytes)
+{
+    char *at = reserve.memory + reserve.used;
+    bytes = (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+    if (bytes > reserve.size - reserve.used)
+        return NULL;
+    reserve.used += bytes;
+    reserve.holders++;
+    return (struct arena_block *)(void *)at;
+}
+
+static bool is_of_reserve(const struct arena_block *block)
+{
+    const char *at = (const char *)block;
+    return reserve.memory != NULL && at >= reserve.memory && at < reserve.memory + reserve.size;
+}
+
+static void block_free(struct arena_block *block)
+{
+    if (!is_of_reserve(block))
+        free(block);
+    else if (--reserve.holders == 0)
+        reserve.used = 0;
+}
+
+/* --- blocks --------------------------------------------------------------------------------------
+ */
+
+static struct arena_block *block_new(struct arena *arena, size_t size)
+{
+    size_t bytes = sizeof(struct arena_block) + size;
+    struct arena_block *block = memory_try_bytes(bytes);
+    if (block == NULL) {
+        block = reserve_take(bytes);
+        arena->is_short |= block != NULL;
+    }
+    if (block == NULL)
+        block = memory_resize(NULL, bytes);
     block->size = size;
     return block;
 }
@@ -48,7 +112,7 @@ static void use_block(struct arena *arena, struct arena_block *block)
 /* A block for one large piece goes behind the newest, whose rest stays in use. */
 static char *take_own_block(struct arena *arena, size_t bytes)
 {
-    struct arena_block *block = block_new(bytes);
+    struct arena_block *block = block_new(arena, bytes);
     if (arena->newest == NULL) {
         block->older = NULL;
         use_block(arena, block);
@@ -64,9 +128,9 @@ static struct arena_block *next_block(struct arena *arena)
 {
     size_t size = arena->next_block;
     if (size == 0)
-        return block_new(usual_bytes);
+        return block_new(arena, usual_bytes);
     arena->next_block = size < usual_bytes / 2 ? size * 2 : 0;
-    return block_new(size);
+    return block_new(arena, size);
 }
 
 /* What is larger, and does not fit, gets a block of its own. */
@@ -92,6 +156,20 @@ static char *take(struct arena *arena, size_t bytes, size_t alignment)
     char *taken = arena->next + gap;
     arena->next = taken + bytes;
     return taken;
+}
+
+bool arena_provide(struct arena *arena, size_t bytes)
+{
+    if (arena->newest != NULL && bytes <= (size_t)(arena->limit - arena->next))
+        return true;
+    size_t size = bytes > usual_bytes ? bytes : usual_bytes;
+    struct arena_block *block = memory_try_bytes(sizeof(*block) + size);
+    if (block == NULL)
+        return false;
+    block->size = size;
+    block->older = arena->newest;
+    use_block(arena, block);
+    return true;
 }
 
 void *arena_alloc(struct arena *arena, size_t bytes)
@@ -137,7 +215,7 @@ static void free_blocks(struct arena_block *block)
 {
     while (block != NULL) {
         struct arena_block *older = block->older;
-        free(block);
+        block_free(block);
         block = older;
     }
 }
@@ -145,7 +223,7 @@ static void free_blocks(struct arena_block *block)
 void arena_reset(struct arena *arena)
 {
     struct arena_block **link = &arena->newest;
-    while (*link != NULL && (*link)->size != usual_bytes)
+    while (*link != NULL && ((*link)->size != usual_bytes || is_of_reserve(*link)))
         link = &(*link)->older;
     struct arena_block *kept = *link;
     if (kept != NULL) {

@@ -40,7 +40,7 @@ static char *block_take(uint32_t size)
     else if (size == BUFFER_LARGE && cache.large_count > 0)
         block = cache.large[--cache.large_count];
     if (block == NULL)
-        return malloc(size);
+        return memory_try_bytes(size);
     ASAN_UNPOISON_MEMORY_REGION(block, size);
     return block;
 }
@@ -56,6 +56,28 @@ static void block_give_back(char *block, uint32_t size)
         return;
     }
     ASAN_POISON_MEMORY_REGION(block, size);
+}
+
+bool buffer_cache_fill(unsigned small, unsigned large)
+{
+    char *block;
+    assert(small <= SMALL_KEPT && large <= LARGE_KEPT);
+    while (cache.small_count < small && (block = malloc(BUFFER_SMALL)) != NULL)
+        block_give_back(block, BUFFER_SMALL);
+    while (cache.large_count < large && (block = malloc(BUFFER_LARGE)) != NULL)
+        block_give_back(block, BUFFER_LARGE);
+    return cache.small_count >= small && cache.large_count >= large;
+}
+
+bool buffer_cache_give_up(void)
+{
+    if (cache.large_count > 0)
+        free(block_take(BUFFER_LARGE));
+    else if (cache.small_count > 0)
+        free(block_take(BUFFER_SMALL));
+    else
+        return false;
+    return true;
 }
 
 void buffer_cache_clear(void)

@@ -12,8 +12,13 @@
 #define container_of(pointer, type, member) \
     ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
-/* For memory that is ours to size, never a peer's: these end the process with a message when there
- * is none. Memory comes zeroed. */
+/* For what peers bring about: NULL when there is no memory, not even in the thread's cache of buffers,
+ * which is given up for it. Zeroed; or not. */
+void *memory_try(size_t size);
+void *memory_try_bytes(size_t size);
+
+/* For what cannot be done without and is ours to size, never a peer's: when there is no memory
+ * these wait for some, and end the process with a message if none comes. Memory comes zeroed. */
 void *memory_new(size_t size);
 void *memory_array(size_t count, size_t size);
 /* Grows like realloc; new bytes are not zeroed. */

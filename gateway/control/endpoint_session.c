@@ -5,6 +5,7 @@
 #include "net/tcp_stream.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 enum {
     PATIENCE_MS = 10 * 1000, /* for a head, a body, an answer's next bytes, the next request */
@@ -339,7 +340,11 @@ struct endpoint_session *
 endpoint_session_new(struct control *control, int fd, bool is_admin,
                      void (*gone)(void *owner, struct endpoint_session *session), void *owner)
 {
-    struct endpoint_session *s = memory_new(sizeof(*s));
+    struct endpoint_session *s = memory_try(sizeof(*s));
+    if (s == NULL) {
+        close(fd);
+        return NULL;
+    }
     s->control = control;
     s->is_admin = is_admin;
     s->gone = gone;
@@ -352,6 +357,11 @@ endpoint_session_new(struct control *control, int fd, bool is_admin,
         return NULL;
     }
     s->connection = h1_connection_new(s->stream, H1_TO_CLIENT, &limits);
+    if (s->connection == NULL) {
+        stream_close(s->stream);
+        free(s);
+        return NULL;
+    }
     enter(s, AWAIT_REQUEST, PATIENCE_MS);
     loop_wake(control->loop, &s->task);
     return s;

@@ -79,8 +79,10 @@ static const struct http_stream_ops h1_ops = {
 struct h1_connection *h1_connection_new(struct stream *stream, enum h1_role role,
                                         const struct h1_limits *limits)
 {
-    struct h1_connection *c = memory_new(sizeof(*c));
+    struct h1_connection *c = memory_try(sizeof(*c));
 
+    if (!c)
+        return NULL;
     c->stream = stream;
     c->role = role;
     c->state = H1_IDLE;

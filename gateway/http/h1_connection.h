@@ -11,7 +11,8 @@ enum h1_role { H1_TO_CLIENT, H1_TO_BACKEND };
 struct h1_connection;
 
 /* Borrows `stream`, whose task it points at the asker's. `limits` are borrowed while it lives.
- * An idle connection (no http_stream begun) keeps no buffer. */
+ * An idle connection (no http_stream begun) keeps no buffer. NULL when there is no memory; later
+ * want of it breaks the connection, with REASON_OVER_LIMIT. */
 struct h1_connection *h1_connection_new(struct stream *stream, enum h1_role role,
                                         const struct h1_limits *limits);
 /* Does not close the stream. */

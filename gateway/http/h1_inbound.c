@@ -1,12 +1,22 @@
 #include "http/h1_internal.h"
 
+/* A large block that cannot be had need not be: a small one does as well. */
+static bool make_room(struct buffer *in, size_t target)
+{
+    size_t length = buffer_length(in);
+
+    return buffer_reserve(in, length < target ? target - length : target) ||
+           (length < BUFFER_SMALL && buffer_reserve(in, BUFFER_SMALL - length));
+}
+
 enum io h1_fill(struct h1_connection *c, size_t target)
 {
-    size_t length = buffer_length(&c->in);
     enum io io = IO_ERROR;
 
-    if (buffer_reserve(&c->in, length < target ? target - length : target))
+    if (make_room(&c->in, target))
         io = stream_read(h1_below(c), &c->in);
+    else
+        c->lacks_memory = true;
     if (io != IO_OK)
         buffer_rest(&c->in);
     return io;
@@ -21,6 +31,8 @@ enum io h1_fail_reading(struct h1_connection *c, enum http_reason reason)
 
 static enum io fail_cut(struct h1_connection *c)
 {
+    if (c->lacks_memory)
+        return h1_fail_reading(c, REASON_OVER_LIMIT);
     return h1_fail_reading(c,
                            c->role == H1_TO_CLIENT ? REASON_CLIENT_CLOSED : REASON_BACKEND_RESET);
 }
@@ -95,7 +107,8 @@ enum io h1_read_head(struct http_stream *http, struct arena *arena, struct http_
         if (io == IO_OK)
             continue;
         fail_cut(c);
-        return h1_parser_has_begun(&c->parser) || c->interim_bytes > 0 ? IO_ERROR : IO_EOF;
+        return h1_parser_has_begun(&c->parser) || c->interim_bytes > 0 || c->lacks_memory ? IO_ERROR
+                                                                                    : IO_EOF;
     }
 }
 
@@ -171,6 +184,10 @@ enum io h1_watch(struct http_stream *http)
     while (buffer_length(&c->in) < BUFFER_SMALL) {
         enum io io = h1_fill(c, BUFFER_SMALL);
 
+        if (c->lacks_memory) { /* nobody needs these bytes yet */
+            c->lacks_memory = false;
+            return IO_WAIT;
+        }
         if (io != IO_OK)
             return io;
     }

@@ -40,6 +40,7 @@ struct h1_connection {
     bool expects_continue;  /* and has not been answered */
     uint32_t interim_bytes; /* of the 1xx heads that were read */
     bool is_tunnel;
+    bool lacks_memory; /* that is why it failed */
 };
 
 static inline struct h1_connection *h1_connection_of(struct http_stream *http)

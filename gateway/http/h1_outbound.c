@@ -10,6 +10,13 @@ static enum io fail_writing(struct h1_connection *c)
     return IO_ERROR;
 }
 
+static enum io fail_for_memory(struct h1_connection *c)
+{
+    c->lacks_memory = true;
+    c->http.reason = REASON_OVER_LIMIT;
+    return fail_writing(c);
+}
+
 enum io h1_send_out(struct h1_connection *c)
 {
     while (buffer_length(&c->out) > 0) {
@@ -42,7 +49,7 @@ static enum io write_request_head(struct h1_connection *c, const struct http_hea
     c->out_left = send.content_length;
     c->writing = send.framing == BODY_NONE ? WRITE_DONE : WRITE_BODY;
     if (!h1_write_request_head(&c->out, head, head->authority, &send))
-        return fail_writing(c);
+        return fail_for_memory(c);
     return IO_OK;
 }
 
@@ -54,7 +61,7 @@ static enum io write_interim_head(struct h1_connection *c, const struct http_hea
         return IO_OK; /* does not know 1xx (RFC 9110 section 15.2) */
     if (head->status == 100)
         c->expects_continue = false;
-    return h1_write_response_head(&c->out, head, &send) ? IO_OK : fail_writing(c);
+    return h1_write_response_head(&c->out, head, &send) ? IO_OK : fail_for_memory(c);
 }
 
 /* Whether the client may use the connection for more, as far as the response's head can tell. */
@@ -96,7 +103,7 @@ static enum io write_response_head(struct h1_connection *c, const struct http_he
     send.keep_alive_http10 = c->keeps_connection && c->client_minor == 0;
     c->writing = send.framing == BODY_NONE ? WRITE_DONE : WRITE_BODY;
     if (!h1_write_response_head(&c->out, head, &send))
-        return fail_writing(c);
+        return fail_for_memory(c);
     return IO_OK;
 }
 
@@ -125,7 +132,7 @@ static enum io write_raw(struct h1_connection *c, struct slice piece, size_t *ta
 
         *taken = piece.len < room ? piece.len : room;
         if (!buffer_append(&c->out, slice_make(piece.at, *taken)))
-            return fail_writing(c);
+            return fail_for_memory(c);
         if (*taken == piece.len)
             return IO_OK;
         enum io io = h1_send_out(c);
@@ -161,7 +168,7 @@ static enum io write_chunks(struct h1_connection *c, struct slice piece, size_t 
         if (!buffer_reserve(&c->out, chunk.len + CHUNK_FRAME) ||
             !h1_write_chunk_start(&c->out, chunk.len) || !buffer_append(&c->out, chunk) ||
             !buffer_append_text(&c->out, "\r\n"))
-            return fail_writing(c);
+            return fail_for_memory(c);
         *taken += chunk.len;
     }
     return IO_OK;
@@ -172,7 +179,7 @@ static enum io end_message(struct h1_connection *c)
     if (c->out_framing == BODY_LENGTH && c->out_left > 0)
         return fail_writing(c); /* the peer must see that something is missing */
     if (c->out_framing == BODY_CHUNKED && !h1_write_last_chunk(&c->out, c->http.trailers_out))
-        return fail_writing(c);
+        return fail_for_memory(c);
     if (!c->is_tunnel) {
         c->writing = WRITE_DONE;
         return IO_OK;

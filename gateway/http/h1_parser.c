@@ -267,6 +267,13 @@ static enum h1_result check_fields(struct h1_parser *p, struct http_fields *fiel
     return H1_DONE;
 }
 
+/* Room for lines that were found and for what is made of them: a peer sizes it. */
+static bool provide(const struct h1_parser *p, struct arena *arena, size_t length)
+{
+    return arena_provide(arena, 2 * length +
+                                    (p->field_lines + FIELDS_TO_SPARE) * sizeof(struct http_field));
+}
+
 /* Takes `lines`, the last of which is empty, apart. They live on as what the fields point to. */
 static enum h1_result parse_fields(struct h1_parser *p, struct slice lines, struct arena *arena,
                                    struct http_fields *fields)
@@ -370,6 +377,8 @@ enum h1_result h1_parse_head(struct h1_parser *parser, struct buffer *in, struct
     if (result != H1_DONE)
         return result;
 
+    if (!provide(parser, arena, length))
+        return refuse(parser, REASON_OVER_LIMIT, "no memory for the head");
     struct slice block = arena_copy(arena, slice_make(buffer_content(in).at, length));
     *head = (struct http_head){0};
     split_start_line(parser, block, head);
@@ -461,6 +470,8 @@ static enum h1_result read_trailers(struct h1_parser *p, struct buffer *in, stru
     if (result != H1_DONE)
         return result;
     if (p->field_lines > 0) {
+        if (!provide(p, arena, length))
+            return refuse(p, REASON_OVER_LIMIT, "no memory for the trailers");
         struct slice lines = arena_copy(arena, slice_make(buffer_content(in).at, length));
 
         if (parse_fields(p, lines, arena, trailers) == H1_BAD)

@@ -50,10 +50,11 @@ struct http_stream_ops {
 
 struct http_stream {
     const struct http_stream_ops *ops;
-    struct task *task;           /* woken after IO_WAIT; whoever asks may set it to its own */
-    struct arena *arena;         /* of the exchange, set by read_head */
-    enum http_reason reason;     /* after IO_ERROR on reading */
-    struct http_fields trailers; /* after IO_EOF of read_body */
+    struct task *task;   /* woken after IO_WAIT; whoever asks may set it to its own */
+    struct arena *arena; /* of the exchange, set by read_head */
+    /* After IO_ERROR on reading; REASON_OVER_LIMIT after one on writing: there was no memory. */
+    enum http_reason reason;
+    struct http_fields trailers;            /* after IO_EOF of read_body */
     const struct http_fields *trailers_out; /* to be sent with the last piece; NULL: none */
     uint64_t bytes_read, bytes_written;     /* of body */
 };

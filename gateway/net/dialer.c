@@ -1,6 +1,7 @@
 #include "net/dialer.h"
 
 #include "base/check.h"
+#include "net/ev_memory.h"
 #include "net/tcp_stream.h"
 
 #include <errno.h>
@@ -71,6 +72,8 @@ static int connect_current(struct dial *dial)
     dial->fd = socket(address->as.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (dial->fd < 0)
         return errno;
+    if (!ev_memory_provide(dial->fd))
+        return ENOMEM;
     if (address->as.any.sa_family != AF_UNIX) {
         int on = 1;
         setsockopt(dial->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -110,7 +113,9 @@ struct dial *dial_start(struct loop *loop, const struct address *addresses, int 
 {
     assert(count >= 1);
     size_t addresses_bytes = sizeof(*addresses) * (size_t)count;
-    struct dial *dial = memory_new(sizeof(*dial) + addresses_bytes);
+    struct dial *dial = memory_try(sizeof(*dial) + addresses_bytes);
+    if (dial == NULL)
+        return NULL;
     dial->loop = loop;
     dial->task = task;
     dial->fd = -1;

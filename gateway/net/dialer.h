@@ -9,7 +9,8 @@ struct dial;
 
 /* Starts to connect; `task` is woken as it goes on. `addresses` (count >= 1) are copied. The
  * deadline covers all of them, an address that hangs getting an equal share of what is left of it;
- * when it runs out on the last one, the answer is a timeout. 0: the system's own patience. */
+ * when it runs out on the last one, the answer is a timeout. 0: the system's own patience.
+ * NULL when there is no memory. */
 struct dial *dial_start(struct loop *loop, const struct address *addresses, int count,
                         uint64_t timeout_ms, struct task *task);
 

@@ -1,6 +1,7 @@
 #include "net/loop.h"
 
 #include "base/clock.h"
+#include "net/ev_memory.h"
 #include "net/timer_wheel.h"
 
 #include <ev.h>
@@ -227,6 +228,7 @@ static void on_posted(struct ev_loop *ev, struct ev_async *watcher, int events)
 
 struct loop *loop_new(void)
 {
+    ev_memory_install();
     struct ev_loop *ev = ev_loop_new(EVFLAG_NOENV | EVBACKEND_EPOLL);
     if (ev == NULL)
         return NULL;
@@ -257,6 +259,7 @@ void loop_free(struct loop *loop)
     ev_async_stop(loop->ev, &loop->posted);
     ev_prepare_stop(loop->ev, &loop->round);
     ev_loop_destroy(loop->ev);
+    ev_memory_clear();
     free(loop->read_scratch);
     free(loop->write_scratch);
     free(loop);

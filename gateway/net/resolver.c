@@ -103,7 +103,9 @@ static void free_lookup(struct job *job)
 struct lookup *lookup_start(struct resolver *resolver, struct loop *loop, const char *name,
                             uint16_t port, struct task *task)
 {
-    struct lookup *lookup = memory_new(sizeof(*lookup));
+    struct lookup *lookup = memory_try(sizeof(*lookup));
+    if (lookup == NULL)
+        return NULL;
     lookup->job.work = ask_system;
     lookup->job.free_job = free_lookup;
     lookup->port = port;

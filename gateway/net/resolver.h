@@ -14,7 +14,8 @@ struct resolver *resolver_new(unsigned threads);
 /* After every loop that asked has stopped. */
 void resolver_free(struct resolver *resolver);
 
-/* Starts a look-up; `task` is woken on `loop` when there is an answer. Never fails at once. */
+/* Starts a look-up; `task` is woken on `loop` when there is an answer. NULL when there is no
+ * memory; else it never fails at once. */
 struct lookup *lookup_start(struct resolver *resolver, struct loop *loop, const char *name,
                             uint16_t port, struct task *task);
 /* IO_WAIT, IO_OK with addresses in the order to try, or IO_ERROR with the reason as text. */

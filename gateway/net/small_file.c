@@ -10,7 +10,7 @@
 
 struct small_file {
     struct job job;
-    bool was_refused; /* too many are being read */
+    bool was_refused; /* too many are being read, or there is no memory */
     bool was_read;
     char *content;
     size_t length;
@@ -46,8 +46,9 @@ static void read_file(struct job *job)
         return;
     if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size <= SMALL_FILE_MAX) {
         size_t most = (size_t)info.st_size;
-        file->content = memory_new(most + 1);
-        file->was_read = read_whole(fd, file->content, most, &file->length);
+        file->content = memory_try(most + 1);
+        file->was_refused = file->content == NULL;
+        file->was_read = !file->was_refused && read_whole(fd, file->content, most, &file->length);
     }
     close(fd);
 }
@@ -65,7 +66,9 @@ static void free_file(struct job *job)
 struct small_file *small_file_start(struct jobs *jobs, struct loop *loop, struct slice path,
                                     struct task *task)
 {
-    struct small_file *file = memory_new(sizeof(*file) + path.len + 1);
+    struct small_file *file = memory_try(sizeof(*file) + path.len + 1);
+    if (file == NULL)
+        return NULL;
 
     memcpy(file->path, path.at, path.len);
     file->job.work = read_file;

@@ -1,5 +1,7 @@
 #include "net/tcp_stream.h"
 
+#include "net/ev_memory.h"
+
 #include <errno.h>
 #include <ev.h>
 #include <linux/tcp.h>
@@ -221,7 +223,7 @@ static const struct stream_ops tcp_ops = {
 
 struct stream *tcp_stream_new(struct loop *loop, int fd, struct task *task)
 {
-    struct tcp_stream *tcp = calloc(1, sizeof(*tcp));
+    struct tcp_stream *tcp = ev_memory_provide(fd) ? memory_try(sizeof(*tcp)) : NULL;
     if (tcp == NULL) {
         close(fd);
         return NULL;

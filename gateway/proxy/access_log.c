@@ -4,7 +4,7 @@
 
 /* Longer texts are cut: escaped they are up to six times as long, and no client shall keep its line
  * out of the log by asking for too much. All together stay below what the writer takes at once. */
-enum { TEXT_BYTES_MAX = 2 * 1024, PATH_BYTES_MAX = 32 * 1024 };
+enum { TEXT_BYTES_MAX = 2 * 1024, PATH_BYTES_MAX = 32 * 1024, LINE_BYTES_MAX = 60 * 1024 };
 
 static bool is_plain(unsigned char c)
 {
@@ -156,6 +156,10 @@ void access_log_write(struct proxy_env *env, const struct access_record *record)
     if (record->globals->access_log == ACCESS_LOG_OFF)
         return;
     buffer_consume(line, buffer_length(line));
+    if (!buffer_reserve(line, LINE_BYTES_MAX)) {
+        metric_add(env->metrics, METRIC_LOG_DROPPED, 1);
+        return;
+    }
     clock_format(clock_wall_ms(), now);
     buffer_append_text(line, "{\"ts\":");
     put_string(line, slice_of(now));

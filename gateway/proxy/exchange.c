@@ -116,7 +116,7 @@ static bool discard_request_body(struct exchange *x)
 enum step exchange_answer(struct exchange *x)
 {
     x->status = x->answer.head.status;
-    x->answer.head.keeps_connection = discard_request_body(x);
+    x->answer.head.keeps_connection = x->reason != REASON_OVER_LIMIT && discard_request_body(x);
     x->answer_sent = 0;
     x->answer_head_sent = false;
     exchange_enter(x, ANSWER);
@@ -306,6 +306,8 @@ static enum step finish(struct exchange *x)
     *x->slot = NULL;
     loop_wake(env->loop, x->done);
     leave_generation(x);
+    if (x->arena.is_short)
+        arena_clear(&x->arena); /* at once: others may be in need */
     loop_bury(env->loop, &x->task, recycle);
     return STEP_GONE;
 }
@@ -343,7 +345,7 @@ static enum step read_request_head(struct exchange *x)
     case IO_WAIT: return await_head(x);
     default:
         if (client->reason != REASON_CLIENT_CLOSED) {
-            metric_add(x->env->metrics, METRIC_BAD_REQUESTS, 1);
+            metric_add(x->env->metrics, METRIC_BAD_REQUESTS, client->reason != REASON_OVER_LIMIT);
             return refuse_head(x, client->reason);
         }
         x->ending = HTTP_END_ABORT;
@@ -386,6 +388,19 @@ static enum step take_step(struct exchange *x)
     return STEP_GONE;
 }
 
+/* What the step made of memory that was set aside ends here: with an answer, or without one where
+ * many have come to this. */
+static enum step end_for_memory(struct exchange *x, enum step step)
+{
+    if (x->reason == REASON_OVER_LIMIT || x->state == FINISH)
+        return step;
+    if (!x->has_begun && arena_reserve_is_low()) {
+        x->status = http_reason_status(REASON_OVER_LIMIT);
+        x->has_begun = true;
+    }
+    return exchange_fail(x, REASON_OVER_LIMIT);
+}
+
 static void run_exchange(void *owner)
 {
     struct exchange *x = owner;
@@ -393,8 +408,11 @@ static void run_exchange(void *owner)
 
     if (deadline_passed(x->env->loop, &x->deadline))
         step = exchange_run_out_of_time(x);
-    for (int i = 0; step == STEP_AGAIN && i < STEPS_A_TURN; i++)
+    for (int i = 0; step == STEP_AGAIN && i < STEPS_A_TURN; i++) {
         step = take_step(x);
+        if (step != STEP_GONE && x->arena.is_short)
+            step = end_for_memory(x, step);
+    }
     if (step == STEP_AGAIN || step == STEP_YIELD)
         loop_wake(x->env->loop, &x->task);
 }
@@ -405,7 +423,7 @@ static struct exchange *take_spare(struct proxy_env *env)
     struct arena arena;
 
     if (x == NULL)
-        return memory_new(sizeof(*x));
+        return memory_try(sizeof(*x));
     env->spare_exchanges = x->next_spare;
     env->spare_count--;
     arena = x->arena;
@@ -413,11 +431,13 @@ static struct exchange *take_spare(struct proxy_env *env)
     return x;
 }
 
-void exchange_start(struct proxy_env *env, const struct client *client, struct http_stream *stream,
+bool exchange_start(struct proxy_env *env, const struct client *client, struct http_stream *stream,
                     struct task *done, struct exchange **slot)
 {
     struct exchange *x = take_spare(env);
 
+    if (x == NULL)
+        return false;
     x->env = env;
     x->client = client;
     x->client_stream = stream;
@@ -435,6 +455,7 @@ void exchange_start(struct proxy_env *env, const struct client *client, struct h
     metric_add(env->metrics, METRIC_REQUESTS_IN_FLIGHT, 1);
     *slot = x;
     loop_wake(env->loop, &x->task);
+    return true;
 }
 
 void exchange_cut(struct exchange *x)

@@ -9,8 +9,8 @@
 struct exchange;
 
 /* Starts on a client's stream, which it takes. When it is over it clears *slot and wakes `done`.
- * `client` is borrowed and outlives it. */
-void exchange_start(struct proxy_env *env, const struct client *client, struct http_stream *stream,
+ * `client` is borrowed and outlives it. False, nothing taken: no memory. */
+bool exchange_start(struct proxy_env *env, const struct client *client, struct http_stream *stream,
                     struct task *done, struct exchange **slot);
 
 /* A newer generation is there: those that do not need the pin's any more go on without it, each

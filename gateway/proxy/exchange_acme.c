@@ -22,6 +22,8 @@ enum step exchange_ask_acme(struct exchange *x, const char *webroot)
         return exchange_fail(x, REASON_NO_ROUTE);
     path = arena_printf(&x->arena, "%s%s%.*s", webroot, ACME_FOLDER, (int)token.len, token.at);
     x->file = small_file_start(x->env->files, x->env->loop, path, &x->task);
+    if (x->file == NULL)
+        return exchange_fail(x, REASON_OVER_LIMIT);
     exchange_enter(x, AWAIT_FILE);
     return STEP_AGAIN;
 }

@@ -30,6 +30,7 @@ static enum http_reason pool_reason(enum pool_failure failure)
     switch (failure) {
     case POOL_NO_SERVER: return REASON_NO_BACKEND;
     case POOL_CONNECT_TIMEOUT: return REASON_BACKEND_CONNECT_TIMEOUT;
+    case POOL_NO_MEMORY: return REASON_OVER_LIMIT;
     case POOL_CONNECT_FAILED: break;
     }
     return REASON_BACKEND_CONNECT;
@@ -57,6 +58,8 @@ enum step exchange_take_upstream(struct exchange *x)
 
     if (x->pool_wait == NULL)
         ask_pool(x);
+    if (x->pool_wait == NULL)
+        return exchange_fail(x, REASON_OVER_LIMIT);
     io = pool_answer(x->pool_wait, &x->connection, &failure, &server, &tried);
     if (io == IO_WAIT)
         return wait_or_leave(x);
@@ -139,7 +142,9 @@ enum step exchange_send_head(struct exchange *x)
     case IO_WAIT:
         exchange_await(x, WAIT_BACKEND_TAKES, x->settings->idle_ms);
         return wait_or_leave(x);
-    default: return exchange_fail(x, REASON_BACKEND_RESET);
+    default:
+        return exchange_fail(x, backend->reason == REASON_OVER_LIMIT ? REASON_OVER_LIMIT
+                                                                     : REASON_BACKEND_RESET);
     }
     if (x->request.framing == BODY_NONE)
         x->up.state = PUMP_DONE;
@@ -173,6 +178,8 @@ static enum step pump_request(struct exchange *x)
         return exchange_fail(x, x->client_stream->reason);
     case PUMP_OVER_LIMIT: return exchange_fail(x, REASON_BODY_TOO_LARGE);
     case PUMP_WRITE_FAILED:
+        if (x->backend_stream->reason == REASON_OVER_LIMIT)
+            return exchange_fail(x, REASON_OVER_LIMIT);
         x->up.state = PUMP_OFF; /* it may have answered before it stopped listening */
         break;
     default: break;

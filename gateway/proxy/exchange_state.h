@@ -64,9 +64,9 @@ struct exchange {
     size_t head_charge;       /* bytes of the process's budget for heads that are not complete */
     struct pace sends, takes; /* the client, where it is held to a rate */
     uint64_t silent_until_ms; /* with a rate: when what the wait is about runs out; 0: never */
-    bool moved_on;    /* bytes moved since the deadline was set */
-    bool has_request; /* `request` was read whole */
-    bool has_begun;   /* a final response head was written to the client */
+    bool moved_on;            /* bytes moved since the deadline was set */
+    bool has_request;         /* `request` was read whole */
+    bool has_begun;           /* a final response head was written to the client */
     bool is_tunnel;
     bool backend_stays; /* it did not say that it closes after its response */
     bool wants_fresh;   /* the next connection must not be a reused one */

@@ -24,6 +24,9 @@ struct pin {
 
 struct exchange;
 
+/* Buffers that a worker has for whom it serves, however little memory there is. */
+enum { SMALL_BUFFERS_ASIDE = 16, LARGE_BUFFERS_ASIDE = 2 };
+
 struct proxy_env {
     struct loop *loop;
     struct metrics *metrics;
@@ -31,11 +34,11 @@ struct proxy_env {
     struct series_view *routes;  /* of struct route_counters, by name */
     struct line_ring *access_log;
     struct budget *head_memory; /* the process's, for heads that are not complete */
-    struct jobs *files;      /* reads them off the loop */
-    struct recent *recent;   /* NULL: requests are not remembered */
-    struct buffer log_line;  /* scratch of the access log */
-    struct pin *pin;         /* the newest generation; NULL before the first */
-    struct h1_limits limits; /* of the newest generation; connections borrow them */
+    struct jobs *files;         /* reads them off the loop */
+    struct recent *recent;      /* NULL: requests are not remembered */
+    struct buffer log_line;     /* scratch of the access log */
+    struct pin *pin;            /* the newest generation; NULL before the first */
+    struct h1_limits limits;    /* of the newest generation; connections borrow them */
     bool is_draining;
     struct list sessions; /* all of them, by session's own node */
     unsigned session_count;

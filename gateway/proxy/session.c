@@ -102,14 +102,23 @@ static void close_session(struct session *s)
 /* --- handshake
  * ------------------------------------------------------------------------------------ */
 
+/* False: it is closed, for want of memory. */
+static bool make_connection(struct session *s, struct stream *stream)
+{
+    s->connection = h1_connection_new(stream, H1_TO_CLIENT, &s->env->limits);
+    if (s->connection == NULL)
+        close_session(s);
+    return s->connection != NULL;
+}
+
 static void begin_http(struct session *s)
 {
     const struct snapshot *snapshot = s->env->pin->snapshot;
     uint64_t wait_ms =
         s->env->is_draining ? FIRST_REQUEST_WHILE_DRAINING_MS : snapshot->globals->keepalive_ms;
 
-    s->connection = h1_connection_new(s->stream, H1_TO_CLIENT, &s->env->limits);
-    enter(s, SESSION_IDLE, wait_ms);
+    if (make_connection(s, s->stream))
+        enter(s, SESSION_IDLE, wait_ms);
 }
 
 static enum metric metric_of_version(const char *version)
@@ -160,8 +169,8 @@ static void refuse_handshake(struct session *s)
         close_session(s);
         return;
     }
-    s->connection = h1_connection_new(tls_stream_below(s->stream), H1_TO_CLIENT, &s->env->limits);
-    enter(s, SESSION_EXPLAIN, LINGER_MS);
+    if (make_connection(s, tls_stream_below(s->stream)))
+        enter(s, SESSION_EXPLAIN, LINGER_MS);
 }
 
 static bool shake_hands(struct session *s)
@@ -171,7 +180,7 @@ static bool shake_hands(struct session *s)
     case IO_OK:
         count_handshake(s);
         begin_http(s);
-        return true;
+        return s->state == SESSION_IDLE;
     case IO_WAIT: return false;
     case IO_EOF: /* a port scan, a health check: it never spoke */
         metric_add(s->env->metrics, METRIC_HANDSHAKES_SILENT, 1);
@@ -231,8 +240,9 @@ static bool await_request(struct session *s)
         enter(s, SESSION_BUSY, 0);
         if (!s->client.is_tls)
             follow_listener(s);
-        exchange_start(s->env, &s->client, h1_connection_begin(s->connection, &s->task), &s->task,
-                       &s->exchange);
+        if (!exchange_start(s->env, &s->client, h1_connection_begin(s->connection, &s->task),
+                            &s->task, &s->exchange))
+            close_session(s);
         return false;
     case IO_WAIT:
         if (!may_stay_idle(s))
@@ -349,7 +359,9 @@ static void turn_away(struct proxy_env *env, const struct listen_spec *listen, i
 /* NULL, and the socket closed: no memory. */
 static struct session *session_new(struct proxy_env *env, int fd, bool is_tls)
 {
-    struct session *s = calloc(1, sizeof(*s));
+    /* While what served ones live on is wanting, whoever comes would take it from them. */
+    bool is_enough = buffer_cache_fill(SMALL_BUFFERS_ASIDE, LARGE_BUFFERS_ASIDE);
+    struct session *s = is_enough ? memory_try(sizeof(*s)) : NULL;
 
     if (s == NULL) {
         close(fd);

@@ -237,8 +237,12 @@ static enum ssl_select_cert_result_t choose_certificate(const SSL_CLIENT_HELLO *
     if (!found.certificate || !SSL_set_SSL_CTX(hello->ssl, certificate_context(found.certificate)))
         return ssl_select_cert_error;
     choice->certificate = certificate_ref(found.certificate);
-    if (!slice_is_empty(found.name))
-        choice->sni = slice_duplicate(found.name);
+    if (!slice_is_empty(found.name)) {
+        choice->sni = memory_try(found.name.len + 1);
+        if (!choice->sni)
+            return ssl_select_cert_error;
+        slice_copy_text(found.name, choice->sni, found.name.len + 1);
+    }
     return ssl_select_cert_success;
 }
 

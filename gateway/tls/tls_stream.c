@@ -212,13 +212,40 @@ enum io tls_stream_handshake(struct stream *stream)
     return io;
 }
 
+/* --- memory for records ----------------------------------------------------------------------- */
+
+/* BoringSSL had no memory for a record and has done nothing yet. Those who are served go before those
+ * who come: what the thread keeps for this is given up, and the call can be made once more. */
+static bool may_try_again(void)
+{
+    if (ERR_GET_REASON(ERR_peek_error()) != ERR_R_MALLOC_FAILURE || !buffer_cache_give_up())
+        return false;
+    ERR_clear_error();
+    return true;
+}
+
+static int open_record(SSL *ssl, char *into, size_t room)
+{
+    int got = SSL_read(ssl, into, (int)room);
+
+    if (got <= 0 && SSL_get_error(ssl, got) == SSL_ERROR_SSL && may_try_again())
+        got = SSL_read(ssl, into, (int)room);
+    return got;
+}
+
+static bool seal_record(SSL *ssl, const char *from, size_t bytes)
+{
+    return SSL_write(ssl, from, (int)bytes) == (int)bytes ||
+           (may_try_again() && SSL_write(ssl, from, (int)bytes) == (int)bytes);
+}
+
 /* --- the stream once it is open --------------------------------------------------------------- */
 
 /* Opens records into the buffer as long as there are raw bytes and room. */
 static enum io open_records(struct tls_stream *t, struct buffer *into)
 {
     while (buffer_room(into) > 0) {
-        int got = SSL_read(t->ssl, buffer_tail(into), (int)buffer_room(into));
+        int got = open_record(t->ssl, buffer_tail(into), buffer_room(into));
 
         if (got > 0) {
             buffer_added(into, (size_t)got);
@@ -309,7 +336,7 @@ static enum io tls_write(struct stream *stream, struct slice bytes, size_t *take
     while (*taken < bytes.len && *taken < WRITE_BYTES) {
         size_t record = choose_record(t, bytes.len - *taken, is_long);
 
-        if (SSL_write(t->ssl, bytes.at + *taken, (int)record) != (int)record) {
+        if (!seal_record(t->ssl, bytes.at + *taken, record)) {
             io = fail(t, TLS_FAILURE_PEER, tls_library_error());
             break;
         }

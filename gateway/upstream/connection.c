@@ -208,19 +208,6 @@ struct upstream_connection *connection_take_idle(struct server *server, struct t
 
 /* --- the making --------------------------------------------------------------------------- */
 
-static void note_made(struct upstream_connection *c)
-{
-    count(c, METRIC_UPSTREAM_CONNECTS);
-    histogram_add(&c->server->shared->env.metrics->upstream_connect,
-                  loop_now_us(loop_of(c)) - c->dialed_us);
-    c->http = h1_connection_new(c->stream, H1_TO_BACKEND, c->server->shared->env.response_limits);
-    set_state(c, CONNECTION_MADE, c->claimant);
-    if (c->claimant != NULL)
-        loop_wake(loop_of(c), c->claimant);
-    else
-        rest_or_close(c);
-}
-
 static void fail(struct upstream_connection *c, enum pool_failure failure)
 {
     count(c, METRIC_UPSTREAM_CONNECT_FAILURES);
@@ -232,6 +219,23 @@ static void fail(struct upstream_connection *c, enum pool_failure failure)
     }
     set_state(c, CONNECTION_FAILED, c->claimant);
     loop_wake(loop_of(c), c->claimant);
+}
+
+static void note_made(struct upstream_connection *c)
+{
+    count(c, METRIC_UPSTREAM_CONNECTS);
+    histogram_add(&c->server->shared->env.metrics->upstream_connect,
+                  loop_now_us(loop_of(c)) - c->dialed_us);
+    c->http = h1_connection_new(c->stream, H1_TO_BACKEND, c->server->shared->env.response_limits);
+    if (c->http == NULL) {
+        fail(c, POOL_NO_MEMORY);
+        return;
+    }
+    set_state(c, CONNECTION_MADE, c->claimant);
+    if (c->claimant != NULL)
+        loop_wake(loop_of(c), c->claimant);
+    else
+        rest_or_close(c);
 }
 
 static void await_dial(struct upstream_connection *c)
@@ -263,7 +267,10 @@ static void start_dial(struct upstream_connection *c)
     set_state(c, CONNECTION_CONNECTING, c->claimant);
     c->dial =
         dial_start(loop_of(c), c->server->addresses, c->server->address_count, left_ms, &c->task);
-    await_dial(c);
+    if (c->dial == NULL)
+        fail(c, POOL_NO_MEMORY);
+    else
+        await_dial(c);
 }
 
 static void await_address(struct upstream_connection *c)
@@ -293,7 +300,9 @@ static void run(void *owner)
 struct upstream_connection *connection_make(struct server *server, uint64_t timeout_ms,
                                             struct task *claimant)
 {
-    struct upstream_connection *c = memory_new(sizeof(*c));
+    struct upstream_connection *c = memory_try(sizeof(*c));
+    if (c == NULL)
+        return NULL;
     c->server = server;
     server_ref(server);
     task_init(&c->task, run, c);

@@ -14,7 +14,7 @@ enum { CONNECTION_SURPLUS_MS = 500 };
  * system call. What the loop was told of a younger one is hardly older than the answer would be. */
 enum { CONNECTION_DOUBT_MS = 10 };
 
-/* Starts one; `claimant` is woken as it goes on. */
+/* Starts one; `claimant` is woken as it goes on. NULL when there is no memory. */
 struct upstream_connection *connection_make(struct server *server, uint64_t timeout_ms,
                                             struct task *claimant);
 /* IO_WAIT; IO_OK: connection_hand_out makes it the claimant's own; IO_ERROR: close it. */

@@ -40,9 +40,12 @@ struct pool_wait {
 static struct pool_wait *wait_new(struct pool *pool)
 {
     struct pool_wait *wait = pool->spare_waits;
+    if (wait == NULL) {
+        wait = memory_try(sizeof(*wait));
+        pool->wait_count += wait != NULL;
+        return wait;
+    }
     pool->wait_count++;
-    if (wait == NULL)
-        return memory_new(sizeof(*wait));
     pool->spare_waits = wait->next_spare;
     pool->spare_count--;
     return wait;
@@ -109,6 +112,11 @@ static bool try_next(struct pool_wait *wait)
         server_note_chosen(server);
         wait->connection = connection_make(server, wait->connect_timeout_ms, wait->task);
     }
+    if (wait->connection == NULL) {
+        wait->failure = POOL_NO_MEMORY;
+        wait->tries = wait->max_tries; /* others would fare no better */
+        return false;
+    }
     return true;
 }
 
@@ -116,6 +124,8 @@ struct pool_wait *pool_ask(struct pool *pool, const struct pool_ask *ask, struct
 {
     assert(ask->max_tries >= 1);
     struct pool_wait *wait = wait_new(pool);
+    if (wait == NULL)
+        return NULL;
     wait->pool = pool;
     wait->task = task;
     wait->connect_timeout_ms = ask->connect_timeout_ms;

@@ -39,9 +39,10 @@ unsigned pool_in_use(const struct pool *pool);
 void pool_close_idle(struct pool *pool);
 
 enum pool_failure {
-    POOL_NO_SERVER,      /* none that may get anything: 503 */
-    POOL_CONNECT_FAILED, /* 502 */
-    POOL_CONNECT_TIMEOUT /* 504 */
+    POOL_NO_SERVER,       /* none that may get anything: 503 */
+    POOL_CONNECT_FAILED,  /* 502 */
+    POOL_CONNECT_TIMEOUT, /* 504 */
+    POOL_NO_MEMORY        /* 503, not the server's fault */
 };
 
 struct pool_ask {
@@ -57,7 +58,7 @@ struct pool_ask {
  * takes its newest idle connection or dials, going on to the next server when one cannot be
  * connected to. `task` is woken; ask pool_answer at once, for an idle connection is there at once.
  * Each going on is counted as a retry; asking once more for the same request is the caller's to
- * count. */
+ * count. NULL when there is no memory. */
 struct pool_wait *pool_ask(struct pool *pool, const struct pool_ask *ask, struct task *task);
 /* IO_WAIT; IO_OK: *connection is the caller's; IO_ERROR: *failure. *server is the name of the last
  * one tried (empty if none; it lives as long as the wait or the connection), *attempts how many

@@ -33,8 +33,10 @@ static void keep_first(const struct server *server, struct address *addresses, i
 
 static void set_addresses(struct server *server, const struct address *addresses, int count)
 {
-    free(server->addresses);
-    server->addresses = memory_array((size_t)count, sizeof(*addresses));
+    if (count != server->address_count) {
+        free(server->addresses);
+        server->addresses = memory_array((size_t)count, sizeof(*addresses));
+    }
     memcpy(server->addresses, addresses, sizeof(*addresses) * (size_t)count);
     server->address_count = count;
 }

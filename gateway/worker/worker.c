@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+enum { ARENA_RESERVE_BYTES = 1024 * 1024 };
+
 enum worker_state { WORKER_RUNNING, WORKER_DRAINING, WORKER_STOPPED };
 
 struct worker_listener {
@@ -66,8 +68,14 @@ static void drop_references(void *owner)
 
 static void send_back(struct worker *worker, const struct farewell *what)
 {
-    struct farewell *farewell = memory_new(sizeof(*farewell));
+    struct farewell *farewell = memory_try(sizeof(*farewell));
 
+    if (farewell == NULL) { /* rather here than nowhere */
+        snapshot_unref(what->snapshot);
+        host_unref(what->host);
+        globals_unref(what->globals);
+        return;
+    }
     *farewell = *what;
     farewell->post = (struct post){.run = drop_references, .owner = farewell};
     loop_post(worker->options.control, &farewell->post);
@@ -286,10 +294,21 @@ void worker_cut(struct worker *worker)
 /* --- the thread
  * ------------------------------------------------------------------------------------ */
 
+/* What serving goes on with when there is no other memory. Pages that nobody ever writes to cost
+ * nothing. */
+static void set_memory_aside(struct worker *worker)
+{
+    arena_reserve_init(ARENA_RESERVE_BYTES);
+    buffer_cache_fill(SMALL_BUFFERS_ASIDE, LARGE_BUFFERS_ASIDE);
+    loop_read_scratch(worker->loop);
+    loop_write_scratch(worker->loop);
+}
+
 static void *run_worker(void *owner)
 {
     struct worker *worker = owner;
 
+    set_memory_aside(worker);
     loop_run(worker->loop);
     worker_pools_clear(&worker->pools);
     split_turns_clear(&worker->turns);
@@ -298,6 +317,7 @@ static void *run_worker(void *owner)
     buffer_clear(&worker->env.log_line);
     loop_free(worker->loop);
     exchange_free_spares(&worker->env); /* with those that were buried last */
+    arena_reserve_clear();
     buffer_cache_clear();
     return NULL;
 }

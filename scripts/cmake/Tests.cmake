@@ -9,6 +9,7 @@
 #                              replay.c, its main) and some of tests/support are what they share
 #   tests/support/*.c          what unit tests share; tests/e2e/harness/*.c what end-to-end tests share
 #   tests/support/bin/*.c      programs that tests run
+#   tests/support/preload/*.c  what they preload into the gateway
 
 set(tests "${CMAKE_SOURCE_DIR}/tests")
 
@@ -61,6 +62,18 @@ foreach(source ${support_programs})
   target_compile_definitions(${program} PRIVATE _GNU_SOURCE)
   target_link_libraries(${program} PRIVATE sallyport_test_warnings Threads::Threads)
 endforeach()
+
+# Preloaded into the gateway by end-to-end tests. Compiled plainly; where a sanitizer has an allocator
+# of its own, memory is left to it.
+if(TARGET sallyport AND NOT SALLYPORT_SANITIZE STREQUAL "fuzz")
+  add_library(sallyport_faults MODULE "${tests}/support/preload/faults.c")
+  target_compile_definitions(sallyport_faults PRIVATE
+    _GNU_SOURCE $<$<BOOL:${SALLYPORT_SANITIZE}>:FAULTS_WITHOUT_MEMORY>)
+  target_include_directories(sallyport_faults PRIVATE "${tests}")
+  target_link_libraries(sallyport_faults PRIVATE sallyport_test_warnings ${CMAKE_DL_LIBS})
+  set_target_properties(sallyport_faults PROPERTIES
+    PREFIX "" LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
+endif()
 
 # --- unit tests -----------------------------------------------------------------------------------
 # A Criterion program under TSan crashes by itself, so a TSan build has end-to-end tests only; a
@@ -123,6 +136,9 @@ if(TARGET sallyport AND NOT SALLYPORT_SANITIZE STREQUAL "fuzz")
   add_shared_code(e2e_harness ${harness_sources})
   if(TARGET e2e_harness)
     target_link_libraries(e2e_harness PUBLIC e2e_libraries)
+    target_compile_definitions(e2e_harness PRIVATE
+      "FAULTS_LIBRARY=\"$<TARGET_FILE:sallyport_faults>\"")
+    add_dependencies(e2e_harness sallyport_faults)
   endif()
   foreach(source ${e2e_sources})
     test_name("${source}" name)

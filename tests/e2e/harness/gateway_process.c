@@ -1,6 +1,7 @@
 #include "gateway_process.h"
 
 #include "command.h"
+#include "fault_board.h"
 #include "monitor.h"
 #include "workplace.h"
 
@@ -124,6 +125,19 @@ static void hand_over(const struct gateway_options *options)
         setenv("LISTEN_FDNAMES", options->handed_over_names, 1);
 }
 
+/* A sanitizer's library wants to be the first one that is loaded, but it does not have to be. */
+static void preload_faults(void)
+{
+    const char *options = getenv("ASAN_OPTIONS");
+
+    setenv("ASAN_OPTIONS",
+           text("%s%sverify_asan_link_order=0", options != NULL ? options : "",
+                options != NULL ? ":" : ""),
+           1);
+    setenv(FAULTS_VARIABLE, fault_board_path(), 1);
+    setenv("LD_PRELOAD", FAULTS_LIBRARY, 1);
+}
+
 static void run_child(const struct gateway_options *options, int out, int err)
 {
     char workers[16];
@@ -148,6 +162,8 @@ static void run_child(const struct gateway_options *options, int out, int err)
         arguments[count++] = options->arguments[i];
     for (int i = 0; options->environment != NULL && options->environment[i] != NULL; i++)
         putenv((char *)(size_t)options->environment[i]);
+    if (options->faults != NULL)
+        preload_faults();
     execv(arguments[0], (char *const *)(size_t)arguments);
     _exit(127);
 }

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct faults;
 struct gateway;
 
 struct gateway_options {
@@ -19,6 +20,7 @@ struct gateway_options {
     const int *handed_over;         /* sockets that it gets as a service manager hands them over */
     int handed_over_count;
     const char *handed_over_names; /* LISTEN_FDNAMES; may be NULL */
+    struct faults *faults;         /* what of its calls fails: fault_board; NULL: nothing */
 };
 
 /* Writes TMP/routes.json (as route_file does), starts the gateway on it with one worker, waits for

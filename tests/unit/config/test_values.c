@@ -100,9 +100,9 @@ Test(values, rates)
         const char *text;
         uint64_t bytes;
     } good[] = {{"'100B/s'", 100}, {"'8KiB/s'", 8192}, {"'1GiB/s'", 1 << 30}, {"0", 0}};
-    static const char *const bad[] = {"'1KiB'",   "'1KB/s'",   "'1KiB/m'", "'KiB/s'", "'/s'",
+    static const char *const bad[] = {"'1KiB'",    "'1KB/s'",  "'1KiB/m'", "'KiB/s'", "'/s'",
                                       "'1KiB /s'", "'2GiB/s'", "1",        "-1",      "0.0",
-                                      "''",       "true",      "null",     "{}",      "'0'"};
+                                      "''",        "true",     "null",     "{}",      "'0'"};
     char value[64];
 
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
