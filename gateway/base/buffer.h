@@ -68,8 +68,8 @@ void buffer_clear(struct buffer *b);
 /* Gives the block back if nothing is in it. */
 void buffer_rest(struct buffer *b);
 
-/* Has so many blocks in the calling thread's cache, where served ones find them when there is no other
- * memory. False when they could not be had; then there is nothing left for newcomers. */
+/* Has so many blocks in the calling thread's cache, where served ones find them when there is no
+ * other memory. False when they could not be had; then there is nothing left for newcomers. */
 bool buffer_cache_fill(unsigned small, unsigned large);
 /* Frees the largest block of the calling thread's cache, so that malloc has its memory; false when
  * the cache is empty. */

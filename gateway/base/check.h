@@ -12,8 +12,8 @@
 #define container_of(pointer, type, member) \
     ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
-/* For what peers bring about: NULL when there is no memory, not even in the thread's cache of buffers,
- * which is given up for it. Zeroed; or not. */
+/* For what peers bring about: NULL when there is no memory, not even in the thread's cache of
+ * buffers, which is given up for it. Zeroed; or not. */
 void *memory_try(size_t size);
 void *memory_try_bytes(size_t size);
 

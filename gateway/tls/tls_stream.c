@@ -214,8 +214,9 @@ enum io tls_stream_handshake(struct stream *stream)
 
 /* --- memory for records ----------------------------------------------------------------------- */
 
-/* BoringSSL had no memory for a record and has done nothing yet. Those who are served go before those
- * who come: what the thread keeps for this is given up, and the call can be made once more. */
+/* BoringSSL had no memory for a record and has done nothing yet. Those who are served go before
+ * those who come: what the thread keeps for this is given up, and the call can be made once more.
+ */
 static bool may_try_again(void)
 {
     if (ERR_GET_REASON(ERR_peek_error()) != ERR_R_MALLOC_FAILURE || !buffer_cache_give_up())

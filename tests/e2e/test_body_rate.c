@@ -75,14 +75,16 @@ Test(body_rate, taker_that_sips)
     static uint64_t bytes = 64 << 20;
     struct origin *origin = origin_start("one");
     struct gateway *gateway = start_with(origin, "256KiB/s");
-    struct client *client = client_open_with(
-        gateway_https(gateway), &(struct client_options){.sni = "a.test", .has_small_window = true});
+    struct client *client =
+        client_open_with(gateway_https(gateway),
+                         &(struct client_options){.sni = "a.test", .has_small_window = true});
     long long start = monitor_now_ms();
 
     origin_set_script(origin, NULL, origin_send_pattern, &bytes);
     client_send(client, "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
     cr_assert_eq(client_response_head(client)->status, 200);
-    while (strstr(gateway_stdout(gateway), "body_timeout") == NULL && monitor_may_ask_again(start)) {
+    while (strstr(gateway_stdout(gateway), "body_timeout") == NULL &&
+           monitor_may_ask_again(start)) {
         if (!wire_fill(&client->wire))
             break;
         wire_take(&client->wire, wire_held(&client->wire));

@@ -257,7 +257,7 @@ static void expect_files_back(struct gateway *gateway, int before)
 
 Test(memory, allocations_that_fail_by_chance)
 {
-    static const unsigned chances[] = {500, 5000, 50000, 300000};
+    static const unsigned chances[] = {500, 5000, 50000, 300000, FAULT_ALWAYS};
     struct origin *origin = origin_start("storm");
     struct faults *faults = fault_board();
     struct gateway *gateway = gateway_start_with(&(struct gateway_options){

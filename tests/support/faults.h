@@ -1,5 +1,6 @@
-/* What tests/support/preload/faults.c makes fail in a process that it was preloaded into: the layout
- * of the file that says so, which the test writes and the process has mapped. Changes act at once.
+/* What tests/support/preload/faults.c makes fail in a process that it was preloaded into: the
+ * layout of the file that says so, which the test writes and the process has mapped. Changes act at
+ * once.
  */
 #ifndef TESTS_SUPPORT_FAULTS_H
 #define TESTS_SUPPORT_FAULTS_H
@@ -30,8 +31,8 @@ struct fault_rule {
 
 struct faults {
     struct fault_rule rules[FAULT_COUNT];
-    _Atomic uint32_t everywhere;    /* on every thread; else on those called worker-N alone */
-    _Atomic int64_t wall_ahead_ms;  /* how far the wall clock is ahead of the true one */
+    _Atomic uint32_t everywhere;   /* on every thread; else on those called worker-N alone */
+    _Atomic int64_t wall_ahead_ms; /* how far the wall clock is ahead of the true one */
 };
 
 /* The variable that names the file. */

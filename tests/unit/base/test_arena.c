@@ -119,3 +119,33 @@ Test(arena, small_ones_grow_from_small_blocks)
     memset(arena_alloc(&arena, 16), 1, 16);
     arena_clear(&arena);
 }
+
+Test(arena, provides_room_for_what_comes)
+{
+    struct arena arena = {0};
+    cr_assert(arena_provide(&arena, 100));
+    struct arena_block *first = arena.newest;
+    cr_assert_not_null(first);
+    cr_assert(arena_provide(&arena, 100), "it is there already");
+    cr_assert_eq(arena.newest, first);
+    cr_assert(arena_provide(&arena, 100000));
+    cr_assert_neq(arena.newest, first);
+    char *bytes = arena_bytes(&arena, 100000);
+    cr_assert_eq(arena.next, bytes + 100000, "one block holds it all");
+    cr_assert_not(arena.is_short);
+    arena_reset(&arena);
+    cr_assert_eq(arena.newest, first, "the usual one is kept");
+    arena_clear(&arena);
+}
+
+/* The sanitizers' allocator would report the size as a mistake of its own. */
+#if !defined(__SANITIZE_ADDRESS__)
+Test(arena, provides_nothing_where_there_is_no_memory)
+{
+    struct arena arena = {0};
+    char *before = arena_bytes(&arena, 10);
+    cr_assert_not(arena_provide(&arena, (size_t)1 << 60));
+    cr_assert_eq(arena_bytes(&arena, 10), before + 10, "nothing has changed");
+    arena_clear(&arena);
+}
+#endif

@@ -200,3 +200,19 @@ Test(buffer, little_that_waits_is_tightened)
     buffer_clear(&b);
     buffer_cache_clear();
 }
+
+Test(buffer, blocks_are_kept_for_those_who_are_served)
+{
+    struct buffer b = {0};
+
+    buffer_cache_clear();
+    cr_expect_not(buffer_cache_give_up(), "there are none yet");
+    cr_assert(buffer_cache_fill(1, 1));
+    cr_assert(buffer_cache_fill(1, 1), "they are there already");
+    cr_assert(buffer_reserve(&b, BUFFER_LARGE), "in use, none is left");
+    cr_expect(buffer_cache_give_up());
+    cr_expect_not(buffer_cache_give_up());
+    buffer_clear(&b);
+    cr_expect(buffer_cache_give_up(), "it came back");
+    cr_expect_not(buffer_cache_give_up());
+}
