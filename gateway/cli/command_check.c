@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 #include "cli/route_file.h"
 #include "config/snapshot.h"
+#include "control/privileges.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -51,6 +52,23 @@ static void print_text(const char *file, const struct snapshot *snapshot,
     buffer_clear(&text);
 }
 
+/* The gateway reads everything as the user it becomes; so does this, when root runs it. False: not
+ * to be had, and said. */
+static bool read_as_user(const char *file, struct problems *problems)
+{
+    struct globals *wanted = geteuid() == 0 ? snapshot_peek(file) : NULL;
+    const struct process_user *user = wanted != NULL ? &wanted->process_user : NULL;
+    struct error error;
+    bool is_fine = true;
+    if (user != NULL && user->user != NULL && user->uid != 0) {
+        is_fine = privileges_become(user, &error);
+        if (!is_fine)
+            problems_add(problems, false, file, 0, 0, "user", NULL, "%s", error.message);
+    }
+    globals_unref(wanted);
+    return is_fine;
+}
+
 int command_check(const struct arguments *arguments)
 {
     if (!route_file_is_named(arguments))
@@ -58,8 +76,16 @@ int command_check(const struct arguments *arguments)
     struct problems problems;
     problems_init(&problems);
     struct ticket_keys *keys = ticket_keys_new(3600);
-    struct snapshot *snapshot = snapshot_load(
-        arguments->config, &(struct load_options){.keys = keys, .strict_certs = true}, &problems);
+    uid_t started_as = getuid();
+    struct snapshot *snapshot = NULL;
+    if (read_as_user(arguments->config, &problems))
+        snapshot =
+            snapshot_load(arguments->config,
+                          &(struct load_options){.keys = keys, .strict_certs = true}, &problems);
+    if (problems.errors > 0 && getuid() != started_as)
+        problems_add(&problems, true, arguments->config, 0, 0, "user", NULL,
+                     "everything was read as uid %u: the gateway, started by root, does the same",
+                     (unsigned)getuid());
     if (snapshot != NULL)
         snapshot_check_names(snapshot, arguments->config, &problems);
     problems_sort(&problems);

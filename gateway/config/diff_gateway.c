@@ -269,6 +269,20 @@ static void compare_client_limits(struct comparison *c)
     compare_count(c, "defaults.limits.handshakes", was->handshakes, is->handshakes);
 }
 
+static struct slice name_words(struct comparison *c, const char *name)
+{
+    return name ? arena_copy(c->arena, slice_of(name)) : slice_of("none");
+}
+
+static void compare_process_user(struct comparison *c)
+{
+    const struct process_user *was = &c->was->globals->process_user;
+    const struct process_user *is = &c->is->globals->process_user;
+
+    compare(c, "user", name_words(c, was->user), name_words(c, is->user));
+    compare(c, "group", name_words(c, was->group), name_words(c, is->group));
+}
+
 void compare_gateway(struct comparison *c)
 {
     const struct globals *was = c->was->globals, *is = c->is->globals;
@@ -286,6 +300,7 @@ void compare_gateway(struct comparison *c)
     compare_time(c, "defaults.timeout.keepalive", was->keepalive_ms, is->keepalive_ms);
     compare_limits(c);
     compare_client_limits(c);
+    compare_process_user(c);
     compare(c, "metrics.series", words_count(c->arena, was->metrics_series),
             words_count(c->arena, is->metrics_series));
 }

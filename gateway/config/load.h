@@ -30,6 +30,8 @@ struct load {
 
 /* Each reads its section, `node` NULL when the file has none. */
 void load_listen(struct load *load, const struct json_node *node);
+void load_process_user(struct load *load, const struct json_node *user,
+                       const struct json_node *group);
 void load_certs(struct load *load);
 void load_backends(struct load *load, const struct json_node *node);
 void load_routes(struct load *load, const struct json_node *node);

@@ -155,8 +155,8 @@ static const struct rule top_list[] = {
     {"certs_strict", IN_TOP, read_certs_strict},
     {"watch", IN_TOP, read_watch},
     {"metrics", IN_TOP, read_metrics},
-    {"user", IN_TOP, NULL},
-    {"group", IN_TOP, NULL},
+    {"user", IN_TOP, reader_later},
+    {"group", IN_TOP, reader_later},
     {"dns", IN_TOP, NULL},
     {"redis", IN_TOP, NULL},
 };
@@ -232,6 +232,7 @@ static void read_sections(struct load *load)
     if (!reader_object(&load->reader, root, &top_rules, IN_TOP, load))
         return;
     load_listen(load, json_member(root, "listen"));
+    load_process_user(load, json_member(root, "user"), json_member(root, "group"));
     settings_read_defaults(&load->reader, json_member(root, "defaults"), &load->defaults, globals);
     load->reader.arena = &load->config->arena;
     load_backends(load, json_member(root, "backends"));
@@ -373,6 +374,46 @@ struct snapshot *snapshot_load(const char *file, const struct load_options *opti
     if (snapshot && options->previous && options->previous->fingerprint == config->fingerprint)
         snapshot_set_config(snapshot, config_ref(options->previous));
     return snapshot;
+}
+
+static void peek_text(struct load *load, struct slice text)
+{
+    struct json_document document;
+    struct json_mistake mistake;
+
+    if (!json_document_read(&document, text, &mistake)) {
+        load->reader.problems->errors++;
+        return;
+    }
+    reader_prepare(&load->reader, &document);
+    load_listen(load, json_member(document.root, "listen"));
+    load_process_user(load, json_member(document.root, "user"),
+                      json_member(document.root, "group"));
+    json_document_clear(&document);
+}
+
+struct globals *snapshot_peek(const char *file)
+{
+    struct problems unsaid; /* a load says them */
+    struct config *config = config_new();
+    struct load load = {.config = config, .globals = config->globals};
+    struct buffer text = {0};
+    struct globals *globals = NULL;
+
+    problems_init(&unsaid);
+    set_place(config, file, &(struct load_options){0});
+    load.reader = (struct reader){.file = config->file,
+                                  .folder = config->folder,
+                                  .problems = &unsaid,
+                                  .arena = &config->globals->arena};
+    if (read_file(&load.reader, false, &text))
+        peek_text(&load, buffer_content(&text));
+    if (unsaid.errors == 0)
+        globals = globals_ref(config->globals);
+    buffer_clear(&text);
+    problems_clear(&unsaid);
+    config_unref(config);
+    return globals;
 }
 
 struct snapshot *snapshot_renew(const struct snapshot *current, const struct load_options *options,

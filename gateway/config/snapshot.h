@@ -28,6 +28,13 @@ enum watch_mode { WATCH_MODE_CERTS, WATCH_MODE_ALL, WATCH_MODE_OFF };
 
 enum access_log { ACCESS_LOG_STDOUT, ACCESS_LOG_OFF, ACCESS_LOG_FILE };
 
+/* Whom the gateway becomes when root starts it. */
+struct process_user {
+    const char *user, *group; /* as written; NULL: not named, and without a user nothing changes */
+    const char *login;        /* the user's name, for its further groups; NULL: a number alone */
+    uint32_t uid, gid;
+};
+
 /* Settings of `defaults` that no route can change: they act before there is one. */
 enum client_setting {
     CLIENT_HANDSHAKE,
@@ -79,6 +86,7 @@ struct globals {
 
     enum watch_mode watch;
     bool certs_strict;
+    struct process_user process_user;
 };
 
 struct route_test;
@@ -156,6 +164,11 @@ struct snapshot *snapshot_load(const char *file, const struct load_options *opti
  * and what the certificates do to its tests is a warning. */
 struct snapshot *snapshot_renew(const struct snapshot *current, const struct load_options *options,
                                 struct problems *problems);
+
+/* What has to be known before the gateway gives up its rights: `listen`, `user` and `group`, and
+ * nothing else, so that no time goes into 100,000 routes twice. NULL: they cannot be read, and a
+ * load will say why. The caller owns a reference. */
+struct globals *snapshot_peek(const char *file);
 
 bool globals_listen_on(const struct globals *globals, enum listen_kind kind);
 struct globals *globals_ref(struct globals *globals);

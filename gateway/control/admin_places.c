@@ -1,7 +1,12 @@
 #include "control/admin_places.h"
 
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -46,4 +51,21 @@ const struct admin_place *admin_place_choose(const struct admin_place *places, u
             return &places[i];
     }
     return NULL;
+}
+
+void admin_place_hand_over(uint32_t uid, uint32_t gid)
+{
+    struct admin_place places[ADMIN_PLACES_MAX];
+    struct stat folder;
+    unsigned count = admin_places(places);
+    if (count == 0 || (mkdir(places[0].folder, 0755) != 0 && errno != EEXIST))
+        return;
+    /* Not through a link: it would give away what it leads to. */
+    int fd = open(places[0].folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (fstat(fd, &folder) != 0 || (folder.st_uid == 0 && fchown(fd, uid, gid) != 0))
+        log_event(LOG_WARN, "no_admin", "%s cannot be given to uid %u: %s", places[0].folder,
+                  (unsigned)uid, strerror(errno));
+    close(fd);
 }

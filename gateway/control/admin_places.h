@@ -17,4 +17,8 @@ unsigned admin_places(struct admin_place places[ADMIN_PLACES_MAX]);
 /* The first whose folder is there, or can be made, and can be written; NULL when none is. */
 const struct admin_place *admin_place_choose(const struct admin_place *places, unsigned count);
 
+/* Makes the best place's folder, and gives it to the user that root is about to become; so one that
+ * root has left there. What is anybody else's stays theirs. */
+void admin_place_hand_over(uint32_t uid, uint32_t gid);
+
 #endif

@@ -4,9 +4,12 @@
 #include "base/json_text.h"
 #include "base/log.h"
 #include "base/terminal.h"
+#include "control/admin_places.h"
 #include "control/control.h"
 #include "control/endpoints.h"
 #include "control/generations.h"
+#include "control/privileges.h"
+#include "control/sandbox.h"
 #include "control/signals.h"
 #include "control/systemd.h"
 #include "net/descriptors.h"
@@ -68,6 +71,22 @@ static void enter(struct gateway *g, enum control_state state, uint64_t deadline
 
 /* --- starting ----------------------------------------------------------------------------------
  */
+
+/* Before any thread: each has what the one that started it had. The route file is looked into first
+ * where there is something to give up, since it says what may be kept, and who serves. */
+static bool give_up_rights(const char *config_file, struct error *error)
+{
+    struct globals *wanted = privileges_are_held() ? snapshot_peek(config_file) : NULL;
+    const struct process_user *user = wanted != NULL ? &wanted->process_user : NULL;
+
+    if (user != NULL && user->user != NULL && geteuid() == 0 && !wanted->admin_is_named)
+        admin_place_hand_over(user->uid, user->gid);
+    bool is_done = privileges_drop(wanted, error);
+    globals_unref(wanted);
+    if (is_done)
+        sandbox_enter();
+    return is_done;
+}
 
 static unsigned count_cpus(void)
 {
@@ -442,8 +461,13 @@ static void free_everything(struct gateway *g)
 int gateway_run(const struct gateway_options *options)
 {
     struct gateway g = {.exit_code = GATEWAY_FINE};
+    struct error error;
     signals_block();
     descriptors_begin();
+    if (!give_up_rights(options->config_file, &error)) {
+        log_event(LOG_ERROR, "start", "%s", error.message);
+        return GATEWAY_FAILED;
+    }
     g.control.loop = loop_new();
     if (g.control.loop == NULL) {
         log_event(LOG_ERROR, "start", "cannot make an event loop: %s", strerror(errno));

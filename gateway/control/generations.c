@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "control/endpoints.h"
+#include "control/privileges.h"
 #include "control/publication.h"
 #include "control/systemd.h"
 #include "control/watcher.h"
@@ -224,6 +225,10 @@ static void publish(struct generations *g, struct snapshot *snapshot)
 {
     struct control *control = g->control;
     struct error error;
+    if (g->current == NULL && !privileges_fit(snapshot->globals, &error)) {
+        refuse(g, snapshot, "user", &error);
+        return;
+    }
     g->access_changes = access_target_changes(g, snapshot);
     if (g->access_changes && !access_target_open(&g->access_target, snapshot->globals->access_log,
                                                  snapshot->globals->access_log_path, &error)) {
@@ -240,8 +245,10 @@ static void publish(struct generations *g, struct snapshot *snapshot)
         refuse(g, snapshot, "listen.admin", &error);
         return;
     }
-    if (g->current != NULL)
+    if (g->current != NULL) {
         endpoints_warn_if_admin_moved(control->endpoints, snapshot);
+        privileges_warn_if_changed(g->current->globals, snapshot->globals);
+    }
     snapshot->generation = g->current != NULL ? g->current->generation + 1 : 1;
     g->publication = publication_start(control, snapshot, plan, finish_publication, g);
 }

@@ -39,8 +39,10 @@ static const char *why_not(int problem, const struct address *address)
     case EACCES:
     case EPERM:
         return is_local ? "permission denied: this user must be able to write to the folder"
-                        : "permission denied: ports below 1024 need CAP_NET_BIND_SERVICE, or "
-                          "choose a port from 1024 on";
+                        : "permission denied: ports below 1024 need CAP_NET_BIND_SERVICE, which is "
+                          "given up at start unless the route file names such a port then: restart "
+                          "the gateway, with that right, or lower "
+                          "net.ipv4.ip_unprivileged_port_start, or choose a port from 1024 on";
     case EADDRNOTAVAIL: return "no interface of this machine has that address";
     case EAFNOSUPPORT: return "this machine has no IPv6: listen on an IPv4 address";
     case EMFILE:

@@ -1,4 +1,4 @@
-# What the gateway is linked with: BoringSSL (static), llhttp, libev, jansson.
+# What the gateway is linked with: BoringSSL (static), llhttp, libev, jansson, libseccomp.
 
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
@@ -86,7 +86,7 @@ else()
   target_compile_options(llhttp PRIVATE -w)
 endif()
 
-# --- libev, jansson -------------------------------------------------------------------------------
+# --- libev, jansson, libseccomp ---------------------------------------------------------------------
 find_path(libev_include ev.h NO_CACHE REQUIRED)
 find_library(libev_library ev NO_CACHE REQUIRED)
 file(STRINGS "${libev_include}/ev.h" libev_lines REGEX "#define EV_VERSION_M(AJOR|INOR) +[0-9]+")
@@ -100,3 +100,7 @@ target_link_libraries(libev INTERFACE "${libev_library}")
 pkg_check_modules(jansson_pc REQUIRED IMPORTED_TARGET jansson)
 add_library(jansson INTERFACE)
 target_link_libraries(jansson INTERFACE PkgConfig::jansson_pc)
+
+pkg_check_modules(libseccomp_pc REQUIRED IMPORTED_TARGET libseccomp)
+add_library(libseccomp INTERFACE)
+target_link_libraries(libseccomp INTERFACE PkgConfig::libseccomp_pc)
