@@ -292,6 +292,9 @@ char *snapshot_describe(const struct snapshot *s)
     }
     fprintf(out, "watch %d strict %d series %u\n", s->globals->watch, s->globals->certs_strict,
             s->globals->metrics_series);
+    fprintf(out, "user %s group %s\n",
+            s->globals->process_user.user ? s->globals->process_user.user : "-",
+            s->globals->process_user.group ? s->globals->process_user.group : "-");
     fprintf(out, "admin named %d\n", s->globals->admin_is_named);
     describe_tls(s, out);
     for (unsigned i = 0; i < s->config->upstream_count; i++)

@@ -23,7 +23,7 @@ static const char ten[] = "{\n"
                           "  'lisen': { 'https': ':0' },\n"
                           "  'drain_delay': '5 seconds',\n"
                           "  'log': { 'level': 'wran' },\n"
-                          "  'user': 'all',\n"
+                          "  'user': 'no one here',\n"
                           "  'backends': { 'api': { 'servers': ['localhost'] } },\n"
                           "  'routes': {\n"
                           "    'a.test': 'apii',\n"
@@ -42,7 +42,7 @@ Test(mistakes, ten_at_once)
     route_folder_expect(&folder, 3, 3, "lisen", "unknown key", "listen");
     route_folder_expect(&folder, 4, 18, "drain_delay", "no duration", NULL);
     route_folder_expect(&folder, 5, 21, "log.level", "is expected, not \"wran\"", "warn");
-    route_folder_expect(&folder, 6, 3, "user", "not supported yet", NULL);
+    route_folder_expect(&folder, 6, 11, "user", "this machine has no user", NULL);
     route_folder_expect(&folder, 7, 38, "backends.api.servers[0]", "port", NULL);
     route_folder_expect(&folder, 9, 15, "routes[\"a.test\"]", "there is no backend \"apii\"",
                         "api");
@@ -194,4 +194,20 @@ Test(mistakes, keys_of_later_versions)
         cr_expect(folder.printed && strstr(folder.printed, "is not supported yet"), "%s: %s",
                   later[i], folder.printed);
     }
+}
+
+Test(mistakes, of_user_and_group)
+{
+    route_folder_load_with_certs(&folder, "'routes': {}, 'group': 'root'");
+    route_folder_expect(&folder, 1, 0, "group", "no effect without \"user\"", NULL);
+    route_folder_load_with_certs(&folder, "'routes': {}, 'user': 'root', 'group': 'no one here'");
+    route_folder_expect(&folder, 1, 0, "group", "this machine has no group", NULL);
+    route_folder_load_with_certs(&folder, "'routes': {}, 'user': 0");
+    route_folder_expect(&folder, 1, 0, "user", "the name of a user", NULL);
+    route_folder_load_with_certs(&folder, "'routes': {}, 'user': '-1'");
+    route_folder_expect(&folder, 1, 0, "user", "this machine has no user", NULL);
+    route_folder_load_with_certs(&folder, "'routes': {}, 'user': '4294967295', 'group': 'root'");
+    route_folder_expect(&folder, 1, 0, "user", "this machine has no user", NULL);
+    route_folder_load_with_certs(&folder, "'routes': {}, 'user': '4123456789'");
+    route_folder_expect(&folder, 1, 0, "user", "\"group\" is needed as well", NULL);
 }

@@ -104,6 +104,8 @@ static const struct leaf leaves[] = {
      TO ", 'trusted_proxies': ['10.0.0.0/9']"},
     {"certs_strict", TO, TO ", 'certs_strict': true"},
     {"watch", TO, TO ", 'watch': 'all'"},
+    {"user", TO ", 'user': 'root'", TO ", 'user': 'daemon'"},
+    {"group", TO ", 'user': 'root', 'group': 'root'", TO ", 'user': 'root', 'group': 'daemon'"},
     {"drain_delay", TO ", 'drain_delay': '1s'", TO ", 'drain_delay': '2s'"},
     {"drain_timeout", TO ", 'drain_timeout': '1s'", TO ", 'drain_timeout': '2s'"},
     {"metrics.series", TO ", 'metrics': { 'series': 1 }", TO ", 'metrics': { 'series': 0 }"},

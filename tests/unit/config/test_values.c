@@ -234,3 +234,38 @@ Test(values, metrics_series)
     load_value("'metrics'", "{ 'serie': 5 }", false);
     load_value("'metrics'", "5", false);
 }
+
+Test(values, users_and_groups_by_name_and_number)
+{
+    const struct process_user *user =
+        &route_folder_good(&folder, "'routes': {}, 'user': 'root'")->globals->process_user;
+    cr_expect_eq(user->uid, 0);
+    cr_expect_eq(user->gid, 0);
+    cr_expect_str_eq(user->login, "root");
+    user = &route_folder_good(&folder, "'routes': {}, 'user': '0', 'group': '7'")
+                ->globals->process_user;
+    cr_expect_eq(user->uid, 0);
+    cr_expect_eq(user->gid, 7);
+    cr_expect_str_eq(user->login, "root");
+    user = &route_folder_good(&folder, "'routes': {}, 'user': '4123456789', 'group': 'root'")
+                ->globals->process_user;
+    cr_expect_eq(user->uid, 4123456789);
+    cr_expect_eq(user->gid, 0);
+    cr_expect_null(user->login);
+}
+
+Test(values, peek_sees_listeners_and_the_user_alone)
+{
+    route_folder_write(&folder, "routes.json",
+                       "{ 'user': 'root', 'listen': { 'https': ':443' }, 'routes': 7 }");
+    struct globals *globals = snapshot_peek(folder.file);
+    cr_assert_not_null(globals);
+    cr_expect_str_eq(globals->process_user.user, "root");
+    cr_expect_eq(globals->listen_count, 1);
+    cr_expect_eq(address_port(&globals->listens[0].addresses[0]), 443);
+    globals_unref(globals);
+    route_folder_write(&folder, "routes.json", "{ 'user': 'no one here' }");
+    cr_expect_null(snapshot_peek(folder.file));
+    route_folder_write(&folder, "routes.json", "{ 'user': ");
+    cr_expect_null(snapshot_peek(folder.file));
+}
