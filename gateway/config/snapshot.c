@@ -376,20 +376,22 @@ struct snapshot *snapshot_load(const char *file, const struct load_options *opti
     return snapshot;
 }
 
-static void peek_text(struct load *load, struct slice text)
+/* Mistakes elsewhere are for the load to find, as the user that is named here. */
+static bool peek_text(struct load *load, struct slice text)
 {
     struct json_document document;
     struct json_mistake mistake;
+    size_t errors;
 
-    if (!json_document_read(&document, text, &mistake)) {
-        load->reader.problems->errors++;
-        return;
-    }
+    if (!json_document_read(&document, text, &mistake))
+        return false;
     reader_prepare(&load->reader, &document);
     load_listen(load, json_member(document.root, "listen"));
+    errors = load->reader.problems->errors;
     load_process_user(load, json_member(document.root, "user"),
                       json_member(document.root, "group"));
     json_document_clear(&document);
+    return load->reader.problems->errors == errors;
 }
 
 struct globals *snapshot_peek(const char *file)
@@ -406,9 +408,7 @@ struct globals *snapshot_peek(const char *file)
                                   .folder = config->folder,
                                   .problems = &unsaid,
                                   .arena = &config->globals->arena};
-    if (read_file(&load.reader, false, &text))
-        peek_text(&load, buffer_content(&text));
-    if (unsaid.errors == 0)
+    if (read_file(&load.reader, false, &text) && peek_text(&load, buffer_content(&text)))
         globals = globals_ref(config->globals);
     buffer_clear(&text);
     problems_clear(&unsaid);

@@ -256,8 +256,9 @@ Test(values, users_and_groups_by_name_and_number)
 
 Test(values, peek_sees_listeners_and_the_user_alone)
 {
-    route_folder_write(&folder, "routes.json",
-                       "{ 'user': 'root', 'listen': { 'https': ':443' }, 'routes': 7 }");
+    route_folder_write(
+        &folder, "routes.json",
+        "{ 'user': 'root', 'listen': { 'https': ':443' }, 'routes': 7, 'routes': 8 }");
     struct globals *globals = snapshot_peek(folder.file);
     cr_assert_not_null(globals);
     cr_expect_str_eq(globals->process_user.user, "root");
