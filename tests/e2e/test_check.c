@@ -73,7 +73,7 @@ static const struct mistake top_mistakes[] = {
     {"'trusted_proxies': ['10.0.0.0/99'],", "trusted_proxies[0]", NULL},
     {"'defaults': { 'max_body': '10MB' },", "defaults.max_body", NULL},
     {"'tls': { 'min_version': '1.1' },", "tls.min_version", "1.2"},
-    {"'user': 'all',", "user", "not supported yet"},
+    {"'user': 'no one here',", "user", "this machine has no user"},
     {"'routes': { 'a.test': 'https://x.test:1',", "routes[\"a.test\"]", "https"},
     {"'b.test': { 'to': 'x.test:1', 'timout': {} },", "routes[\"b.test\"].timout", "timeout"},
     {"'c.test:443': 'x.test:1',", "routes[\"c.test:443\"]", "port"},

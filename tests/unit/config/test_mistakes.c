@@ -146,8 +146,6 @@ Test(mistakes, settings_of_backends_where_none_is_asked)
 Test(mistakes, keys_of_later_versions)
 {
     static const char *const later[] = {
-        "'user': 'nobody'",
-        "'group': 'nogroup'",
         "'dns': { 'servers': [] }",
         "'redis': 'localhost:6379'",
         "'tls': { 'client_ca': 'ca.pem' }",

@@ -66,3 +66,36 @@ Test(admin_places, the_first_that_can_be_written_is_chosen_and_made)
     cr_expect_eq(admin_place_choose(some, 2), &some[1], "and found again");
     rmdir(below);
 }
+
+static uid_t owner_of(const char *path)
+{
+    struct stat status;
+    cr_assert_eq(lstat(path, &status), 0);
+    return status.st_uid;
+}
+
+Test(admin_places, the_best_one_is_given_to_the_user_that_root_becomes)
+{
+    char place[64], target[64];
+    if (geteuid() != 0)
+        cr_skip_test("only root gives folders away");
+    snprintf(place, sizeof(place), "%s/sallyport", folder);
+    snprintf(target, sizeof(target), "%s/target", folder);
+    setenv("RUNTIME_DIRECTORY", place, 1);
+
+    admin_place_hand_over(7, 8);
+    cr_expect_eq(owner_of(place), 7, "made");
+    admin_place_hand_over(9, 8);
+    cr_expect_eq(owner_of(place), 7, "what is somebody else's stays theirs");
+    cr_assert_eq(chown(place, 0, 0), 0);
+    admin_place_hand_over(9, 8);
+    cr_expect_eq(owner_of(place), 9, "root has left it there");
+    rmdir(place);
+
+    cr_assert_eq(mkdir(target, 0755), 0);
+    cr_assert_eq(symlink(target, place), 0);
+    admin_place_hand_over(7, 8);
+    cr_expect_eq(owner_of(target), 0, "nothing is given away through a link");
+    unlink(place);
+    rmdir(target);
+}
