@@ -207,6 +207,30 @@ Test(swaps, limits_of_heads)
     gateway_stop(gateway);
 }
 
+static void send_underscore(struct client *client)
+{
+    client_send(client, "GET / HTTP/1.1\r\nHost: a.test\r\nA_b: c\r\n\r\n");
+}
+
+Test(swaps, underscores_in_names)
+{
+    struct gateway *gateway = gateway_start(LIMITS, "'underscores': true");
+    struct client *one = client_open(gateway, "a.test");
+    struct client *two = client_open(gateway, "a.test");
+
+    send_underscore(one);
+    expect_body(client_response(one), "ok");
+    expect_body(client_get(two, "a.test", "/"), "ok");
+    swap_to(LIMITS, "");
+    send_underscore(one);
+    expect_refusal(client_response(one), 400, "bad_request");
+    client_expect_end(one);
+    swap_to(LIMITS, "'underscores': true");
+    send_underscore(two);
+    expect_body(client_response(two), "ok");
+    gateway_stop(gateway);
+}
+
 #define TIMES "{ @base, 'defaults': { 'timeout': { %s } }, 'routes': { '*': '%s' } }"
 
 Test(swaps, timeouts)

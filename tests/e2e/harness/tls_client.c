@@ -90,7 +90,11 @@ static void set_trust(struct client *client, SSL *ssl, const char *name)
 
 static SSL *new_ssl(struct client *client, const struct client_options *options, int fd)
 {
-    client->context = SSL_CTX_new(TLS_client_method());
+    client->context = options->context;
+    if (client->context != NULL)
+        SSL_CTX_up_ref(client->context);
+    else
+        client->context = SSL_CTX_new(TLS_client_method());
     workplace_require(client->context != NULL, "no TLS context");
     SSL_CTX_set_session_cache_mode(client->context,
                                    SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);

@@ -19,6 +19,7 @@ struct client_options {
     const char *groups;
     const char *sigalgs;
     SSL_SESSION *session; /* to resume */
+    SSL_CTX *context;     /* of another client, to be spared making one; NULL: its own */
     bool wants_ocsp;
     bool verifies;         /* against the test CA and the SNI name */
     const char *from;      /* its own address, "127.0.0.2:0"; NULL: the kernel's choice */
