@@ -17,7 +17,7 @@ enum { CONNECTIONS_MAX = 64, PIECE = 4096 };
 struct recorded {
     int fd; /* -1: its peer, or we, ended it */
     char *bytes;
-    size_t length;
+    size_t length, room;
     size_t taken;    /* by recorder_take */
     size_t answered; /* the end of the last whole request */
     bool told_to_go_on;
@@ -80,7 +80,10 @@ static void answer_what_is_whole(struct recorded *c)
 static void read_connection(struct recorded *c)
 {
     for (ssize_t got = 1; got > 0 && c->fd >= 0;) {
-        c->bytes = realloc(c->bytes, c->length + PIECE);
+        if (c->room - c->length < PIECE) {
+            c->room += 4 * (size_t)PIECE;
+            c->bytes = realloc(c->bytes, c->room);
+        }
         if (c->bytes == NULL)
             abort();
         got = recv(c->fd, c->bytes + c->length, PIECE, MSG_DONTWAIT);
