@@ -461,6 +461,15 @@ bool network_parse(struct slice text, struct network *network, struct error *err
     return true;
 }
 
+void network_format(const struct network *network, char text[ADDRESS_TEXT_SIZE])
+{
+    bool is_v4 =
+        network->bits >= 96 && memcmp(network->bytes, mapped_prefix, sizeof(mapped_prefix)) == 0;
+    char ip[INET6_ADDRSTRLEN] = "";
+    inet_ntop(is_v4 ? AF_INET : AF_INET6, network->bytes + (is_v4 ? 12 : 0), ip, sizeof(ip));
+    snprintf(text, ADDRESS_TEXT_SIZE, "%s/%u", ip, is_v4 ? network->bits - 96u : network->bits);
+}
+
 bool network_contains(const struct network *network, const struct address *address)
 {
     uint8_t bytes[16];

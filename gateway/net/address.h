@@ -59,6 +59,8 @@ struct network {
 };
 
 bool network_parse(struct slice text, struct network *network, struct error *error);
+/* "10.0.0.0/8", "fd00::/8". */
+void network_format(const struct network *network, char text[ADDRESS_TEXT_SIZE]);
 bool network_contains(const struct network *network, const struct address *address);
 
 #endif

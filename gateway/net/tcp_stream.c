@@ -64,9 +64,8 @@ static enum io end_reading(struct tcp_stream *tcp)
     return tcp->read_errno != 0 ? IO_ERROR : IO_EOF;
 }
 
-enum io tcp_stream_recv(struct stream *stream, char *into, size_t room, size_t *got)
+static enum io receive(struct tcp_stream *tcp, char *into, size_t room, int flags, size_t *got)
 {
-    struct tcp_stream *tcp = from_stream(stream);
     assert(room > 0);
     if (tcp->read_errno != 0)
         return IO_ERROR;
@@ -77,7 +76,7 @@ enum io tcp_stream_recv(struct stream *stream, char *into, size_t room, size_t *
 
     ssize_t n;
     do {
-        n = recv(tcp->fd, into, room, 0);
+        n = recv(tcp->fd, into, room, flags);
     } while (n < 0 && errno == EINTR);
     if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
         tcp->read_errno = errno;
@@ -92,7 +91,7 @@ enum io tcp_stream_recv(struct stream *stream, char *into, size_t room, size_t *
             tcp->is_at_end = true;
         return end_reading(tcp);
     }
-    if (n < (ssize_t)room) {
+    if (n < 0 || (n < (ssize_t)room && !(flags & MSG_PEEK))) {
         tcp->may_read = false;
         ev_io_start(loop_ev(tcp->loop), &tcp->reader);
     }
@@ -105,6 +104,16 @@ enum io tcp_stream_recv(struct stream *stream, char *into, size_t room, size_t *
 void tcp_stream_doubt(struct stream *stream)
 {
     from_stream(stream)->may_read = true;
+}
+
+enum io tcp_stream_recv(struct stream *stream, char *into, size_t room, size_t *got)
+{
+    return receive(from_stream(stream), into, room, 0, got);
+}
+
+enum io tcp_stream_peek(struct stream *stream, char *into, size_t room, size_t *got)
+{
+    return receive(from_stream(stream), into, room, MSG_PEEK, got);
 }
 
 static enum io read_into(struct stream *stream, struct buffer *into)

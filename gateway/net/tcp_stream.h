@@ -15,6 +15,10 @@ struct stream *tcp_stream_new(struct loop *loop, int fd, struct task *task);
 /* recv straight into memory, for streams stacked on this one. *got > 0 with IO_OK. */
 enum io tcp_stream_recv(struct stream *stream, char *into, size_t room, size_t *got);
 
+/* The same without taking the bytes. Who was answered IO_OK takes, by tcp_stream_recv, all that has
+ * come, or asks for nothing more: what is left in the kernel wakes nobody. */
+enum io tcp_stream_peek(struct stream *stream, char *into, size_t room, size_t *got);
+
 /* One send of it all. IO_OK: *sent > 0 of them left. */
 enum io tcp_stream_send(struct stream *stream, struct slice bytes, size_t *sent);
 

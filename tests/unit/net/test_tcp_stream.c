@@ -439,6 +439,37 @@ Test(tcp_stream, one_recv_and_one_send_a_message_and_nothing_else)
     cr_assert_eq(loop_sleeps(loop) - sleeps, MESSAGES);
 }
 
+/* Whoever peeks and takes what there is, however little, is woken by what comes next alone. */
+Test(tcp_stream, what_was_peeked_at_is_there_to_be_taken)
+{
+    char bytes[16];
+    size_t got;
+    open_tcp();
+    loop_wake(loop, &end.task);
+    wait_for_wake();
+    peer_says("headstream");
+    wait_for_wake();
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(tcp_stream_peek(end.stream, bytes, sizeof(bytes), &got), IO_OK);
+        cr_assert_eq(got, 10);
+    }
+    cr_assert_eq(tcp_stream_recv(end.stream, bytes, 4, &got), IO_OK);
+    cr_assert_arr_eq(bytes, "head", 4);
+    cr_assert_eq(tcp_stream_peek(end.stream, bytes, sizeof(bytes), &got), IO_OK);
+    cr_assert_arr_eq(bytes, "stream", got);
+    cr_assert_eq(tcp_stream_recv(end.stream, bytes, got, &got), IO_OK);
+    cr_assert_eq(tcp_stream_peek(end.stream, bytes, sizeof(bytes), &got), IO_WAIT);
+    cr_assert_leq(wait_in_vain(50), 3);
+    peer_says("more");
+    wait_for_wake();
+    cr_assert_eq(tcp_stream_peek(end.stream, bytes, sizeof(bytes), &got), IO_OK);
+    close(end.peer);
+    end.peer = -1;
+    assert_reads("more");
+    wait_for_wake();
+    cr_assert_eq(tcp_stream_peek(end.stream, bytes, sizeof(bytes), &got), IO_EOF);
+}
+
 /* --- life ----------------------------------------------------------------------------------------
  */
 
