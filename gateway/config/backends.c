@@ -151,6 +151,23 @@ static void set_keepalive(struct upstream_spec *upstream, unsigned keepalive)
     upstream->has_own_keepalive = true;
 }
 
+/* A connection that says whose it is serves nobody else: none is kept. */
+static void read_proxy_protocol(struct reader *reader, const struct settings_reader *s,
+                                struct upstream_spec *upstream)
+{
+    static const char *const versions[] = {"v2"};
+    unsigned version;
+
+    if (!reader_word(reader, s->proxy_protocol, versions, 1, &version))
+        return;
+    upstream->names_clients = true;
+    upstream->keepalive = 0;
+    if (s->keepalive)
+        reader_error(reader, s->keepalive, AT_KEY,
+                     "\"keepalive\" has no effect here: with \"proxy_protocol\" a connection is "
+                     "one client's, and none is kept");
+}
+
 static bool read_backend_object(struct load *load, const struct json_node *node,
                                 struct backend *backend, struct upstream_spec *upstream)
 {
@@ -161,6 +178,8 @@ static bool read_backend_object(struct load *load, const struct json_node *node,
     backend->layer = s.layer;
     if (s.keepalive && reader_count(&load->reader, s.keepalive, 0, KEEPALIVE_MOST, &keepalive))
         set_keepalive(upstream, (unsigned)keepalive);
+    if (s.proxy_protocol)
+        read_proxy_protocol(&load->reader, &s, upstream);
     if (s.servers)
         return targets_read_servers(&load->reader, s.servers, upstream);
     reader_missing(&load->reader, node, "servers", "a list of addresses");

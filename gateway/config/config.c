@@ -83,6 +83,14 @@ void config_add_host(struct config *config, struct host *host)
 /* --- references ---------------------------------------------------------------------------------
  */
 
+bool listen_expects_header(const struct listen_spec *listen, const struct address *peer)
+{
+    for (unsigned i = 0; i < listen->proxy_count; i++)
+        if (network_contains(&listen->proxies[i], peer))
+            return true;
+    return false;
+}
+
 bool globals_listen_on(const struct globals *globals, enum listen_kind kind)
 {
     for (unsigned i = 0; i < globals->listen_count; i++)

@@ -61,13 +61,17 @@ static void compare_backend(struct comparison *c, const struct upstream_spec *wa
         return;
     }
     compare_servers(c, ABOUT_BACKEND, is->name, was, is);
-    if (was->keepalive == is->keepalive)
-        return;
     change.kind = CHANGE_CHANGED;
     change.key = slice_of("keepalive");
     change.was = words_count(c->arena, was->keepalive);
     change.is = words_count(c->arena, is->keepalive);
-    comparison_add(c, change);
+    if (was->keepalive != is->keepalive)
+        comparison_add(c, change);
+    change.key = slice_of("proxy_protocol");
+    change.was = slice_of(was->names_clients ? "v2" : "off");
+    change.is = slice_of(is->names_clients ? "v2" : "off");
+    if (was->names_clients != is->names_clients)
+        comparison_add(c, change);
 }
 
 static void index_backends(const struct config *config, struct table *by_name)

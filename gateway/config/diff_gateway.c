@@ -1,8 +1,6 @@
 /* What the route file says of the gateway as a whole, compared. */
 #include "config/diff_internal.h"
 
-#include <arpa/inet.h>
-
 enum { UNLIMITED = 1 << 30 }; /* how limits of heads hold an "off" */
 
 static void compare(struct comparison *c, const char *key, struct slice was, struct slice is)
@@ -72,6 +70,11 @@ static struct slice listener_words(struct arena *arena, const struct listen_spec
     if (spec->acme_webroot)
         text = arena_printf(arena, "%.*s, acme_webroot %s", (int)text.len, text.at,
                             spec->acme_webroot);
+    if (spec->proxy_count > 0) {
+        struct slice proxies = words_proxies(arena, spec);
+        text = arena_printf(arena, "%.*s, proxy_protocol from %.*s", (int)text.len, text.at,
+                            (int)proxies.len, proxies.at);
+    }
     return text;
 }
 
@@ -162,23 +165,12 @@ static void compare_tls(struct comparison *c)
 /* --- the rest -----------------------------------------------------------------------------------
  */
 
-/* IPv4 is held as IPv4-mapped IPv6. */
-static struct slice network_words(struct arena *arena, const struct network *network)
-{
-    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-    bool is_v4 = network->bits >= 96 && memcmp(network->bytes, mapped, sizeof(mapped)) == 0;
-    char text[INET6_ADDRSTRLEN] = "";
-
-    inet_ntop(is_v4 ? AF_INET : AF_INET6, network->bytes + (is_v4 ? 12 : 0), text, sizeof(text));
-    return arena_printf(arena, "%s/%u", text, is_v4 ? network->bits - 96u : network->bits);
-}
-
 static struct word_set proxies(struct comparison *c, const struct globals *globals)
 {
     struct word_set set = new_set(c, globals->trusted_proxy_count);
 
     for (unsigned i = 0; i < globals->trusted_proxy_count; i++)
-        set.list[set.count++] = network_words(c->arena, &globals->trusted_proxies[i]);
+        set.list[set.count++] = words_network(c->arena, &globals->trusted_proxies[i]);
     return set;
 }
 

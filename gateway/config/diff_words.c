@@ -61,6 +61,35 @@ struct slice words_count(struct arena *arena, uint64_t count)
     return in_units(arena, count, units);
 }
 
+struct slice words_network(struct arena *arena, const struct network *network)
+{
+    char text[ADDRESS_TEXT_SIZE];
+
+    network_format(network, text);
+    return words(arena, text);
+}
+
+static int compare_networks(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct network));
+}
+
+struct slice words_proxies(struct arena *arena, const struct listen_spec *listen)
+{
+    size_t bytes = listen->proxy_count * sizeof(struct network);
+    struct network *sorted = arena_alloc(arena, bytes);
+    struct slice text = slice_of("");
+
+    memcpy(sorted, listen->proxies, bytes);
+    qsort(sorted, listen->proxy_count, sizeof(*sorted), compare_networks);
+    for (unsigned i = 0; i < listen->proxy_count; i++) {
+        struct slice network = words_network(arena, &sorted[i]);
+        text = arena_printf(arena, "%.*s%s%.*s", (int)text.len, text.at, i > 0 ? ", " : "",
+                            (int)network.len, network.at);
+    }
+    return text;
+}
+
 /* --- settings -----------------------------------------------------------------------------------
  */
 

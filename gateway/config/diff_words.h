@@ -11,6 +11,11 @@ struct slice words_size(struct arena *arena, uint64_t bytes);  /* "2GiB", "off" 
 struct slice words_rate(struct arena *arena, uint64_t bytes);
 struct slice words_count(struct arena *arena, uint64_t count); /* "100", "off" for 0 */
 
+struct slice words_network(struct arena *arena, const struct network *network); /* "10.0.0.0/8" */
+/* Whose connections begin with a PROXY protocol header: "10.0.0.0/8, fd00::/8", however they were
+ * ordered. */
+struct slice words_proxies(struct arena *arena, const struct listen_spec *listen);
+
 /* A setting in force, and its name in the route file: "timeout.connect". */
 const char *words_setting_key(enum setting setting);
 struct slice words_setting(struct arena *arena, enum setting setting,

@@ -77,7 +77,13 @@ static void print_listener(const struct explanation *e, struct buffer *out)
     print_text_member(out, ",", "serves",
                       listener->kind == LISTEN_HTTPS || listener->serves_routes ? "routes"
                                                                                 : "redirect");
-    buffer_printf(out, ",\"is_other_port\":%s}", e->is_other_port ? "true" : "false");
+    buffer_append_text(out, ",\"proxy_protocol\":[");
+    for (unsigned i = 0; i < listener->proxy_count; i++) {
+        char network[ADDRESS_TEXT_SIZE];
+        network_format(&listener->proxies[i], network);
+        buffer_printf(out, "%s\"%s\"", i > 0 ? "," : "", network);
+    }
+    buffer_printf(out, "],\"is_other_port\":%s}", e->is_other_port ? "true" : "false");
 }
 
 static void print_client(const struct explanation *e, struct buffer *out)

@@ -183,6 +183,29 @@ static struct slice find_place(struct arena *arena, enum setting_place place, co
 /* --- the list -----------------------------------------------------------------------------------
  */
 
+/* What only an entry of `backends` can set. */
+static unsigned list_backend_settings(const struct route *route, const struct route_target *target,
+                                      struct arena *arena, struct explained_setting list[2])
+{
+    const struct upstream_spec *upstream = target->upstream;
+    enum setting_place names_clients =
+        upstream->names_clients ? SETTING_OF_BACKEND : SETTING_BUILT_IN;
+    enum setting_place keepalive =
+        upstream->has_own_keepalive ? SETTING_OF_BACKEND : SETTING_BUILT_IN;
+
+    list[0] = (struct explained_setting){
+        .key = "keepalive",
+        .value = print_value(arena, VALUE_COUNT, upstream->keepalive),
+        .from = upstream->names_clients
+                    ? find_place(arena, names_clients, "proxy_protocol", route, target)
+                    : find_place(arena, keepalive, "keepalive", route, target)};
+    list[1] = (struct explained_setting){
+        .key = "proxy_protocol",
+        .value = slice_of(upstream->names_clients ? "v2" : "off"),
+        .from = find_place(arena, names_clients, "proxy_protocol", route, target)};
+    return 2;
+}
+
 unsigned explain_settings(const struct route *route, const struct route_target *target,
                           struct arena *arena, struct explained_setting list[EXPLAIN_SETTINGS_MAX])
 {
@@ -198,12 +221,7 @@ unsigned explain_settings(const struct route *route, const struct route_target *
             .from = find_place(arena, settings->from[setting], keys[setting], route, target)};
     }
     if (target)
-        list[count++] = (struct explained_setting){
-            .key = "keepalive",
-            .value = print_value(arena, VALUE_COUNT, target->upstream->keepalive),
-            .from = find_place(
-                arena, target->upstream->has_own_keepalive ? SETTING_OF_BACKEND : SETTING_BUILT_IN,
-                "keepalive", route, target)};
+        count += list_backend_settings(route, target, arena, &list[count]);
     return count;
 }
 

@@ -1,6 +1,7 @@
 /* An explanation for people, from the handshake to the servers. */
 #include "base/clock.h"
 #include "base/terminal.h"
+#include "config/diff_words.h"
 #include "config/explain.h"
 
 #include <stdarg.h>
@@ -80,6 +81,12 @@ static void print_listener(struct page *page)
          listener->kind == LISTEN_HTTPS ? ""
          : listener->serves_routes      ? ", which serves the routes in plaintext"
                                         : ", which redirects everything to https");
+    if (listener->proxy_count > 0) {
+        struct arena arena = {0};
+        line(page, "", PLAIN, "a PROXY protocol header is required from %.*s, refused from others",
+             NAMED(words_proxies(&arena, listener)));
+        arena_clear(&arena);
+    }
     if (page->e->is_other_port)
         line(page, "", PLAIN, "no listener of that kind has port %u: this one's answer is told",
              page->e->request->follow.port);

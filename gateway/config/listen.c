@@ -86,7 +86,7 @@ static void read_address(struct load *load, const struct json_node *node, struct
  */
 
 struct listen_object {
-    const struct json_node *bind, *serve, *https_port, *acme_webroot;
+    const struct json_node *bind, *serve, *https_port, *acme_webroot, *proxy_protocol;
 };
 
 static void keep_bind(struct reader *reader, const struct json_node *node, void *into)
@@ -113,17 +113,23 @@ static void keep_acme_webroot(struct reader *reader, const struct json_node *nod
     ((struct listen_object *)into)->acme_webroot = node;
 }
 
+static void keep_proxy_protocol(struct reader *reader, const struct json_node *node, void *into)
+{
+    (void)reader;
+    ((struct listen_object *)into)->proxy_protocol = node;
+}
+
 static const struct rule listener_list[] = {
     {"bind", 0, keep_bind},
     {"serve", 0, keep_serve},
     {"https_port", 0, keep_https_port},
     {"acme_webroot", 0, keep_acme_webroot},
-    {"proxy_protocol", 0, NULL},
+    {"proxy_protocol", 0, keep_proxy_protocol},
 };
 static const struct rules http_rules = {listener_list, 5, NULL};
 static const struct rule bind_list[] = {
     {"bind", 0, keep_bind},
-    {"proxy_protocol", 0, NULL},
+    {"proxy_protocol", 0, keep_proxy_protocol},
 };
 static const struct rules https_rules = {bind_list, 2, NULL};
 static const struct rules endpoint_rules = {bind_list, 1, NULL};
@@ -169,6 +175,32 @@ static void read_acme_webroot(struct reader *reader, const struct json_node *nod
             spec->acme_webroot);
 }
 
+/* --- "proxy_protocol": { "from": … } ------------------------------------------------------------
+ */
+
+static void read_from(struct reader *reader, const struct json_node *node, void *into)
+{
+    struct listen_spec *spec = into;
+
+    reader_networks(reader, node, &spec->proxies, &spec->proxy_count);
+    if (json_is_array(node->value) && !node->first)
+        reader_error(reader, node, AT_VALUE,
+                     "the list is empty: whose connections begin with the header?");
+}
+
+static const struct rule proxy_protocol_list[] = {
+    {"from", 0, read_from},
+};
+static const struct rules proxy_protocol_rules = {proxy_protocol_list, 1, NULL};
+
+static void read_proxy_protocol(struct reader *reader, const struct json_node *node,
+                                struct listen_spec *spec)
+{
+    if (reader_object(reader, node, &proxy_protocol_rules, 0, spec) && !json_member(node, "from"))
+        reader_missing(reader, node, "from",
+                       "the proxies' networks, a list such as [\"10.0.0.0/8\"]");
+}
+
 static void read_listener(struct listen_reader *listen, const struct json_node *node)
 {
     struct reader *reader = &listen->load->reader;
@@ -188,6 +220,8 @@ static void read_listener(struct listen_reader *listen, const struct json_node *
     read_http_mode(reader, &object, spec);
     if (object.acme_webroot)
         read_acme_webroot(reader, object.acme_webroot, spec);
+    if (object.proxy_protocol)
+        read_proxy_protocol(reader, object.proxy_protocol, spec);
     read_address(listen->load, object.bind, spec);
 }
 

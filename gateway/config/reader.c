@@ -318,6 +318,35 @@ bool reader_is_object(struct reader *reader, const struct json_node *node)
     return json_is_object(node->value) || fail_kind(reader, node, "an object");
 }
 
+static bool read_network(struct reader *reader, const struct json_node *node,
+                         struct network *network)
+{
+    struct error error = {""};
+    struct slice text;
+
+    if (!reader_text(reader, node, "an address or a block such as \"10.0.0.0/8\"", &text))
+        return false;
+    if (network_parse(text, network, &error))
+        return true;
+    reader_error(reader, node, AT_VALUE, "%s", error.message);
+    return false;
+}
+
+void reader_networks(struct reader *reader, const struct json_node *node, struct network **networks,
+                     unsigned *count)
+{
+    size_t most = 0;
+
+    *count = 0;
+    if (!reader_is_list(reader, node, "a list of blocks such as \"10.0.0.0/8\""))
+        return;
+    for (const struct json_node *element = node->first; element; element = element->next)
+        most++;
+    *networks = arena_alloc(reader->arena, (most + 1) * sizeof(**networks));
+    for (const struct json_node *element = node->first; element; element = element->next)
+        *count += read_network(reader, element, &(*networks)[*count]);
+}
+
 /* --- objects ------------------------------------------------------------------------------------
  */
 

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "config/problems.h"
+#include "net/address.h"
 
 struct reader {
     const char *file;   /* as named by the operator */
@@ -55,6 +56,9 @@ bool reader_path(struct reader *reader, const struct json_node *node, const char
 /* One of `words`; *index says which. */
 bool reader_word(struct reader *reader, const struct json_node *node, const char *const *words,
                  size_t count, unsigned *index);
+/* A list of CIDR blocks and addresses, in the arena; those that are none are problems. */
+void reader_networks(struct reader *reader, const struct json_node *node, struct network **networks,
+                     unsigned *count);
 bool reader_is_list(struct reader *reader, const struct json_node *node, const char *what);
 bool reader_is_object(struct reader *reader, const struct json_node *node);
 /* The node's text when it is a string, expanded; empty otherwise. Borrowed from the document. */

@@ -258,6 +258,12 @@ static void keep_keepalive(struct reader *reader, const struct json_node *node, 
     ((struct settings_reader *)into)->keepalive = node;
 }
 
+static void keep_proxy_protocol(struct reader *reader, const struct json_node *node, void *into)
+{
+    (void)reader;
+    ((struct settings_reader *)into)->proxy_protocol = node;
+}
+
 static const struct rule setting_list[] = {
     {"timeout", IN_ANY, read_timeout},
     {"limits", IN_DEFAULTS, read_limits},
@@ -280,7 +286,7 @@ static const struct rule setting_list[] = {
     {"max_requests", IN_BACKEND, NULL},
     {"min_idle", IN_BACKEND, NULL},
     {"hedge", IN_BACKEND, NULL},
-    {"proxy_protocol", IN_BACKEND, NULL},
+    {"proxy_protocol", IN_BACKEND, keep_proxy_protocol},
     {"rate_limit", IN_ANY, NULL},
     {"allow", IN_ANY, NULL},
     {"deny", IN_ANY, NULL},

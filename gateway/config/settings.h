@@ -15,8 +15,9 @@ struct layer {
 struct settings_reader {
     unsigned here; /* enum place */
     struct layer layer;
-    struct globals *globals;                     /* IN_DEFAULTS: limits that no route can change */
-    const struct json_node *servers, *keepalive; /* IN_BACKEND: read by its owner */
+    struct globals *globals; /* IN_DEFAULTS: limits that no route can change */
+    /* IN_BACKEND: read by its owner */
+    const struct json_node *servers, *keepalive, *proxy_protocol;
 };
 
 /* Rules for every setting there is; `into` is a struct settings_reader. */

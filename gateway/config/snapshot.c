@@ -29,32 +29,11 @@ static void read_drain_timeout(struct reader *reader, const struct json_node *no
     reader_duration(reader, node, &((struct load *)into)->globals->drain_timeout_ms);
 }
 
-static void read_network(struct reader *reader, const struct json_node *node,
-                         struct globals *globals)
-{
-    struct error error = {""};
-    struct slice text;
-
-    if (!reader_text(reader, node, "an address or a block such as \"10.0.0.0/8\"", &text))
-        return;
-    if (network_parse(text, &globals->trusted_proxies[globals->trusted_proxy_count], &error))
-        globals->trusted_proxy_count++;
-    else
-        reader_error(reader, node, AT_VALUE, "%s", error.message);
-}
-
 static void read_trusted_proxies(struct reader *reader, const struct json_node *node, void *into)
 {
     struct globals *globals = ((struct load *)into)->globals;
-    size_t count = 0;
 
-    if (!reader_is_list(reader, node, "a list of blocks such as \"10.0.0.0/8\""))
-        return;
-    for (const struct json_node *element = node->first; element; element = element->next)
-        count++;
-    globals->trusted_proxies = arena_alloc(reader->arena, (count + 1) * sizeof(struct network));
-    for (const struct json_node *element = node->first; element; element = element->next)
-        read_network(reader, element, globals);
+    reader_networks(reader, node, &globals->trusted_proxies, &globals->trusted_proxy_count);
 }
 
 static void read_log_access(struct reader *reader, const struct json_node *node, void *into)

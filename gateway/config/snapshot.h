@@ -21,6 +21,9 @@ struct listen_spec {
     bool serves_routes;       /* HTTP: "serve": "routes", else it redirects to https */
     uint16_t https_port;      /* HTTP: put into the redirect; 0: none */
     const char *acme_webroot; /* HTTP: the folder that answers ACME challenges; NULL: none */
+    struct network *proxies;  /* whose connections begin with a PROXY protocol header; others' must
+                                 not */
+    unsigned proxy_count;
 };
 
 /* Whose files are loaded again by themselves when they change. */
@@ -170,6 +173,9 @@ struct snapshot *snapshot_renew(const struct snapshot *current, const struct loa
  * load will say why. The caller owns a reference. */
 struct globals *snapshot_peek(const char *file);
 
+/* Whether a connection from there must begin with a PROXY protocol header. Never a Unix socket's.
+ */
+bool listen_expects_header(const struct listen_spec *listen, const struct address *peer);
 bool globals_listen_on(const struct globals *globals, enum listen_kind kind);
 struct globals *globals_ref(struct globals *globals);
 void globals_unref(struct globals *globals);

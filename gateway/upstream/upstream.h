@@ -26,6 +26,8 @@ struct upstream_spec {
     bool is_inline;         /* written in a route, whose name it has; else of `backends` */
     unsigned keepalive;     /* idle connections kept per server and worker */
     bool has_own_keepalive; /* its entry says so; else what is built in */
+    bool names_clients;     /* each connection begins with a PROXY protocol header, and is used for
+                               one request */
 };
 
 /* A backend's, with one reference. The name is copied. */

@@ -246,8 +246,8 @@ static void describe_route(const struct snapshot *snapshot, const char *host, co
 
 static void describe_upstream(const struct upstream_spec *upstream, FILE *out)
 {
-    fprintf(out, "upstream %.*s keepalive %u:", (int)upstream->name.len, upstream->name.at,
-            upstream->keepalive);
+    fprintf(out, "upstream %.*s keepalive %u names_clients %d:", (int)upstream->name.len,
+            upstream->name.at, upstream->keepalive, upstream->names_clients);
     for (unsigned i = 0; i < upstream->server_count; i++)
         fprintf(out, " %.*s %u %d", (int)upstream->servers[i].name.len,
                 upstream->servers[i].name.at, upstream->servers[i].weight,
@@ -284,6 +284,10 @@ char *snapshot_describe(const struct snapshot *s)
         fprintf(out, "listen %d %s routes %d port %u acme %s:", spec->kind, spec->text,
                 spec->serves_routes, spec->https_port,
                 spec->acme_webroot ? spec->acme_webroot : "-");
+        for (unsigned p = 0; p < spec->proxy_count; p++) {
+            network_format(&spec->proxies[p], address);
+            fprintf(out, " header from %s", address);
+        }
         for (int a = 0; a < spec->address_count; a++) {
             address_format(&spec->addresses[a], address);
             fprintf(out, " %s", address);

@@ -263,6 +263,22 @@ Test(diff, the_gateway_as_a_whole)
            "changed gateway |defaults.limits.handshakes|off|10\n");
 }
 
+Test(diff, proxy_protocol)
+{
+    expect("'routes': {}, 'listen': { 'https': { 'bind': '127.0.0.1:1', 'proxy_protocol': { "
+           "'from': ['10.0.0.0/8', '::1'] } } }, 'backends': { 'b': { 'servers': 'x:1' } }",
+           "'routes': {}, 'listen': { 'https': { 'bind': '127.0.0.1:1', 'proxy_protocol': { "
+           "'from': ['::1/128', '10.0.0.0/8'] } } }, 'backends': { 'b': { 'servers': 'x:1', "
+           "'proxy_protocol': 'v2' } }",
+           "changed backend b|keepalive|32|off\n"
+           "changed backend b|proxy_protocol|off|v2\n");
+    expect("'routes': {}, 'listen': { 'https': '127.0.0.1:1' }",
+           "'routes': {}, 'listen': { 'https': { 'bind': '127.0.0.1:1', 'proxy_protocol': { "
+           "'from': ['fd00::/8', '10.0.0.0/8'] } } }",
+           "changed gateway |listen.https|127.0.0.1:1|127.0.0.1:1, proxy_protocol from 10.0.0.0/8, "
+           "fd00::/8\n");
+}
+
 /* --- certificates -------------------------------------------------------------------------------
  */
 

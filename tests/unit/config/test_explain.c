@@ -118,7 +118,17 @@ Test(explain, settings_and_where_each_came_from)
     ask("https://a.test/y");
     expect_setting("max_body", "1MiB", "defaults.max_body");
     expect_setting("keepalive", "32", "built in");
+    expect_setting("proxy_protocol", "off", "built in");
     expect_setting("host", "preserve", "built in");
+}
+
+Test(explain, a_backend_that_is_told_the_client_keeps_no_connection)
+{
+    route_folder_good(&folder, "'backends': { 'b': { 'servers': 'x:1', 'proxy_protocol': 'v2' } },"
+                               "'routes': { 'a.test': 'b' }");
+    ask("https://a.test/");
+    expect_setting("proxy_protocol", "v2", "backends.b.proxy_protocol");
+    expect_setting("keepalive", "off", "backends.b.proxy_protocol");
 }
 
 Test(explain, settings_of_an_answer_of_its_own)

@@ -150,8 +150,6 @@ Test(mistakes, keys_of_later_versions)
         "'redis': 'localhost:6379'",
         "'tls': { 'client_ca': 'ca.pem' }",
         "'tls': { 'client_auth': 'require' }",
-        "'listen': { 'https': { 'bind': ':0', 'proxy_protocol': {} } }",
-        "'listen': { 'http': { 'bind': ':0', 'proxy_protocol': {} } }",
         "'defaults': { 'headers': {} }",
         "'defaults': { 'retry': { 'budget': '20%' } }",
         "'defaults': { 'retry': { 'on': [] } }",
@@ -175,7 +173,6 @@ Test(mistakes, keys_of_later_versions)
         "'backends': { 'b': { 'servers': ['x:1'], 'max_requests': 1 } }",
         "'backends': { 'b': { 'servers': ['x:1'], 'min_idle': 1 } }",
         "'backends': { 'b': { 'servers': ['x:1'], 'hedge': {} } }",
-        "'backends': { 'b': { 'servers': ['x:1'], 'proxy_protocol': true } }",
         "'routes': { '*': { 'to': 'x:1', 'rewrite': {} } }",
         "'routes': { '*': { 'to': 'x:1', 'split_on': 'ip' } }",
         "'routes': { '*': { 'to': 'x:1', 'tls': {} } }",
@@ -208,4 +205,33 @@ Test(mistakes, of_user_and_group)
     route_folder_expect(&folder, 1, 0, "user", "this machine has no user", NULL);
     route_folder_load_with_certs(&folder, "'routes': {}, 'user': '4123456789'");
     route_folder_expect(&folder, 1, 0, "user", "\"group\" is needed as well", NULL);
+}
+
+Test(mistakes, of_proxy_protocol)
+{
+    route_folder_load_with_certs(
+        &folder,
+        "\n'listen': { 'https': [{ 'bind': ':1', 'proxy_protocol': { 'from': ['10.0.0.1/8'] } },"
+        "\n { 'bind': ':2', 'proxy_protocol': { 'from': [] } },"
+        "\n { 'bind': ':3', 'proxy_protocol': { 'form': ['::1'] } },"
+        "\n { 'bind': ':4', 'proxy_protocol': { 'from': ['unix:'] } }],"
+        "\n 'http': { 'bind': ':5', 'proxy_protocol': {} },"
+        "\n 'status': { 'bind': ':6', 'proxy_protocol': { 'from': ['::1'] } } },"
+        "\n'backends': { 'b': { 'servers': 'x:1', 'proxy_protocol': 'v1' },"
+        "\n 'c': { 'servers': 'x:1', 'keepalive': 2, 'proxy_protocol': 'v2' } },"
+        "\n'routes': { 'a.test': { 'to': 'b', 'proxy_protocol': 'v2' } }");
+    cr_expect_eq(folder.problems.errors, 9, "%s", folder.printed);
+    route_folder_expect(&folder, 2, 68, "listen.https[0].proxy_protocol.from[0]",
+                        "did you mean 10.0.0.0/8?", NULL);
+    route_folder_expect(&folder, 3, 46, "listen.https[1].proxy_protocol.from", "is empty", NULL);
+    route_folder_expect(&folder, 4, 38, "listen.https[2].proxy_protocol.form", "unknown key",
+                        "from");
+    route_folder_expect(&folder, 5, 47, "listen.https[3].proxy_protocol.from[0]",
+                        "is not a network", NULL);
+    route_folder_expect(&folder, 6, 44, "listen.http.proxy_protocol", "\"from\" is missing", NULL);
+    route_folder_expect(&folder, 7, 28, "listen.status.proxy_protocol", "unknown key", NULL);
+    route_folder_expect(&folder, 8, 58, "backends.b.proxy_protocol", "\"v2\"", NULL);
+    route_folder_expect(&folder, 9, 27, "backends.c.keepalive", "has no effect here", NULL);
+    route_folder_expect(&folder, 10, 36, "routes[\"a.test\"].proxy_protocol",
+                        "an entry of \"backends\"", NULL);
 }
