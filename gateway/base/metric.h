@@ -34,6 +34,13 @@ enum metric {
     METRIC_HANDSHAKES_PEER_FAILED,    /* its alert, or it left in the middle */
     METRIC_HANDSHAKES_TIMEOUT,
     METRIC_HANDSHAKES_SILENT, /* it left before it said anything; not among the failed */
+    /* connections that were closed for want of a good PROXY protocol header, by reason */
+    METRIC_PROXY_NO_HEADER, /* these four as net/proxy_protocol.h has them */
+    METRIC_PROXY_MALFORMED,
+    METRIC_PROXY_TOO_LONG,
+    METRIC_PROXY_CHECKSUM,
+    METRIC_PROXY_CUT, /* the peer left in the middle of it */
+    METRIC_PROXY_TIMEOUT,
     METRIC_REQUESTS,
     METRIC_REQUESTS_IN_FLIGHT, /* gauge */
     METRIC_RESPONSES_1XX,

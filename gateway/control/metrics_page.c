@@ -103,6 +103,29 @@ static void print_handshakes(const struct status_page *page, struct buffer *out)
     }
 }
 
+static void print_proxy_headers(const struct status_page *page, struct buffer *out)
+{
+    static const struct {
+        enum metric metric;
+        const char *reason;
+    } rows[] = {
+        {METRIC_PROXY_NO_HEADER, "no_header"},
+        {METRIC_PROXY_MALFORMED, "malformed"},
+        {METRIC_PROXY_TOO_LONG, "too_long"},
+        {METRIC_PROXY_CHECKSUM, "checksum"},
+        {METRIC_PROXY_CUT, "cut"},
+        {METRIC_PROXY_TIMEOUT, "timeout"},
+    };
+    struct metrics_family family =
+        metrics_begin(out, "sallyport_proxy_protocol_refused_total", "counter",
+                      "Connections closed for want of a good PROXY protocol header, by reason.");
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        family.labels[0] = (struct metrics_label){"reason", slice_of(rows[i].reason)};
+        metrics_sample(&family, page->metrics[rows[i].metric]);
+    }
+}
+
 /* The workers count while they are added up: what is left is never less than nothing. */
 static void print_connections(const struct status_page *page, struct buffer *out)
 {
@@ -208,6 +231,7 @@ void metrics_page_print(const struct status_page *page, struct buffer *out)
     print_http(page, out);
     server_metrics_print(page, out);
     print_handshakes(page, out);
+    print_proxy_headers(page, out);
     cert_metrics_print(&page->certificates,
                        snapshot != NULL ? snapshot->globals->metrics_series : 0, out);
     print_connections(page, out);

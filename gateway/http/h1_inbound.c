@@ -108,7 +108,7 @@ enum io h1_read_head(struct http_stream *http, struct arena *arena, struct http_
             continue;
         fail_cut(c);
         return h1_parser_has_begun(&c->parser) || c->interim_bytes > 0 || c->lacks_memory ? IO_ERROR
-                                                                                    : IO_EOF;
+                                                                                          : IO_EOF;
     }
 }
 

@@ -5,28 +5,42 @@
 #include "net/address.h"
 #include "tls/tls_stream.h"
 
-/* Filled at accept and after the handshake; lives in the session, longer than its exchanges. */
+/* One end of a client's connection; family AF_UNIX for Unix sockets. */
+union client_end {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+/* Filled at accept, by a PROXY protocol header, and after the handshake; lives in the session,
+ * longer than its exchanges. */
 struct client {
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } peer; /* family AF_UNIX for Unix sockets */
+    union client_end peer, local; /* by a PROXY protocol header, if one came that says */
     char peer_ip[46];
-    uint16_t local_port;
-    unsigned listener; /* as the worker knows it */
+    uint16_t local_port;    /* of `local` */
+    uint16_t accepted_port; /* the listener's */
+    unsigned listener;      /* as the worker knows it */
     bool is_tls;
     bool serves_routes;              /* else a plaintext listener that redirects to https */
     uint16_t https_port;             /* for that redirect; 0: none */
     const struct stream *tls_stream; /* is_tls */
 };
 
+/* Who is on the other end, and where it came in. */
+void client_set_ends(struct client *client, const struct address *peer,
+                     const struct address *local);
+
+static inline struct address client_end_address(const union client_end *end)
+{
+    struct address address = {.length = sizeof(*end)};
+    memcpy(&address.as, end, sizeof(*end));
+    return address;
+}
+
 /* The peer in the form that networks are held against. */
 static inline struct address client_address(const struct client *client)
 {
-    struct address address = {.length = sizeof(client->peer)};
-    memcpy(&address.as, &client->peer, sizeof(client->peer));
-    return address;
+    return client_end_address(&client->peer);
 }
 
 #endif

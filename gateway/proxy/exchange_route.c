@@ -39,7 +39,7 @@ static bool is_misdirected(const struct exchange *x, const struct tls_info *tls)
 static void remember(const struct exchange *x, const struct tls_info *tls)
 {
     const struct recent_request request = {.at_us = x->started_us,
-                                           .port = x->client->local_port,
+                                           .port = x->client->accepted_port,
                                            .is_tls = x->client->is_tls,
                                            .method = x->request.method_text,
                                            .host = x->request.host,

@@ -1,6 +1,7 @@
 #include "proxy/session.h"
 
 #include "base/check.h"
+#include "net/proxy_reader.h"
 #include "net/tcp_stream.h"
 #include "proxy/client.h"
 #include "proxy/exchange.h"
@@ -18,6 +19,7 @@ static_assert(METRIC_REFUSED_MEMORY - METRIC_REFUSED_CONNECTIONS ==
               "refusals and their metrics stand in one order");
 
 enum session_state {
+    SESSION_PROXY_HEADER, /* of who is in front; what follows it is nobody's to read before */
     SESSION_HANDSHAKE,
     SESSION_IDLE,    /* for the next request */
     SESSION_BUSY,    /* an exchange is on it */
@@ -34,6 +36,7 @@ struct session {
     enum session_state state; /* written by enter alone */
     bool has_served;
     struct stream *stream; /* owned */
+    struct buffer header;  /* SESSION_PROXY_HEADER: what has come of it */
     struct h1_connection *connection;
     struct exchange *exchange; /* SESSION_BUSY */
     struct pin *pin;           /* SESSION_HANDSHAKE: its TLS server is in use */
@@ -45,6 +48,7 @@ struct session {
 static enum metric gauge_of(enum session_state state)
 {
     switch (state) {
+    case SESSION_PROXY_HEADER:
     case SESSION_HANDSHAKE: return METRIC_CONNECTIONS_HANDSHAKING;
     case SESSION_IDLE: return METRIC_CONNECTIONS_IDLE;
     default: return METRIC_COUNT;
@@ -87,7 +91,9 @@ static void close_session(struct session *s)
             tcp_stream_close_with_reset(s->stream);
         h1_connection_free(s->connection);
     }
-    stream_close(s->stream);
+    if (s->stream != NULL)
+        stream_close(s->stream);
+    buffer_clear(&s->header);
     if (s->pin != NULL)
         pin_drop(env, s->pin, &s->pin_place);
     admission_leave(env->admission, &s->pass);
@@ -211,6 +217,122 @@ static bool explain_https(struct session *s)
     return true;
 }
 
+/* --- who is in front, and who the client is
+ * ------------------------------------------------------ */
+
+/* For what is not let in and is closed now, at the cost of a call or two. What has come already is
+ * read, lest the close be a reset that outruns the answer; a plaintext client gets one, if it can
+ * be had at once. */
+static void turn_away(struct proxy_env *env, bool is_tls, int fd, enum refusal refusal)
+{
+    static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\n"
+                                 "Content-Type: text/plain; charset=utf-8\r\n"
+                                 "Content-Length: 36\r\n"
+                                 "Connection: close\r\n"
+                                 "\r\n"
+                                 "503 Service Unavailable: over_limit\n";
+
+    metric_add(env->metrics, METRIC_REFUSED_CONNECTIONS + (refusal - REFUSAL_CONNECTIONS), 1);
+    recv(fd, loop_read_scratch(env->loop), LOOP_SCRATCH_BYTES, MSG_DONTWAIT);
+    if (!is_tls)
+        send(fd, answer, sizeof(answer) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void begin_handshake(struct session *s, uint64_t within_ms)
+{
+    s->client.tls_stream = s->stream;
+    s->pin = s->env->pin;
+    list_push_back(&s->pin->handshakes, &s->pin_place);
+    enter(s, SESSION_HANDSHAKE, within_ms);
+}
+
+static void refuse_header(struct session *s, enum metric reason, const char *word)
+{
+    metric_add(s->env->metrics, reason, 1);
+    log_event(LOG_DEBUG, "proxy_protocol.refused", "%s: %s", s->client.peer_ip, word);
+    close_session(s);
+}
+
+/* A proxy that looks whether somebody listens, and leaves without a word, has done nothing wrong.
+ */
+static void lose_header(struct session *s)
+{
+    if (buffer_length(&s->header) > 0) {
+        refuse_header(s, METRIC_PROXY_CUT, "cut");
+        return;
+    }
+    if (s->client.is_tls)
+        metric_add(s->env->metrics, METRIC_HANDSHAKES_SILENT, 1);
+    close_session(s);
+}
+
+/* One deadline, set at accept, is for the header and the handshake behind it. */
+static uint64_t time_left_ms(const struct session *s)
+{
+    uint64_t now_ms = loop_now_ms(s->env->loop), due_ms = s->deadline.due_ms;
+
+    if (due_ms == 0)
+        return 0;
+    return due_ms > now_ms ? due_ms - now_ms : 1;
+}
+
+/* The header has come, so it is known whose connection this is, and to whom it is charged. False:
+ * it is closed. */
+static bool learn_client(struct session *s, const struct proxy_header *header)
+{
+    struct proxy_env *env = s->env;
+    struct address peer;
+    enum refusal refusal;
+
+    if (header->names_ends)
+        client_set_ends(&s->client, &header->source, &header->destination);
+    peer = client_address(&s->client);
+    refusal = admission_charge(env->admission, &env->pin->snapshot->globals->client_limits, &peer,
+                               loop_now_ms(env->loop), &s->pass);
+    if (refusal == REFUSAL_NONE)
+        return true;
+    turn_away(env, s->client.is_tls, tcp_stream_fd(s->stream), refusal);
+    close_session(s);
+    return false;
+}
+
+static void go_on_behind_header(struct session *s)
+{
+    struct proxy_env *env = s->env;
+
+    if (!s->client.is_tls) {
+        begin_http(s);
+        return;
+    }
+    s->stream = tls_stream_new(env->pin->snapshot->tls, s->stream);
+    if (s->stream == NULL)
+        close_session(s);
+    else
+        begin_handshake(s, time_left_ms(s));
+}
+
+static bool await_header(struct session *s)
+{
+    enum proxy_problem problem = PROXY_NO_HEADER;
+    struct proxy_header header;
+
+    s->stream->task = &s->task;
+    switch (proxy_header_read(s->stream, &s->header, &header, &problem)) {
+    case PROXY_READ_DONE: break;
+    case PROXY_READ_WAIT: return false;
+    case PROXY_READ_GONE: lose_header(s); return false;
+    case PROXY_READ_BAD:
+        refuse_header(s, METRIC_PROXY_NO_HEADER + problem, proxy_problem_word(problem));
+        return false;
+    }
+    buffer_clear(&s->header);
+    if (learn_client(s, &header))
+        go_on_behind_header(s);
+    if (s->state != SESSION_CLOSED)
+        loop_wake(s->env->loop, &s->task); /* a handshake waits for its turn */
+    return false;
+}
+
 /* --- one request after the other
  * ------------------------------------------------------------------ */
 
@@ -274,6 +396,7 @@ static bool linger(struct session *s)
 static bool take_step(struct session *s)
 {
     switch (s->state) {
+    case SESSION_PROXY_HEADER: return await_header(s);
     case SESSION_HANDSHAKE: return shake_hands(s);
     case SESSION_IDLE: return await_request(s);
     case SESSION_BUSY: return end_request(s);
@@ -295,6 +418,7 @@ static bool run_out_of_time(struct session *s)
         if (s->state == SESSION_IDLE) /* an orderly end, close_notify included */
             enter(s, SESSION_LINGER, LINGER_MS);
         return s->state == SESSION_LINGER;
+    case SESSION_PROXY_HEADER: refuse_header(s, METRIC_PROXY_TIMEOUT, "timeout"); return false;
     case SESSION_HANDSHAKE: count_failure(s, METRIC_HANDSHAKES_TIMEOUT); break;
     default: break;
     }
@@ -318,16 +442,8 @@ static void run_session(void *owner)
 static void describe_client(struct client *client, const struct listen_spec *listen,
                             const struct accepted *accepted)
 {
-    char text[ADDRESS_TEXT_SIZE];
-
-    client->peer.any.sa_family = accepted->peer.as.any.sa_family;
-    if (client->peer.any.sa_family == AF_INET)
-        client->peer.v4 = accepted->peer.as.v4;
-    else if (client->peer.any.sa_family == AF_INET6)
-        client->peer.v6 = accepted->peer.as.v6;
-    address_format_ip(&accepted->peer, text);
-    slice_copy_text(slice_of(text), client->peer_ip, sizeof(client->peer_ip));
-    client->local_port = address_port(&accepted->local);
+    client_set_ends(client, &accepted->peer, &accepted->local);
+    client->accepted_port = address_port(&accepted->local);
     client->is_tls = listen->kind == LISTEN_HTTPS;
     client->serves_routes = listen->serves_routes;
     client->https_port = listen->https_port;
@@ -335,26 +451,6 @@ static void describe_client(struct client *client, const struct listen_spec *lis
 
 /* --- the door
  * ------------------------------------------------------------------------------------- */
-
-/* Closes what is not let in, at the cost of a call or three. What has come already is read, lest
- * the close be a reset that outruns the answer; a plaintext client gets one, if it can be had at
- * once. */
-static void turn_away(struct proxy_env *env, const struct listen_spec *listen, int fd,
-                      enum refusal refusal)
-{
-    static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\n"
-                                 "Content-Type: text/plain; charset=utf-8\r\n"
-                                 "Content-Length: 36\r\n"
-                                 "Connection: close\r\n"
-                                 "\r\n"
-                                 "503 Service Unavailable: over_limit\n";
-
-    metric_add(env->metrics, METRIC_REFUSED_CONNECTIONS + (refusal - REFUSAL_CONNECTIONS), 1);
-    recv(fd, loop_read_scratch(env->loop), LOOP_SCRATCH_BYTES, MSG_DONTWAIT);
-    if (listen->kind == LISTEN_HTTP)
-        send(fd, answer, sizeof(answer) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-    close(fd);
-}
 
 /* NULL, and the socket closed: no memory. */
 static struct session *session_new(struct proxy_env *env, int fd, bool is_tls)
@@ -379,20 +475,20 @@ static struct session *session_new(struct proxy_env *env, int fd, bool is_tls)
     return NULL;
 }
 
-static void begin(struct session *s)
+static void begin(struct session *s, bool awaits_header)
 {
     struct proxy_env *env = s->env;
+    uint64_t handshake_ms = env->pin->snapshot->globals->handshake_ms;
 
     metric_add(env->metrics, METRIC_CONNECTIONS_OPEN, 1);
     list_push_back(&env->sessions, &s->node);
     env->session_count++;
-    if (s->client.is_tls) {
-        s->pin = env->pin;
-        list_push_back(&env->pin->handshakes, &s->pin_place);
-        enter(s, SESSION_HANDSHAKE, env->pin->snapshot->globals->handshake_ms);
-    } else {
+    if (awaits_header)
+        enter(s, SESSION_PROXY_HEADER, handshake_ms); /* one deadline for both */
+    else if (s->client.is_tls)
+        begin_handshake(s, handshake_ms);
+    else
         begin_http(s);
-    }
     loop_wake(env->loop, &s->task);
 }
 
@@ -400,9 +496,11 @@ void session_start(struct proxy_env *env, const struct listen_spec *listen, unsi
                    const struct accepted *accepted)
 {
     const struct client_limits *limits = &env->pin->snapshot->globals->client_limits;
+    bool is_tls = listen->kind == LISTEN_HTTPS;
+    bool awaits_header = listen_expects_header(listen, &accepted->peer);
     const struct arrival arrival = {.fd = accepted->fd,
-                                    .shakes_hands = listen->kind == LISTEN_HTTPS,
-                                    .peer = &accepted->peer,
+                                    .shakes_hands = is_tls,
+                                    .peer = awaits_header ? NULL : &accepted->peer,
                                     .now_ms = loop_now_ms(env->loop)};
     struct admission_pass pass;
     enum refusal refusal = admission_enter(env->admission, limits, &arrival, &pass);
@@ -410,10 +508,11 @@ void session_start(struct proxy_env *env, const struct listen_spec *listen, unsi
 
     metric_add(env->metrics, METRIC_CONNECTIONS_ACCEPTED, 1);
     if (refusal != REFUSAL_NONE) {
-        turn_away(env, listen, accepted->fd, refusal);
+        turn_away(env, is_tls, accepted->fd, refusal);
+        close(accepted->fd);
         return;
     }
-    s = session_new(env, accepted->fd, listen->kind == LISTEN_HTTPS);
+    s = session_new(env, accepted->fd, is_tls && !awaits_header);
     if (s == NULL) {
         admission_leave(env->admission, &pass);
         admission_note_refusal(env->admission, limits, REFUSAL_MEMORY, &arrival);
@@ -424,8 +523,7 @@ void session_start(struct proxy_env *env, const struct listen_spec *listen, unsi
     s->pass = pass;
     describe_client(&s->client, listen, accepted);
     s->client.listener = listener;
-    s->client.tls_stream = s->client.is_tls ? s->stream : NULL;
-    begin(s);
+    begin(s, awaits_header);
 }
 
 void sessions_leave_pin(struct proxy_env *env, struct pin *pin)

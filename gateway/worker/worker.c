@@ -150,20 +150,37 @@ static const struct listen_spec *listen_spec(void *owner, unsigned id)
     return entry != NULL ? &entry->spec : NULL;
 }
 
+/* The generation that it is of may go before a listener that is closing has accepted its last. */
+static void keep_spec(struct worker_listener *entry, const struct listen_spec *spec)
+{
+    struct network *proxies = NULL;
+
+    if (spec->proxy_count > 0) {
+        proxies = memory_array(spec->proxy_count, sizeof(*proxies));
+        memcpy(proxies, spec->proxies, spec->proxy_count * sizeof(*proxies));
+    }
+    free(entry->spec.proxies);
+    entry->spec = *spec;
+    entry->spec.proxies = proxies;
+}
+
 static void open_listener(struct worker *worker, const struct worker_listen *listen)
 {
     struct worker_listener *entry = memory_new(sizeof(*entry));
 
     entry->worker = worker;
     entry->id = listen->id;
-    entry->spec = *listen->spec;
+    keep_spec(entry, listen->spec);
     entry->listener = listener_new(worker->loop, listen->fd, on_accept, entry);
     list_push_back(&worker->listeners, &entry->node);
 }
 
 static void free_listener(void *owner)
 {
-    free(owner);
+    struct worker_listener *entry = owner;
+
+    free(entry->spec.proxies);
+    free(entry);
 }
 
 static void bury_listener(void *owner)
@@ -225,7 +242,7 @@ static void adopt(void *owner)
         if (entry == NULL)
             open_listener(worker, &change->listens[i]);
         else
-            entry->spec = *change->listens[i].spec;
+            keep_spec(entry, change->listens[i].spec);
     }
     loop_post(worker->options.control, &change->acknowledged);
 }
