@@ -125,6 +125,13 @@ struct http_stream *h1_connection_begin(struct h1_connection *c, struct task *ta
     return &c->http;
 }
 
+void h1_connection_lead(struct h1_connection *c, struct slice bytes)
+{
+    assert(c->state == H1_BUSY && c->writing == WRITE_HEAD);
+    if (!buffer_append(&c->out, bytes))
+        c->writing = WRITE_FAILED;
+}
+
 enum h1_state h1_connection_state(const struct h1_connection *connection)
 {
     return connection->state;

@@ -22,6 +22,10 @@ void h1_connection_free(struct h1_connection *connection);
  * another, and in any case once it has ended. */
 struct http_stream *h1_connection_begin(struct h1_connection *connection, struct task *task);
 
+/* Puts bytes in front of the head that is written next; they leave with it. Behind
+ * h1_connection_begin. Without memory that head cannot be written. */
+void h1_connection_lead(struct h1_connection *connection, struct slice bytes);
+
 /* What became of the connection when its stream ended. */
 enum h1_state {
     H1_IDLE,    /* may carry the next request */

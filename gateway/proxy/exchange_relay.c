@@ -49,6 +49,14 @@ static void ask_pool(struct exchange *x)
     x->pool_wait = pool_ask(x->pool, &ask, &x->task);
 }
 
+static void name_client(struct exchange *x)
+{
+    struct proxy_header header;
+
+    forwarded_header(x->client, &x->facts, &header);
+    upstream_connection_name_client(x->connection, &header);
+}
+
 enum step exchange_take_upstream(struct exchange *x)
 {
     struct slice server = slice_make(NULL, 0);
@@ -70,6 +78,8 @@ enum step exchange_take_upstream(struct exchange *x)
     if (io != IO_OK)
         return exchange_fail(x, pool_reason(failure));
     x->backend_stream = upstream_connection_begin(x->connection, &x->task);
+    if (upstream_connection_names_client(x->connection))
+        name_client(x);
     exchange_enter(x, SEND_HEAD);
     return STEP_AGAIN;
 }

@@ -154,3 +154,19 @@ void forwarded_rewrite(const struct globals *globals, const struct client *clien
     http_fields_add_id(fields, arena, FIELD_X_REQUEST_ID, slice_of("X-Request-Id"),
                        facts->request_id);
 }
+
+static bool is_ip(const union client_end *end)
+{
+    return end->any.sa_family == AF_INET || end->any.sa_family == AF_INET6;
+}
+
+void forwarded_header(const struct client *client, const struct origin_facts *facts,
+                      struct proxy_header *header)
+{
+    header->names_ends = is_ip(&client->peer) && is_ip(&client->local);
+    header->source = client_address(client);
+    header->destination = client_end_address(&client->local);
+    if (!slice_equal(facts->client_ip, slice_of(client->peer_ip)) &&
+        !address_parse_ip(facts->client_ip, 0, &header->source))
+        header->names_ends = false;
+}

@@ -3,6 +3,7 @@
 #ifndef PROXY_FORWARDED_H
 #define PROXY_FORWARDED_H
 
+#include "net/proxy_protocol.h"
 #include "proxy/client.h"
 #include "proxy/proxy_env.h"
 
@@ -20,5 +21,10 @@ void forwarded_facts(struct proxy_env *env, const struct globals *globals,
 void forwarded_rewrite(const struct globals *globals, const struct client *client,
                        struct arena *arena, const struct http_head *request,
                        const struct origin_facts *facts, struct http_fields *fields);
+
+/* The same for a backend that is told by a PROXY protocol header: from client_ip (with its port
+ * where that is the peer itself, else 0) to where the client connected. */
+void forwarded_header(const struct client *client, const struct origin_facts *facts,
+                      struct proxy_header *header);
 
 #endif

@@ -31,6 +31,7 @@ struct upstream_connection {
     uint64_t idle_ms;         /* how long it was idle before it was taken last */
     enum pool_failure failure;
     bool is_reused;
+    bool is_named; /* a PROXY protocol header told whose it is: no other request goes there */
     struct dial *dial;
     struct stream *stream;
     struct h1_connection *http;
@@ -104,6 +105,8 @@ static uint64_t room_ms(const struct upstream_connection *c)
     const struct server *server = c->server;
     unsigned idle = server->connection_count[USE_IDLE];
     unsigned keepalive = server->shared->keepalive;
+    if (c->is_named || server->shared->names_clients)
+        return 0;
     if (server->is_retired || idle >= 2 * keepalive ||
         descriptor_is_reserve(tcp_stream_fd(c->stream)))
         return 0;
@@ -380,6 +383,22 @@ void server_wake_resolving(struct server *server)
 struct http_stream *upstream_connection_begin(struct upstream_connection *c, struct task *task)
 {
     return h1_connection_begin(c->http, task);
+}
+
+bool upstream_connection_names_client(const struct upstream_connection *c)
+{
+    return c->server->shared->names_clients;
+}
+
+void upstream_connection_name_client(struct upstream_connection *c,
+                                     const struct proxy_header *client)
+{
+    char bytes[PROXY_HEADER_V2_WRITTEN_MAX];
+    size_t length = proxy_header_write_v2(client, bytes);
+
+    assert(c->state == CONNECTION_OUT && !c->is_reused);
+    h1_connection_lead(c->http, slice_make(bytes, length));
+    c->is_named = true;
 }
 
 bool upstream_connection_is_reused(const struct upstream_connection *c)

@@ -220,6 +220,14 @@ static void retire(struct server *server)
     server_unref(server);
 }
 
+static void close_idle(struct pool *pool)
+{
+    for (unsigned i = 0; i < pool->server_count; i++) {
+        server_close_idle(pool->servers[i]);
+        server_close_unclaimed(pool->servers[i]);
+    }
+}
+
 void pool_follow(struct pool *pool, const struct upstream_spec *spec)
 {
     struct server **old = pool->servers;
@@ -245,6 +253,10 @@ void pool_follow(struct pool *pool, const struct upstream_spec *spec)
             retire(old[i]);
     }
     free(old);
+    /* What was made for the other way of talking is of no use for this one. */
+    if (pool->shared.names_clients != spec->names_clients)
+        close_idle(pool);
+    pool->shared.names_clients = spec->names_clients;
     /* Behind the picks that were made: frequent changes must not favour the first server. */
     if (is_changed)
         balancer_restart(pool->servers, pool->server_count, pool->shared.env.worker + pool->picks);
@@ -273,10 +285,7 @@ unsigned pool_in_use(const struct pool *pool)
 void pool_close_idle(struct pool *pool)
 {
     pool->shared.keepalive = 0;
-    for (unsigned i = 0; i < pool->server_count; i++) {
-        server_close_idle(pool->servers[i]);
-        server_close_unclaimed(pool->servers[i]);
-    }
+    close_idle(pool);
 }
 
 /* --- status ------------------------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 #include "base/metric.h"
 #include "http/h1_connection.h"
 #include "net/dialer.h"
+#include "net/proxy_protocol.h"
 #include "net/resolver.h"
 #include "upstream/server_series.h"
 #include "upstream/upstream.h"
@@ -72,6 +73,13 @@ void pool_wait_end(struct pool_wait *wait);
 /* The connection's http_stream for one request; `task` is woken for it. */
 struct http_stream *upstream_connection_begin(struct upstream_connection *connection,
                                               struct task *task);
+/* Whether its server is to be told, by a PROXY protocol header, whose connection it is: the newest
+ * spec of the pool says so. */
+bool upstream_connection_names_client(const struct upstream_connection *connection);
+/* Has it begin with that header, which leaves in one piece with the request's head; from then on it
+ * is this client's, and it is closed when it is given back. Behind upstream_connection_begin. */
+void upstream_connection_name_client(struct upstream_connection *connection,
+                                     const struct proxy_header *client);
 bool upstream_connection_is_reused(const struct upstream_connection *connection);
 /* It had ended before a byte of an answer came: teaches the server's idle time, if it was reused.
  */

@@ -21,6 +21,7 @@ struct pool_shared {
     const char *name;   /* the pool's */
     unsigned keepalive; /* idle connections per server; 0 while draining */
     unsigned out_count; /* connections that were handed out */
+    bool names_clients; /* each connection is one client's */
 };
 
 /* What a connection does for its server. */

@@ -194,6 +194,8 @@ bool pool_fixture_request(struct pool_fixture *f, struct upstream_connection *co
 {
     struct arena arena = {0};
     struct http_stream *http = upstream_connection_begin(connection, &f->task);
+    if (upstream_connection_names_client(connection))
+        upstream_connection_name_client(connection, &f->client);
     bool is_whole = send_request(f, http);
     if (is_whole) {
         answer_request(backend_fd, response);

@@ -22,6 +22,7 @@ struct pool_fixture {
     struct server_spec servers[FIXTURE_SERVERS_MAX];
     char names[FIXTURE_SERVERS_MAX][128];
     struct upstream_spec spec;
+    struct proxy_header client; /* whom backends are told, where they are */
 };
 
 void pool_fixture_init(struct pool_fixture *f, unsigned worker);

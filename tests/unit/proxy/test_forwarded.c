@@ -180,3 +180,44 @@ Test(forwarded, all_trusted_means_the_leftmost)
     send_field("X-Forwarded-For", "10.7.7.7");
     cr_assert_str_eq(text(facts().client_ip), "10.7.7.7");
 }
+
+/* --- by a PROXY protocol header ------------------------------------------------------------- */
+
+static const char *header_of(const char *client_ip)
+{
+    char source[ADDRESS_TEXT_SIZE], destination[ADDRESS_TEXT_SIZE];
+    struct origin_facts facts = {.client_ip = slice_of(client_ip)};
+    struct proxy_header header;
+
+    forwarded_header(&client, &facts, &header);
+    if (!header.names_ends)
+        return "none";
+    address_format(&header.source, source);
+    address_format(&header.destination, destination);
+    return text(arena_printf(&arena, "%s > %s", source, destination));
+}
+
+static void go_to(const char *ip)
+{
+    struct address address;
+
+    cr_assert(address_parse_ip(slice_of(ip), 443, &address));
+    memcpy(&client.local, &address.as, sizeof(client.local));
+}
+
+Test(forwarded, headers_are_about_the_client)
+{
+    come_from("192.0.2.7");
+    go_to("192.0.2.1");
+    cr_expect_str_eq(header_of("192.0.2.7"), "192.0.2.7:1234 > 192.0.2.1:443");
+    cr_expect_str_eq(header_of("198.51.100.1"), "198.51.100.1:0 > 192.0.2.1:443");
+    cr_expect_str_eq(header_of("2001:db8::5"), "[2001:db8::5]:0 > 192.0.2.1:443");
+    cr_expect_str_eq(header_of("unknown"), "none");
+}
+
+Test(forwarded, headers_have_no_ends_that_are_no_ip)
+{
+    client.peer.any.sa_family = client.local.any.sa_family = AF_UNIX;
+    strcpy(client.peer_ip, "unix");
+    cr_expect_str_eq(header_of("unix"), "none");
+}

@@ -1,6 +1,7 @@
 /* Connections between requests: reused newest first, thrown away once they say or hear anything. */
 #include "net/descriptors.h"
 #include "support/pool_fixture.h"
+#include "support/syscalls.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -467,6 +468,115 @@ Test(connection, draining_closes_idle_ones_and_keeps_none)
     peer = make_idle(&b, ok);
     cr_assert_eq(idle_of(&b), 1);
     close(idle);
+    close(peer);
+    tear_down(&b);
+}
+
+/* --- PROXY protocol ------------------------------------------------------------------------- */
+
+static void name_clients(struct backend *b, bool names_clients)
+{
+    b->f.spec.names_clients = names_clients;
+    pool_fixture_follow(&b->f);
+}
+
+Test(connection, one_that_names_a_client_serves_nobody_else)
+{
+    struct backend b;
+    set_up(&b, 4);
+    name_clients(&b, true);
+    for (int i = 0; i < 3; i++) {
+        struct upstream_connection *c = take(&b);
+        int peer = accept(b.listener, NULL, NULL);
+        cr_assert_not(upstream_connection_is_reused(c));
+        cr_assert(pool_fixture_request(&b.f, c, peer, ok));
+        cr_assert(is_closed(peer));
+        cr_assert_eq(idle_of(&b), 0);
+        close(peer);
+    }
+    tear_down(&b);
+}
+
+/* Head and header are one send. */
+Test(connection, the_header_costs_no_system_call)
+{
+    struct backend b;
+    char bytes[1024];
+    struct http_head head = {.method = METHOD_GET,
+                             .method_text = slice_of("GET"),
+                             .path = slice_of("/"),
+                             .authority = slice_of("test"),
+                             .keeps_connection = true};
+    set_up(&b, 4);
+    name_clients(&b, true);
+    b.f.client.names_ends = true;
+    cr_assert(address_parse_ip(slice_of("192.0.2.1"), 1, &b.f.client.source));
+    cr_assert(address_parse_ip(slice_of("192.0.2.2"), 2, &b.f.client.destination));
+    struct upstream_connection *c = take(&b);
+    int peer = accept(b.listener, NULL, NULL);
+    struct http_stream *http = upstream_connection_begin(c, &b.f.task);
+    upstream_connection_name_client(c, &b.f.client);
+    unsigned sends = syscall_counts.send;
+    cr_assert_eq(http->ops->write_head(http, &head), IO_OK);
+    cr_assert_eq(http->ops->flush(http), IO_OK);
+    cr_assert_eq(syscall_counts.send - sends, 1);
+    ssize_t got = recv(peer, bytes, sizeof(bytes), 0);
+    cr_assert_gt(got, 28);
+    cr_expect_arr_eq(bytes,
+                     "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc0\0\x02\x02\0\1\0\2", 28);
+    cr_expect_arr_eq(bytes + 28, "GET / HTTP/1.1\r\n", 16);
+    http->ops->end(http, HTTP_END_ABORT);
+    upstream_connection_give_back(c);
+    close(peer);
+    tear_down(&b);
+}
+
+/* A change of the key is a change of the backend: what is idle goes, and what is out does not come
+ * back. */
+Test(connection, none_outlives_a_change_of_what_backends_are_told)
+{
+    struct backend b;
+    set_up(&b, 4);
+    int idle = make_idle(&b, ok);
+    struct pool_ask fresh = {.max_tries = 1, .fresh = true};
+    struct upstream_connection *out = pool_fixture_ask(&b.f, &fresh).connection;
+    int peer = accept(b.listener, NULL, NULL);
+    struct http_stream *http = upstream_connection_begin(out, &b.f.task);
+    name_clients(&b, true);
+    cr_assert_eq(idle_of(&b), 0);
+    cr_assert(is_closed(idle));
+    http->ops->end(http, HTTP_END_ABORT);
+    upstream_connection_give_back(out);
+    cr_assert(is_closed(peer));
+    close(peer);
+
+    out = take(&b);
+    peer = accept(b.listener, NULL, NULL);
+    http = upstream_connection_begin(out, &b.f.task);
+    upstream_connection_name_client(out, &b.f.client);
+    name_clients(&b, false);
+    http->ops->end(http, HTTP_END_REUSE);
+    upstream_connection_give_back(out);
+    cr_assert_eq(idle_of(&b), 0);
+    cr_assert(is_closed(peer));
+    close(idle);
+    close(peer);
+    tear_down(&b);
+}
+
+/* Nobody's request has gone there yet, and none will: it would have to be kept for somebody. */
+Test(connection, one_that_is_abandoned_before_it_names_a_client_is_closed)
+{
+    struct backend b;
+    set_up(&b, 4);
+    name_clients(&b, true);
+    const struct pool_ask ask = {.connect_timeout_ms = 1000, .max_tries = 1};
+    struct pool_wait *wait = pool_ask(b.f.pool, &ask, &b.f.task);
+    pool_wait_end(wait);
+    int peer = accept(b.listener, NULL, NULL);
+    pool_fixture_run_for(&b.f, 20);
+    cr_assert(is_closed(peer));
+    cr_assert_eq(idle_of(&b), 0);
     close(peer);
     tear_down(&b);
 }
