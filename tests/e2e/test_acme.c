@@ -1,17 +1,15 @@
 /* Certificates that really come from an ACME authority: pebble validates through the gateway's
  * acme_webroot, and the gateway serves what lego and certbot then lay down, and lay down anew. */
+#include "harness/background.h"
 #include "harness/command.h"
 #include "harness/monitor.h"
 #include "harness/tls_client.h"
 #include "harness/workplace.h"
 
 #include <criterion/criterion.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 E2E_SUITE(acme);
@@ -27,51 +25,6 @@ static bool is_missing(const char *program)
 }
 
 /* --- the authority ------------------------------------------------------------------------ */
-
-struct server {
-    pid_t pid;
-    const char *log;
-};
-
-static void end_server(void *object)
-{
-    struct server *server = object;
-
-    kill(server->pid, SIGKILL);
-    waitpid(server->pid, NULL, 0);
-    free(server);
-}
-
-/* In the background until the test ends, with settings "NAME=value" and what it says in a file. */
-static struct server *start_server(const char *const *argv, const char *const *environment)
-{
-    struct server *server = workplace_own(calloc(1, sizeof *server), end_server);
-
-    server->log = workplace_path("%s.log", argv[0]);
-    server->pid = fork();
-    workplace_require(server->pid >= 0, "no process for %s", argv[0]);
-    if (server->pid > 0)
-        return server;
-    int log = open(server->log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    dup2(log, STDOUT_FILENO);
-    dup2(log, STDERR_FILENO);
-    for (; *environment != NULL; environment++)
-        putenv((char *)*environment);
-    execvp(argv[0], (char *const *)argv);
-    _exit(127);
-}
-
-/* Until it says so. */
-static void wait_for_word(const struct server *server, const char *word)
-{
-    long long start = monitor_now_ms();
-    const char *said = NULL;
-
-    while ((said = workplace_read(server->log)) == NULL || strstr(said, word) == NULL)
-        workplace_require(monitor_may_ask_again(start), "'%s' never came:\n%s", word,
-                          said != NULL ? said : "");
-}
 
 /* Every name is this machine. */
 static const char *start_names(void)
@@ -92,7 +45,7 @@ static const char *start_names(void)
                                 workplace_free_address(),
                                 NULL};
 
-    wait_for_word(start_server(argv, (const char *const[]){NULL}), "Starting");
+    background_wait_word(background_start(argv, (const char *const[]){NULL}), "Starting");
     return address;
 }
 
@@ -117,7 +70,7 @@ static const char *start_authority(struct gateway *gateway)
     cert_write_chain(cert, workplace_path("authority.crt"));
     cert_write_key(cert, workplace_path("authority.key"));
     workplace_write(workplace_path("pebble.json"), config, strlen(config));
-    wait_for_word(start_server(argv, environment), "ACME directory available");
+    background_wait_word(background_start(argv, environment), "ACME directory available");
     return text("https://%s/dir", address);
 }
 

@@ -37,6 +37,8 @@ struct message {
     enum wire_end end; /* why reading stopped, when it is not complete */
     int connection;    /* of a request at an origin: which connection, from 0 */
     int place;         /* and which request on it, from 0 */
+    char told[128];    /* the PROXY protocol header that this connection began with, in words
+                          (proxy_header.h); empty: none */
 };
 
 #define MESSAGE_STORED ((size_t)1 << 20)

@@ -2,6 +2,7 @@
 
 #include "monitor.h"
 #include "pattern.h"
+#include "proxy_header.h"
 #include "workplace.h"
 
 #include <errno.h>
@@ -22,6 +23,7 @@ struct connection {
     struct origin *origin;
     struct wire wire;
     int number;
+    char told[128]; /* its PROXY protocol header, in words */
     pthread_t thread;
     struct connection *next;
 };
@@ -109,6 +111,7 @@ static bool serve_one(struct connection *connection, int place)
     turn.request = message_make();
     turn.request->connection = connection->number;
     turn.request->place = place;
+    snprintf(turn.request->told, sizeof turn.request->told, "%s", connection->told);
     if (!message_read_head(turn.wire, turn.request, true)) {
         message_free(turn.request);
         return false;
@@ -127,6 +130,7 @@ static void *serve_connection(void *arg)
 {
     struct connection *connection = arg;
 
+    proxy_header_take(&connection->wire, connection->told, sizeof connection->told);
     for (int place = 0; serve_one(connection, place); place++) {
     }
     monitor_lock();

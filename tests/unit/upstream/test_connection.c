@@ -564,6 +564,12 @@ Test(connection, none_outlives_a_change_of_what_backends_are_told)
     tear_down(&b);
 }
 
+static bool has_connected(void *argument)
+{
+    const struct backend *b = argument;
+    return metric_read(&b->f.metrics, METRIC_UPSTREAM_CONNECTS) > 0;
+}
+
 /* Nobody's request has gone there yet, and none will: it would have to be kept for somebody. */
 Test(connection, one_that_is_abandoned_before_it_names_a_client_is_closed)
 {
@@ -574,7 +580,7 @@ Test(connection, one_that_is_abandoned_before_it_names_a_client_is_closed)
     struct pool_wait *wait = pool_ask(b.f.pool, &ask, &b.f.task);
     pool_wait_end(wait);
     int peer = accept(b.listener, NULL, NULL);
-    pool_fixture_run_for(&b.f, 20);
+    pool_fixture_run_until(&b.f, has_connected, &b);
     cr_assert(is_closed(peer));
     cr_assert_eq(idle_of(&b), 0);
     close(peer);
