@@ -126,6 +126,11 @@ bool upstream_connection_is_reused(const struct upstream_connection *connection)
     return connection->is_reused;
 }
 
+void upstream_connection_note_stale(struct upstream_connection *connection)
+{
+    (void)connection; /* nothing is learned of fake servers */
+}
+
 struct slice upstream_connection_host(const struct upstream_connection *connection)
 {
     (void)connection;

@@ -196,6 +196,7 @@ static void read_pair(struct slice input)
 enum { FILES_MAX = 16 };
 
 static char folder[] = "/tmp/sallyport-fuzz-XXXXXX";
+static bool is_folder_made;
 
 static void remove_folder(void)
 {
@@ -228,9 +229,10 @@ static void look_into_folder(struct slice input)
     struct cert_findings findings = {0};
     char names[FILES_MAX][256];
 
-    if (folder[sizeof(folder) - 2] == 'X') {
+    if (!is_folder_made) {
         if (mkdtemp(folder) == NULL)
             abort();
+        is_folder_made = true;
         atexit(remove_folder);
     }
     int at = open(folder, O_DIRECTORY | O_RDONLY | O_CLOEXEC);

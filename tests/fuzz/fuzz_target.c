@@ -33,7 +33,7 @@ static int escape_value(const char *at, size_t left)
 
 static bool is_refused_byte(unsigned char c)
 {
-    return c <= 0x20 || c == 0x7f || c == '\\' || c == '#';
+    return c <= 0x20 || c >= 0x7f || c == '\\' || c == '#';
 }
 
 /* Escapes of unreserved characters decoded. False: a byte or an escape that is refused. */
@@ -97,7 +97,8 @@ static bool read_path(struct slice raw, struct buffer *out)
 static bool is_good_query(struct slice query)
 {
     for (size_t i = 0; i < query.len; i++)
-        if ((unsigned char)query.at[i] <= 0x20 || query.at[i] == 0x7f || query.at[i] == '#')
+        if ((unsigned char)query.at[i] <= 0x20 || (unsigned char)query.at[i] >= 0x7f ||
+            query.at[i] == '#')
             return false;
     return true;
 }
@@ -166,7 +167,7 @@ static bool read_host(struct slice authority, char *name)
     if (colon != NULL) {
         long port = colon[1] ? strtol(colon + 1, NULL, 10) : 1;
         if (strlen(colon + 1) > 5 || strspn(colon + 1, "0123456789") != strlen(colon + 1) ||
-            port < 1 || port > 65535)
+            colon[1] == '0' || port > 65535)
             return false;
         *colon = '\0';
     }

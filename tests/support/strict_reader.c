@@ -60,11 +60,11 @@ static bool is_token(struct strict_text text)
     return text.len > 0;
 }
 
-/* No blank and no control; bytes beyond ASCII pass as they are. */
+/* Printable ASCII without a blank (RFC 9112 section 3.2). */
 static bool is_visible(struct strict_text text)
 {
     for (size_t i = 0; i < text.len; i++)
-        if ((unsigned char)text.at[i] <= ' ' || text.at[i] == 0x7f)
+        if (text.at[i] <= ' ' || text.at[i] > '~')
             return false;
     return text.len > 0;
 }

@@ -81,7 +81,7 @@ Test(strict_request, other_targets_and_hosts)
 {
     static const char *const cases[] = {
         "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
-        "M-~ /%2f\xc3\xbc HTTP/1.0\r\nhost: a.b-c_d.\r\n\r\n",
+        "M-~ /%2f%C3%BC HTTP/1.0\r\nhost: a.b-c_d.\r\n\r\n",
         "GET / HTTP/1.1\r\nHOST: 127.0.0.1:80\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: [::ffff:1.2.3.4]:65535\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: [::]\r\n\r\n",
