@@ -27,6 +27,7 @@ static struct {
     struct snapshot *snapshot;
     struct pin pin;
     struct metrics metrics;
+    struct budget head_memory;
     struct series *series;
     struct series_view routes;
     struct proxy_env env;
@@ -251,10 +252,12 @@ static void make_world(void)
     world.pin.snapshot = world.snapshot;
     list_init(&world.pin.exchanges);
     list_init(&world.pin.handshakes);
+    budget_init(&world.head_memory, 1024 * 1024);
     world.series = series_new(1, ROUTE_COUNTERS);
     series_view_init(&world.routes, world.series, 0);
     world.env = (struct proxy_env){.loop = world.loop,
                                    .metrics = &world.metrics,
+                                   .head_memory = &world.head_memory,
                                    .routes = &world.routes,
                                    .pin = &world.pin,
                                    .limits = limits,
@@ -326,5 +329,6 @@ void bare_gateway_close(struct bare_gateway *gateway)
     h1_connection_free(bare.http);
     fake_stream_free(gateway->client);
     exchange_free_spares(&world.env);
+    assert(budget_used(&world.head_memory) == 0);
     buffer_cache_clear();
 }
