@@ -33,6 +33,10 @@ enum metric {
     METRIC_HANDSHAKES_NOTHING_SHARED, /* no version, cipher, curve or protocol */
     METRIC_HANDSHAKES_PEER_FAILED,    /* its alert, or it left in the middle */
     METRIC_HANDSHAKES_TIMEOUT,
+    METRIC_HANDSHAKES_CLIENT_MISSING, /* of the client's certificate: it has to show one */
+    METRIC_HANDSHAKES_CLIENT_EXPIRED,
+    METRIC_HANDSHAKES_CLIENT_UNTRUSTED,
+    METRIC_HANDSHAKES_CLIENT_REFUSED,
     METRIC_HANDSHAKES_SILENT, /* it left before it said anything; not among the failed */
     /* connections that were closed for want of a good PROXY protocol header, by reason */
     METRIC_PROXY_NO_HEADER, /* these four as net/proxy_protocol.h has them */

@@ -1,6 +1,7 @@
 #include "config/build_tls.h"
 
 #include "base/clock.h"
+#include "config/build_clients.h"
 #include "config/reader.h"
 
 enum { EXPIRES_SOON_S = 14 * 24 * 3600, UNCOVERED_MOST = 20 };
@@ -116,7 +117,18 @@ static void check_store(const struct tls_build *build, const struct cert_store *
         warn_of_uncovered_hosts(build, store);
 }
 
-static struct tls_server *make_server(const struct tls_build *build, struct cert_store *store)
+static struct slice find_host(const void *hosts, struct slice name)
+{
+    const struct snapshot *snapshot = hosts;
+    struct slice key = slice_make(NULL, 0);
+
+    route_table_find(snapshot->routes, name, slice_of("/"), &key);
+    return key;
+}
+
+static struct tls_server *make_server(const struct tls_build *build, struct cert_store *store,
+                                      struct client_policies *clients,
+                                      const struct snapshot *snapshot)
 {
     struct tls_settings settings = build->config->tls;
     struct tls_server *server;
@@ -130,6 +142,10 @@ static struct tls_server *make_server(const struct tls_build *build, struct cert
     if (!server)
         problems_add_at(build->problems, false, build->config->file, build->config->certs_place,
                         "%s", error.message);
+    if (server)
+        tls_server_set_clients(server, clients, find_host, snapshot);
+    else
+        client_policies_free(clients);
     return server;
 }
 
@@ -154,7 +170,7 @@ static void hand_over(struct cert_problems *broken, struct cert_problems *to)
     *to = *broken;
 }
 
-struct tls_server *build_tls(const struct tls_build *build)
+struct tls_server *build_tls(const struct tls_build *build, const struct snapshot *snapshot)
 {
     const struct config *config = build->config;
     struct cert_problems broken = {0};
@@ -168,6 +184,7 @@ struct tls_server *build_tls(const struct tls_build *build)
     /* Where something is said to be broken, that nothing is left needs no saying. */
     if (!is_empty || (broken.count == 0 && !build->is_doubtful))
         check_store(build, store);
+    struct client_policies *clients = build_clients(build, &broken);
     hand_over(&broken, build->options->broken);
-    return make_server(build, store);
+    return make_server(build, store, clients, snapshot);
 }

@@ -1,13 +1,14 @@
 /* `certs` and `tls`: where certificates are looked for and how they are used. */
-#include "config/load.h"
+#include "config/client_auth.h"
 
 #include "http/target.h"
 
 static const char *const alpn_spoken[] = {"http/1.1"};
 
 struct tls_reader {
-    struct tls_settings *settings;
+    struct tls_settings *settings; /* NULL: a host's */
     const struct json_node *unknown_sni, *default_cert;
+    struct client_auth_reader clients;
 };
 
 /* --- tls ----------------------------------------------------------------------------------------
@@ -85,18 +86,30 @@ static void read_default_cert(struct reader *reader, const struct json_node *nod
         reader_error(reader, node, AT_VALUE, "\"%s\" is no host name", text.at);
 }
 
+static void read_client_ca(struct reader *reader, const struct json_node *node, void *into)
+{
+    client_auth_read_ca(reader, node, &((struct tls_reader *)into)->clients);
+}
+
+static void read_client_auth(struct reader *reader, const struct json_node *node, void *into)
+{
+    struct tls_reader *tls = into;
+
+    client_auth_read_auth(reader, node, tls->settings != NULL, &tls->clients);
+}
+
 static const struct rule tls_list[] = {
-    {"min_version", 0, read_min_version},
-    {"alpn", 0, read_alpn},
-    {"tickets", 0, read_tickets},
-    {"unknown_sni", 0, read_unknown_sni},
-    {"default_cert", 0, read_default_cert},
-    {"client_ca", 0, NULL},
-    {"client_auth", 0, NULL},
+    {"min_version", IN_TOP, read_min_version},
+    {"alpn", IN_TOP, read_alpn},
+    {"tickets", IN_TOP, read_tickets},
+    {"unknown_sni", IN_TOP, read_unknown_sni},
+    {"default_cert", IN_TOP, read_default_cert},
+    {"client_ca", IN_TOP | IN_HOST, read_client_ca},
+    {"client_auth", IN_TOP | IN_HOST, read_client_auth},
 };
 static const struct rules tls_rules = {tls_list, 7, NULL};
 
-static void read_tls(struct load *load)
+void load_tls(struct load *load)
 {
     const struct json_node *node = json_member(load->root, "tls");
     struct config *config = load->config;
@@ -110,12 +123,21 @@ static void read_tls(struct load *load)
         .alpn_count = 1,
     };
     if (node)
-        reader_object(&load->reader, node, &tls_rules, 0, &tls);
+        reader_object(&load->reader, node, &tls_rules, IN_TOP, &tls);
+    client_auth_end_top(load, &tls.clients);
     if (tls.default_cert)
         config->default_cert_place = reader_place(&load->reader, tls.default_cert, AT_VALUE);
     if (!config->tls.reject_unknown_sni && !tls.default_cert)
         reader_error(&load->reader, tls.unknown_sni, AT_VALUE,
                      "\"default\" needs tls.default_cert: the name whose certificate answers");
+}
+
+void load_host_tls(struct load *load, const struct json_node *node)
+{
+    struct tls_reader tls = {.settings = NULL};
+
+    if (node && reader_object(&load->reader, node, &tls_rules, IN_HOST, &tls))
+        client_auth_end_host(load, &tls.clients);
 }
 
 /* --- certs --------------------------------------------------------------------------------------
@@ -202,7 +224,6 @@ void load_certs(struct load *load)
 {
     const struct json_node *node = json_member(load->root, "certs");
 
-    read_tls(load);
     if (node) {
         load->config->certs_place = reader_place(&load->reader, node, AT_VALUE);
         read_sources(load, node);

@@ -110,6 +110,7 @@ void diff_make(struct diff *diff, const struct snapshot *was, const struct snaps
     compare_backends(&comparison);
     compare_routes(&comparison);
     compare_certificates(&comparison);
+    compare_clients(&comparison);
     end_groups(&comparison, &comparison.settings);
     end_groups(&comparison, &comparison.certificates);
 }

@@ -92,6 +92,7 @@ static void find_certificates(struct explanation *e, struct arena *arena)
     struct slice name = normal_sni(e, arena);
     bool is_default = tls->match == CERT_MATCH_DEFAULT;
 
+    e->clients = explain_clients(e->snapshot, name, arena);
     /* The default one was looked for by a name of its own. */
     find_others(e, is_default ? tls->san : name);
     if (name.len > 0 && (is_default || tls->refusal == TLS_REFUSAL_UNKNOWN_NAME))

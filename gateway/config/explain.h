@@ -15,6 +15,12 @@ struct other_certificate {
     const char *why; /* it was not the one */
 };
 
+/* The rule about clients' certificates that an SNI leads to, and where it was written. */
+struct explained_clients {
+    const struct client_rule *rule;
+    struct slice from; /* "routes[…].tls"; empty: OFF, and nobody said so */
+};
+
 /* Borrowed from snapshot and request, or in the arena. */
 struct explanation {
     const struct snapshot *snapshot;
@@ -26,6 +32,7 @@ struct explanation {
     struct slice client_ip; /* empty: the peer's address was not said */
     bool is_other_port;     /* no listener has the URL's port: another one's answer is told */
 
+    struct explained_clients clients; /* by the SNI; nothing in it without TLS */
     struct other_certificate others[EXPLAIN_CERTS_MAX];
     unsigned other_count;
     struct near_misses names, hosts, paths;
@@ -56,6 +63,9 @@ struct explained_setting {
 /* Those of the route; `target` NULL: it asks no backend. Returns how many. */
 unsigned explain_settings(const struct route *route, const struct route_target *target,
                           struct arena *arena, struct explained_setting list[EXPLAIN_SETTINGS_MAX]);
+/* `name` is normalised. */
+struct explained_clients explain_clients(const struct snapshot *snapshot, struct slice name,
+                                         struct arena *arena);
 /* Those that act before there is a route. */
 void explain_client_settings(const struct globals *globals, struct arena *arena,
                              struct explained_setting list[EXPLAIN_CLIENT_SETTINGS]);

@@ -138,6 +138,9 @@ static void print_tls(const struct explanation *e, struct buffer *out)
     print_text_member(out, ",", "refusal", refusals[tls->refusal]);
     print_text_member(out, ",", "match", match_name(tls->match));
     print_member(out, ",", "san", tls->san);
+    print_text_member(out, ",", "client_auth", client_auth_name(e->clients.rule->auth));
+    print_text_member(out, ",", "client_ca", e->clients.rule->ca);
+    print_member(out, ",", "client_auth_from", e->clients.from);
     buffer_append_text(out, ",\"certificate\":");
     if (tls->certificate)
         print_certificate(e, tls->certificate, out);

@@ -180,6 +180,30 @@ static struct slice find_place(struct arena *arena, enum setting_place place, co
     return print_path(arena, &path);
 }
 
+/* --- clients' certificates ----------------------------------------------------------------------
+ */
+
+struct explained_clients explain_clients(const struct snapshot *snapshot, struct slice name,
+                                         struct arena *arena)
+{
+    struct explained_clients found = {.rule = &snapshot->config->clients};
+    struct path path = {.depth = 0};
+    struct slice key;
+
+    route_table_find(snapshot->routes, name, slice_of("/"), &key);
+    const struct host *host = slice_is_empty(key) ? NULL : route_table_host(snapshot->routes, key);
+    if (host && host->clients) {
+        found.rule = host->clients;
+        enter(&path, slice_of("routes"));
+        enter(&path, host->key);
+    } else if (!found.rule->ca) {
+        return found;
+    }
+    enter(&path, slice_of("tls"));
+    found.from = print_path(arena, &path);
+    return found;
+}
+
 /* --- the list -----------------------------------------------------------------------------------
  */
 

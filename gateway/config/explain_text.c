@@ -175,6 +175,22 @@ static const char *refusal_words(enum tls_refusal refusal)
     return "";
 }
 
+/* What is said of a client's certificate, where one is asked for. */
+static void print_clients(struct page *page)
+{
+    const struct explained_clients *clients = &page->e->clients;
+
+    if (!page->e->followed.tls.certificate || clients->rule->auth == CLIENT_AUTH_OFF)
+        return;
+    line(page, "client cert", PLAIN, "%s by %.*s; an authority in %s has to have signed it",
+         clients->rule->auth == CLIENT_AUTH_REQUIRE ? "required" : "requested",
+         NAMED(clients->from), clients->rule->ca);
+    if (clients->rule->auth == CLIENT_AUTH_REQUIRE)
+        line(page, "", PLAIN,
+             "without one the handshake is refused: certificate_required, in TLS 1.2 "
+             "handshake_failure");
+}
+
 static void print_handshake(struct page *page)
 {
     const struct explanation *e = page->e;
@@ -188,6 +204,7 @@ static void print_handshake(struct page *page)
         line(page, "certificate", RED, "none: %s", refusal_words(tls->refusal));
         line(page, "", RED, "the handshake is refused with the alert %s", tls->alert);
     }
+    print_clients(page);
     for (unsigned i = 0; i < e->other_count; i++) {
         const struct other_certificate *other = &e->others[i];
         line(page, "", PLAIN, "  not %s (%.*s, %s): %s", certificate_file(other->certificate),
@@ -199,13 +216,15 @@ static void print_handshake(struct page *page)
 /* --- the route ----------------------------------------------------------------------------------
  */
 
-static const char *reason_words(enum http_reason reason)
+static const char *reason_words(const struct followed *f)
 {
-    switch (reason) {
+    switch (f->reason) {
     case REASON_BAD_REQUEST: return "the host, the path or a header's name is one that is refused";
     case REASON_URI_TOO_LONG: return "the request's first line is over limits.request_line";
     case REASON_METHOD_REFUSED: return "CONNECT and TRACE are refused";
     case REASON_MISDIRECTED:
+        if (f->is_unknown)
+            return "the host asks for a client certificate, and not as the handshake did";
         return "another certificate here covers the host, this connection's does not";
     case REASON_BODY_TOO_LARGE: return "the body is larger than max_body";
     default: return "no route matches";
@@ -221,7 +240,7 @@ static void print_answer(struct page *page)
         line(page, "answer", RED, "none, as the handshake is refused; but for that:");
     if (f->reason != REASON_NONE)
         line(page, label, RED, "%d %s: %s", f->status, http_reason_word(f->reason),
-             reason_words(f->reason));
+             reason_words(f));
     else if (f->challenge.len > 0)
         line(page, label, GREEN, "of acme_webroot: 200 with %.*s, 404 while it is not there",
              NAMED(f->challenge));

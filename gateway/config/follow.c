@@ -120,6 +120,18 @@ static bool every_share_is_too_small(const struct follow *follow)
     return true;
 }
 
+static bool is_client_known(struct follow *follow)
+{
+    struct followed *f = follow->followed;
+
+    if (!follow->request->is_tls)
+        return true;
+    f->wanted = tls_server_policy_of_host(follow->snapshot->tls, f->host_key);
+    f->is_unknown =
+        f->certificate && !client_policy_is_met(f->wanted, f->asked->ca, f->asked->ca != NULL);
+    return !f->is_unknown;
+}
+
 static void find_route(struct follow *follow)
 {
     struct followed *f = follow->followed;
@@ -128,7 +140,10 @@ static void find_route(struct follow *follow)
         route_table_find(follow->snapshot->routes, f->host, path, &f->host_key);
 
     f->route = route;
-    if (!route) {
+    if (!is_client_known(follow)) {
+        f->route = NULL;
+        refuse(follow, REASON_MISDIRECTED);
+    } else if (!route) {
         refuse(follow, REASON_NO_ROUTE);
     } else if (route->kind == ROUTE_TO) {
         if (every_share_is_too_small(follow))
@@ -224,8 +239,10 @@ void follow_request(const struct snapshot *snapshot, const struct followed_reque
         followed->unreachable = request->is_tls ? "listen.https is off" : "listen.http is off";
         return;
     }
-    if (request->is_tls)
+    if (request->is_tls) {
         followed->tls = tls_server_answer(snapshot->tls, request->sni, NULL);
+        followed->asked = tls_server_policy_of_sni(snapshot->tls, request->sni);
+    }
     followed->certificate = followed->tls.certificate;
     followed->alert = followed->tls.alert;
     bool is_understood = read_target(&follow);

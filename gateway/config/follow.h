@@ -23,10 +23,14 @@ struct followed {
     struct tls_answer tls;              /* nothing in it without TLS */
     const char *alert;                  /* the handshake is refused; NULL: it is not */
     struct certificate *certificate;    /* NULL without TLS, or refused */
-    struct slice host_key;              /* the host entry that matched, if its path did or not */
-    const struct route *route;          /* NULL: none matched, or none was asked */
-    int status;                         /* of the gateway's own answer; 0: a backend's */
-    enum http_reason reason;            /* a refusal: why; NONE: what the route says */
+    /* What the handshake asks the client for; and what the host does, once it has come to that. A
+     * client is taken to have whatever certificate it is asked for. NULL: without TLS. */
+    const struct client_policy *asked, *wanted;
+    bool is_unknown;           /* misdirected: those two do not go together */
+    struct slice host_key;     /* the host entry that matched, if its path did or not */
+    const struct route *route; /* NULL: none matched, or none was asked */
+    int status;                /* of the gateway's own answer; 0: a backend's */
+    enum http_reason reason;   /* a refusal: why; NONE: what the route says */
     struct slice location;
     bool is_challenge;              /* ACME's: no route is asked */
     struct slice challenge;         /* the file that answers it, if it is there */

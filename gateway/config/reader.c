@@ -384,9 +384,8 @@ static void fail_misplaced(struct reader *reader, const struct json_node *member
         unsigned place;
         const char *name;
     } names[] = {
-        {IN_DEFAULTS, "\"defaults\""},
-        {IN_BACKEND, "an entry of \"backends\""},
-        {IN_HOST, "a host of \"routes\""},
+        {IN_TOP, "the file's own \"tls\""},       {IN_DEFAULTS, "\"defaults\""},
+        {IN_BACKEND, "an entry of \"backends\""}, {IN_HOST, "a host of \"routes\""},
         {IN_PATH, "an entry of \"paths\""},
     };
     char where[128] = "";

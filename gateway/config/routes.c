@@ -1,5 +1,6 @@
 /* `routes`: hosts, their paths, and what each leads to. */
 #include "config/answers.h"
+#include "config/client_auth.h"
 #include "config/hosts.h"
 #include "config/targets.h"
 
@@ -48,9 +49,8 @@ static const struct rule route_list[] = {
     {"redirect", IN_ROUTE, keep_redirect},
     {"respond", IN_ROUTE, keep_respond},
     {"paths", IN_HOST, keep_paths},
-    {"tls", IN_HOST, NULL},
 };
-static const struct rules route_rules = {route_list, 5, &setting_rules};
+static const struct rules route_rules = {route_list, 4, &setting_rules};
 
 /* Then the mistyped or misplaced key has been reported already. */
 static bool looks_mistyped(const struct json_node *node)
@@ -212,6 +212,7 @@ static void read_host(struct load *load, const struct json_node *node)
         return;
     }
     reader_object(&load->reader, node, &route_rules, IN_HOST, &object.settings);
+    load_host_tls(load, object.settings.tls);
     if (!check_one_target(&load->reader, node, &object, true))
         return;
     if (object.paths)
@@ -306,7 +307,9 @@ void load_routes(struct load *load, const struct json_node *node)
             !check_key_is_new(reader, &seen, host, member))
             continue;
         keep_named_host(load, member, host);
-        config_add_host(load->config, make_host(load, member, host));
+        struct host *made = make_host(load, member, host);
+        client_auth_note(load, member, made);
+        config_add_host(load->config, made);
     }
     table_clear(&seen);
 }

@@ -264,6 +264,12 @@ static void keep_proxy_protocol(struct reader *reader, const struct json_node *n
     ((struct settings_reader *)into)->proxy_protocol = node;
 }
 
+static void keep_tls(struct reader *reader, const struct json_node *node, void *into)
+{
+    (void)reader;
+    ((struct settings_reader *)into)->tls = node;
+}
+
 static const struct rule setting_list[] = {
     {"timeout", IN_ANY, read_timeout},
     {"limits", IN_DEFAULTS, read_limits},
@@ -272,6 +278,7 @@ static const struct rule setting_list[] = {
     {"retry", IN_ANY, read_retry},
     {"servers", IN_BACKEND, keep_servers},
     {"keepalive", IN_BACKEND, keep_keepalive},
+    {"tls", IN_HOST, keep_tls},
     {"headers", IN_ANY, NULL},
     {"rewrite", IN_ROUTE, NULL},
     {"balance", IN_BACKEND, NULL},

@@ -18,6 +18,7 @@ struct settings_reader {
     struct globals *globals; /* IN_DEFAULTS: limits that no route can change */
     /* IN_BACKEND: read by its owner */
     const struct json_node *servers, *keepalive, *proxy_protocol;
+    const struct json_node *tls; /* IN_HOST: the same */
 };
 
 /* Rules for every setting there is; `into` is a struct settings_reader. */

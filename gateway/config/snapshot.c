@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "config/build_tls.h"
+#include "config/client_auth.h"
 #include "config/load.h"
 #include "config/route_tests.h"
 #include "config/source.h"
@@ -214,11 +215,14 @@ static void read_sections(struct load *load)
     load_process_user(load, json_member(root, "user"), json_member(root, "group"));
     settings_read_defaults(&load->reader, json_member(root, "defaults"), &load->defaults, globals);
     load->reader.arena = &load->config->arena;
+    errors = load->reader.problems->errors;
+    load_tls(load);
+    load->tls_is_wrong = load->reader.problems->errors > errors;
     load_backends(load, json_member(root, "backends"));
     load_routes(load, json_member(root, "routes"));
     errors = load->reader.problems->errors;
     load_certs(load);
-    load->tls_is_wrong = load->reader.problems->errors > errors;
+    load->tls_is_wrong |= load->reader.problems->errors > errors;
     load_tests(load, json_member(root, "tests"));
     load->has_sections = true;
 }
@@ -227,7 +231,7 @@ static void read_sections(struct load *load)
 static uint64_t context(const struct json_node *root, const char *folder)
 {
     const struct json_node *defaults = json_member(root, "defaults");
-    uint64_t hash = hash_bytes(slice_of(folder));
+    uint64_t hash = hash_bytes(slice_of(folder)) ^ client_auth_context(json_member(root, "tls"));
 
     return defaults ? hash ^ json_fingerprint(defaults->value) : hash;
 }
@@ -270,7 +274,7 @@ static uint64_t fingerprint(const struct snapshot *snapshot)
                              hash_bytes(slice_of(certificate_file(certificate)))};
         hash = hash_bytes(slice_make((const char *)parts, sizeof(parts)));
     }
-    return hash;
+    return hash ^ client_policies_fingerprint(tls_server_clients(snapshot->tls));
 }
 
 static void set_place(struct config *config, const char *file, const struct load_options *options)
@@ -312,6 +316,7 @@ static struct config *load_config(const char *file, const struct load_options *o
     }
     buffer_clear(&text);
     table_clear(&load.backends);
+    table_clear(&load.client_cas);
     arena_clear(&load.scratch);
     *build = (struct tls_build){.config = load.has_sections ? config : NULL,
                                 .options = options,
@@ -327,7 +332,7 @@ static struct snapshot *finish(struct config *config, const struct tls_build *bu
     struct problems *problems = build->problems;
 
     if (build->config)
-        snapshot->tls = build_tls(build);
+        snapshot->tls = build_tls(build, snapshot);
     if (problems->errors == errors)
         route_tests_run(snapshot, build->options->strict_certs, build->is_renewal, problems);
     problems_sort(problems);
@@ -399,7 +404,12 @@ struct snapshot *snapshot_renew(const struct snapshot *current, const struct loa
                                 struct problems *problems)
 {
     const struct tls_build build = {
-        .config = current->config, .options = options, .problems = problems, .is_renewal = true};
+        .config = current->config,
+        .options = options,
+        .problems = problems,
+        .is_renewal = true,
+        .served = current->tls,
+    };
 
     return finish(config_ref(current->config), &build, problems->errors);
 }

@@ -101,6 +101,13 @@ struct named_host {
     unsigned line, column;
 };
 
+/* A file of authorities that clients' certificates are held against. */
+struct client_ca_file {
+    const char *path;        /* absolute */
+    struct text_place place; /* where it is named first */
+    struct client_ca_file *next;
+};
+
 /* A whole route file, without what lies in the certificates' files: generations that differ in
  * those alone share it. Immutable. */
 struct config {
@@ -124,7 +131,9 @@ struct config {
 
     struct tls_settings tls;
     struct text_place default_cert_place;
-    struct cert_source *cert_sources; /* each one's position is its index */
+    struct client_rule clients;        /* of hosts that have no rule of their own */
+    struct client_ca_file *client_cas; /* each file once, whoever names it */
+    struct cert_source *cert_sources;  /* each one's position is its index */
     struct text_place *cert_places;
     unsigned cert_source_count;
     struct text_place certs_place, routes_place;

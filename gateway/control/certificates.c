@@ -80,7 +80,8 @@ void certificates_list(struct arena *arena, const struct snapshot *snapshot,
                 (struct certificate_row){.file = arena_text(arena, slice_of(problem->file)),
                                          .state = CERTIFICATE_QUARANTINED,
                                          .why = arena_text(arena, slice_of(problem->message)),
-                                         .since = problem->since};
+                                         .since = problem->since,
+                                         .is_client_ca = problem->is_client_ca};
     }
 }
 

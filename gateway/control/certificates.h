@@ -15,8 +15,9 @@ struct certificate_row {
     const struct certificate *certificate; /* NULL: there never was a good one */
     const char *file;
     enum certificate_state state;
-    const char *why; /* quarantined: what is wrong; else NULL */
-    int64_t since;   /* quarantined: seconds since 1970 */
+    const char *why;   /* quarantined: what is wrong; else NULL */
+    int64_t since;     /* quarantined: seconds since 1970 */
+    bool is_client_ca; /* quarantined: a file of authorities; what was read before is in force */
 };
 
 struct certificate_rows {

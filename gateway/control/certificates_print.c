@@ -188,7 +188,9 @@ static void print_row_text(const struct report *report, const struct certificate
         buffer_printf(out, "    since %.19s: ", since);
         terminal_append_text(out, row->why);
         buffer_printf(out, "; %s\n",
-                      certificate != NULL ? "served as it was read before" : "not served");
+                      row->is_client_ca     ? "clients are held against what was read before"
+                      : certificate != NULL ? "served as it was read before"
+                                            : "not served");
     }
     print_hosts_text(out, hosts);
 }

@@ -27,6 +27,7 @@ enum {
     RECENT_BYTES_A_WORKER = 256 * 1024,
     RESOLVER_THREADS = 4,
     FILE_THREADS = 2,
+    VERIFY_THREADS = 2,
     HEAD_MEMORY_BYTES = 64 * 1024 * 1024, /* for requests' heads that are not complete */
     TICKET_PERIOD_S = 3600,
     TICKET_CHECK_MS = 60 * 1000,
@@ -138,6 +139,7 @@ static bool start_workers(struct gateway *g, unsigned count, struct error *error
                                                .resolver = control->resolver,
                                                .admission = control->admission,
                                                .files = control->files,
+                                               .verifiers = control->verifiers,
                                                .access_log = g->rings[i],
                                                .head_memory = &control->head_memory,
                                                .recent_bytes = recent_bytes(count),
@@ -413,6 +415,7 @@ static bool start(struct gateway *g, const struct gateway_options *options, stru
     control->ticket_keys = ticket_keys_new(TICKET_PERIOD_S);
     control->resolver = resolver_new(RESOLVER_THREADS);
     control->files = jobs_new(FILE_THREADS);
+    control->verifiers = jobs_new(VERIFY_THREADS);
     control->endpoints = endpoints_new(control);
     control->generations = generations_new(control);
     g->signals = signals_new(control->loop, answer_signal, g, error);
@@ -449,6 +452,7 @@ static void free_everything(struct gateway *g)
     loop_free(control->loop);
     resolver_free(control->resolver);
     jobs_free(control->files);
+    jobs_free(control->verifiers);
     ticket_keys_free(control->ticket_keys);
     for (unsigned i = 0; i < g->ring_count; i++)
         line_ring_free(g->rings[i]);

@@ -263,13 +263,21 @@ static void end_too_late(struct generations *g)
 /* --- watching ----------------------------------------------------------------------------------
  */
 
+static size_t count_client_cas(const struct config *config)
+{
+    size_t count = 0;
+    for (const struct client_ca_file *file = config->client_cas; file != NULL; file = file->next)
+        count++;
+    return count;
+}
+
 /* The files of the running config. */
 static void follow_files(struct generations *g)
 {
     const struct config *config = g->current->config;
     enum watch_mode mode = config->globals->watch;
-    struct watch_target *targets =
-        memory_array(2 * (size_t)config->cert_source_count + 1, sizeof(*targets));
+    struct watch_target *targets = memory_array(
+        2 * (size_t)config->cert_source_count + count_client_cas(config) + 1, sizeof(*targets));
     size_t count = 0;
     for (unsigned i = 0; mode != WATCH_MODE_OFF && i < config->cert_source_count; i++) {
         const struct cert_source *source = &config->cert_sources[i];
@@ -277,6 +285,9 @@ static void follow_files(struct generations *g)
         if (source->key != NULL)
             targets[count++] = (struct watch_target){.path = source->key, .kind = WATCH_CERTS};
     }
+    for (const struct client_ca_file *file = config->client_cas;
+         mode != WATCH_MODE_OFF && file != NULL; file = file->next)
+        targets[count++] = (struct watch_target){.path = file->path, .kind = WATCH_CERTS};
     if (mode == WATCH_MODE_ALL)
         targets[count++] = (struct watch_target){.path = config->path, .kind = WATCH_ROUTE_FILE};
     watcher_follow(g->watcher, targets, count, g->began_ms);

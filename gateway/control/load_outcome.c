@@ -115,8 +115,9 @@ void load_outcome_log_quarantine(const struct cert_problems *before,
         if (table_get(&were, slice_of(now->list[i].file)) == NULL)
             log_event(LOG_WARN, "quarantined", "%s: %s; %s", now->list[i].file,
                       now->list[i].message,
-                      now->list[i].served_count > 0 ? "what was read before is served in its place"
-                                                    : "nothing is served in its place");
+                      now->list[i].served_count > 0 || now->list[i].is_client_ca
+                          ? "what was read before is served in its place"
+                          : "nothing is served in its place");
     table_clear(&were);
     table_clear(&are);
 }

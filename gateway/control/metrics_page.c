@@ -89,6 +89,10 @@ static void print_handshakes(const struct status_page *page, struct buffer *out)
         {METRIC_HANDSHAKES_NOTHING_SHARED, "none", "false", "nothing_shared"},
         {METRIC_HANDSHAKES_PEER_FAILED, "none", "false", "peer_failed"},
         {METRIC_HANDSHAKES_TIMEOUT, "none", "false", "timeout"},
+        {METRIC_HANDSHAKES_CLIENT_MISSING, "none", "false", "client_cert_missing"},
+        {METRIC_HANDSHAKES_CLIENT_EXPIRED, "none", "false", "client_cert_expired"},
+        {METRIC_HANDSHAKES_CLIENT_UNTRUSTED, "none", "false", "client_cert_untrusted"},
+        {METRIC_HANDSHAKES_CLIENT_REFUSED, "none", "false", "client_cert_refused"},
         {METRIC_HANDSHAKES_SILENT, "none", "false", "silent"},
     };
     struct metrics_family family =

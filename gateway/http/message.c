@@ -119,6 +119,25 @@ static const struct known_field known_fields[KNOWN_FIELD_LONGEST + 1][KNOWN_FIEL
     [19] = {{"proxy-authorization", FIELD_PROXY_AUTHORIZATION}},
 };
 
+/* A name that begins with "x-client-cert-", without case; "_" is as good as "-". */
+static bool names_client_cert(struct slice name)
+{
+    static const char prefix[] = "x-client-cert-";
+    size_t length = sizeof(prefix) - 1;
+
+    if (name.len < length)
+        return false;
+    for (size_t i = 0; i < length; i++) {
+        char c = name.at[i];
+
+        if (c >= 'A' && c <= 'Z')
+            c = (char)(c - 'A' + 'a');
+        if (c != prefix[i] && !(c == '_' && prefix[i] == '-'))
+            return false;
+    }
+    return true;
+}
+
 enum field_id field_id_from(struct slice name)
 {
     static const struct slice forwarded = {"x-forwarded-", 12};
@@ -133,7 +152,7 @@ enum field_id field_id_from(struct slice name)
     if (name.len >= forwarded.len &&
         slice_equal_nocase(slice_make(name.at, forwarded.len), forwarded))
         return FIELD_X_FORWARDED_OTHER;
-    return FIELD_OTHER;
+    return names_client_cert(name) ? FIELD_X_CLIENT_CERT : FIELD_OTHER;
 }
 
 enum field_id field_id_with_underscores(struct slice name)

@@ -48,6 +48,7 @@ enum field_id {
     FIELD_UPGRADE,
     FIELD_USER_AGENT,
     FIELD_VIA,
+    FIELD_X_CLIENT_CERT, /* X-Client-Cert-*, with "_" for "-" too, as some backends read it */
     FIELD_X_FORWARDED_FOR,
     FIELD_X_FORWARDED_HOST,
     FIELD_X_FORWARDED_OTHER, /* any other X-Forwarded-* */

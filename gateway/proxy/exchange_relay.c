@@ -103,7 +103,7 @@ static void make_outgoing(struct exchange *x)
     struct http_fields *fields = &x->outgoing.fields;
 
     x->outgoing = x->request;
-    fields->capacity = x->request.fields.count + 6;
+    fields->capacity = x->request.fields.count + 8;
     fields->list = arena_alloc(&x->arena, fields->capacity * sizeof(*fields->list));
     memcpy(fields->list, x->request.fields.list, fields->count * sizeof(*fields->list));
     http_fields_drop_hop_by_hop(fields);

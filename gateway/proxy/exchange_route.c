@@ -35,6 +35,26 @@ static bool is_misdirected(const struct exchange *x, const struct tls_info *tls)
            cert_store_covers(tls_server_certs(x->pin->snapshot->tls), host);
 }
 
+/* The host's clients may have to show a certificate, which is what the handshake was for: another
+ * SNI, or an older generation, may not have asked for it. Texts live with the connection. */
+static bool is_client_known(struct exchange *x, const struct tls_info *tls, struct slice host_key)
+{
+    const struct client_policy *policy;
+
+    if (!x->client->is_tls)
+        return true;
+    policy = tls_server_policy_of_host(x->pin->snapshot->tls, host_key);
+    if (policy->auth == CLIENT_AUTH_OFF)
+        return true;
+    if (!client_policy_is_met(policy, tls->client_ca, tls->client_fingerprint != NULL))
+        return false;
+    if (tls->client_fingerprint) {
+        x->facts.cert_fingerprint = slice_of(tls->client_fingerprint);
+        x->facts.cert_subject = tls->client_subject;
+    }
+    return true;
+}
+
 /* For `diff`: what it takes to ask another generation the same. */
 static void remember(const struct exchange *x, const struct tls_info *tls)
 {
@@ -98,7 +118,10 @@ enum step exchange_choose_route(struct exchange *x)
         return exchange_fail(x, REASON_MISDIRECTED);
     if (slice_equal(path, slice_of("*")))
         path = slice_of("/"); /* OPTIONS * asks about the host as a whole */
-    x->route = route_table_find(snapshot->routes, request->host, path, &host_key);
+    const struct route *route = route_table_find(snapshot->routes, request->host, path, &host_key);
+    if (!is_client_known(x, &tls, host_key))
+        return exchange_fail(x, REASON_MISDIRECTED);
+    x->route = route;
     if (x->route == NULL)
         return exchange_fail(x, REASON_NO_ROUTE);
     x->settings = &x->route->settings;

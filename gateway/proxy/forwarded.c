@@ -59,7 +59,7 @@ void forwarded_facts(struct proxy_env *env, const struct globals *globals,
     bool trusted = peer_is_trusted(globals, client);
     const struct http_field *id = trusted ? http_fields_get(fields, FIELD_X_REQUEST_ID) : NULL;
 
-    facts->client_ip = slice_of(client->peer_ip);
+    *facts = (struct origin_facts){.client_ip = slice_of(client->peer_ip)};
     if (trusted)
         facts->client_ip = client_ip_find(globals, facts->client_ip, arena, fields);
     facts->request_id =
@@ -91,7 +91,8 @@ static void drop_fields(struct http_fields *fields, bool trusted)
     for (uint32_t i = 0; i < fields->count; i++) {
         enum field_id id = fields->list[i].id;
         bool drop = id == FIELD_HOST || id == FIELD_X_REQUEST_ID || id == FIELD_X_FORWARDED_FOR ||
-                    id == FIELD_LOOKALIKE || (!trusted && is_forwarding_field(id));
+                    id == FIELD_X_CLIENT_CERT || id == FIELD_LOOKALIKE ||
+                    (!trusted && is_forwarding_field(id));
         if (!drop)
             fields->list[kept++] = fields->list[i];
     }
@@ -153,6 +154,12 @@ void forwarded_rewrite(const struct globals *globals, const struct client *clien
                      port_text(arena, client->local_port));
     http_fields_add_id(fields, arena, FIELD_X_REQUEST_ID, slice_of("X-Request-Id"),
                        facts->request_id);
+    if (facts->cert_fingerprint.len > 0)
+        http_fields_add_id(fields, arena, FIELD_X_CLIENT_CERT,
+                           slice_of("X-Client-Cert-Fingerprint"), facts->cert_fingerprint);
+    if (facts->cert_subject.len > 0)
+        http_fields_add_id(fields, arena, FIELD_X_CLIENT_CERT, slice_of("X-Client-Cert-Subject"),
+                           facts->cert_subject);
 }
 
 static bool is_ip(const union client_end *end)

@@ -10,6 +10,9 @@
 struct origin_facts {
     struct slice client_ip;  /* the rightmost untrusted address */
     struct slice request_id; /* kept from a trusted peer, or made */
+    /* Of the client's certificate, where the host asks for one and the handshake has verified it
+     * for that; empty: not to be told. Its hash, and its subject, which it may lack. */
+    struct slice cert_fingerprint, cert_subject;
 };
 
 /* Reads, before fields are changed. Texts live in `arena` or in `client`. */
@@ -17,7 +20,8 @@ void forwarded_facts(struct proxy_env *env, const struct globals *globals,
                      const struct client *client, struct arena *arena,
                      const struct http_fields *fields, struct origin_facts *facts);
 
-/* Rewrites `fields` for the backend: forwarding fields of an untrusted peer removed, ours set. */
+/* Rewrites `fields` for the backend: forwarding fields of an untrusted peer removed, ours set. What
+ * says anything of a client's certificate is removed whoever sent it. */
 void forwarded_rewrite(const struct globals *globals, const struct client *client,
                        struct arena *arena, const struct http_head *request,
                        const struct origin_facts *facts, struct http_fields *fields);

@@ -35,6 +35,7 @@ struct proxy_env {
     struct line_ring *access_log;
     struct budget *head_memory; /* the process's, for heads that are not complete */
     struct jobs *files;         /* reads them off the loop */
+    struct jobs *verifiers;     /* of clients' certificates, off the loop */
     struct recent *recent;      /* NULL: requests are not remembered */
     struct buffer log_line;     /* scratch of the access log */
     struct pin *pin;            /* the newest generation; NULL before the first */

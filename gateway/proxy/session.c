@@ -139,6 +139,10 @@ static enum metric metric_of_failure(enum tls_failure failure)
     case TLS_FAILURE_GARBAGE: return METRIC_HANDSHAKES_NOT_TLS;
     case TLS_FAILURE_UNKNOWN_NAME: return METRIC_HANDSHAKES_UNRECOGNIZED_NAME;
     case TLS_FAILURE_NO_COMMON: return METRIC_HANDSHAKES_NOTHING_SHARED;
+    case TLS_FAILURE_CLIENT_MISSING: return METRIC_HANDSHAKES_CLIENT_MISSING;
+    case TLS_FAILURE_CLIENT_EXPIRED: return METRIC_HANDSHAKES_CLIENT_EXPIRED;
+    case TLS_FAILURE_CLIENT_UNTRUSTED: return METRIC_HANDSHAKES_CLIENT_UNTRUSTED;
+    case TLS_FAILURE_CLIENT_REFUSED: return METRIC_HANDSHAKES_CLIENT_REFUSED;
     case TLS_FAILURE_PEER:
     case TLS_FAILURE_NONE: break;
     }
@@ -164,6 +168,13 @@ static void count_handshake(struct session *s)
     s->pin = NULL;
 }
 
+/* Whether the client may be sending still, so that a reset would destroy what it is told: with TLS
+ * 1.3 it takes the handshake for done, and its request is under way behind its certificate. */
+static bool is_told(enum tls_failure failure)
+{
+    return failure == TLS_FAILURE_PLAINTEXT_HTTP || failure >= TLS_FAILURE_CLIENT_MISSING;
+}
+
 static void refuse_handshake(struct session *s)
 {
     const char *text = tls_stream_failure_text(s->stream);
@@ -171,12 +182,15 @@ static void refuse_handshake(struct session *s)
     count_failure(s, metric_of_failure(tls_stream_failure(s->stream)));
     if (log_wants(LOG_DEBUG))
         log_event(LOG_DEBUG, "handshake.failed", "%s: %s", s->client.peer_ip, text);
-    if (tls_stream_failure(s->stream) != TLS_FAILURE_PLAINTEXT_HTTP) {
+    if (!is_told(tls_stream_failure(s->stream))) {
         close_session(s);
         return;
     }
     if (make_connection(s, tls_stream_below(s->stream)))
-        enter(s, SESSION_EXPLAIN, LINGER_MS);
+        enter(s,
+              tls_stream_failure(s->stream) == TLS_FAILURE_PLAINTEXT_HTTP ? SESSION_EXPLAIN
+                                                                          : SESSION_LINGER,
+              LINGER_MS);
 }
 
 static bool shake_hands(struct session *s)
@@ -192,7 +206,7 @@ static bool shake_hands(struct session *s)
         metric_add(s->env->metrics, METRIC_HANDSHAKES_SILENT, 1);
         close_session(s);
         return false;
-    default: refuse_handshake(s); return s->state == SESSION_EXPLAIN;
+    default: refuse_handshake(s); return s->state != SESSION_CLOSED;
     }
 }
 
@@ -468,7 +482,7 @@ static struct session *session_new(struct proxy_env *env, int fd, bool is_tls)
     deadline_init(&s->deadline, &s->task);
     s->stream = tcp_stream_new(env->loop, fd, &s->task);
     if (s->stream != NULL && is_tls)
-        s->stream = tls_stream_new(env->pin->snapshot->tls, s->stream);
+        s->stream = tls_stream_new(env->pin->snapshot->tls, s->stream, env->verifiers);
     if (s->stream != NULL)
         return s;
     free(s);

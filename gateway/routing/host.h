@@ -6,17 +6,19 @@
 #include "base/refcount.h"
 #include "base/table.h"
 #include "routing/route.h"
+#include "tls/client_policy.h"
 
 struct host {
     struct refcount references;
-    struct arena arena;        /* its routes live here */
-    struct slice key;          /* exact, "*.x.y", or "*" */
-    uint64_t fingerprint;      /* of what was written of it and what that was read with */
-    bool is_shareable;         /* nothing was said of it that a load would have to say again */
-    const struct route *whole; /* leads everywhere; NULL: by path */
-    struct table exact;        /* "/x" of "=/x" */
-    struct table prefixes;     /* "/v1", "/v1/" */
-    size_t longest_prefix;     /* nothing longer is looked up, however long the request's path */
+    struct arena arena;   /* its routes live here */
+    struct slice key;     /* exact, "*.x.y", or "*" */
+    uint64_t fingerprint; /* of what was written of it and what that was read with */
+    bool is_shareable;    /* nothing was said of it that a load would have to say again */
+    const struct client_rule *clients; /* of its own, in the arena; NULL: the file's */
+    const struct route *whole;         /* leads everywhere; NULL: by path */
+    struct table exact;                /* "/x" of "=/x" */
+    struct table prefixes;             /* "/v1", "/v1/" */
+    size_t longest_prefix; /* nothing longer is looked up, however long the request's path */
 
     struct upstream_spec **backends; /* that its routes lead to: a reference each */
     unsigned backend_count;

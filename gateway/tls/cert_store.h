@@ -21,7 +21,8 @@ struct cert_problem {
     unsigned position;
     struct certificate **served; /* quarantined: what was read last and is served on; references */
     size_t served_count;
-    int64_t since; /* seconds since 1970: the load that found it first */
+    bool is_client_ca; /* a file of authorities: what was read last is asked for on */
+    int64_t since;     /* seconds since 1970: the load that found it first */
 };
 
 struct cert_problems {

@@ -2,7 +2,9 @@
 #ifndef TLS_INTERNAL_H
 #define TLS_INTERNAL_H
 
+#include "net/jobs.h"
 #include "tls/cert_files.h"
+#include "tls/client_check.h"
 #include "tls/tls_server.h"
 
 #include <openssl/ssl.h>
@@ -21,10 +23,39 @@ struct tls_choice {
     char *sni;                       /* owned, normalised; NULL: none, or not a valid name */
     enum tls_verdict verdict;
     bool got_default;
+    enum client_auth auth;            /* what was asked of the client */
+    struct client_ca *ca;             /* one reference; NULL: nothing was asked */
+    struct client_check *check;       /* of what it showed; NULL: nothing, or it has been settled */
+    long check_result;                /* X509_V_ERR_…, once it was settled */
+    struct client_identity *identity; /* owned; NULL: no certificate */
+    const struct client_checker *checker;
+};
+
+/* Who verifies for a connection, and whom to wake. */
+struct client_checker {
+    struct jobs *jobs; /* NULL: nobody, so that what a client shows is refused */
+    struct loop *loop;
+    const struct stream *stream; /* its task is woken */
 };
 
 /* The choice of a connection that tls_stream.c made. */
 struct tls_choice *tls_choice_of(const SSL *ssl);
+
+/* In the ClientHello callback, behind the choice of the certificate: has the handshake ask for what
+ * the policy wants, and binds its tickets to that. False: no memory. */
+bool client_handshake_ask(SSL *ssl, const struct client_policy *policy);
+/* Once the handshake is done: who the client is, also of a session that was resumed. False: it must
+ * not be served. */
+bool client_handshake_finish(SSL *ssl);
+void client_handshake_clear(struct tls_choice *choice);
+
+X509_STORE *client_ca_store(const struct client_ca *ca);
+struct slice client_ca_hash(const struct client_ca *ca);
+/* Has the server say whose certificates it takes, unless that is too much to be said. */
+bool client_ca_announce(const struct client_ca *ca, SSL *ssl);
+
+/* Another list with a reference to each. NULL: no memory. */
+STACK_OF(CRYPTO_BUFFER) * tls_share_buffers(const STACK_OF(CRYPTO_BUFFER) * list);
 
 /* A context with what every handshake here has in common: BoringSSL reads ciphers, signature
  * algorithms and the ALPN callback from a certificate's context, the rest from the server's. NULL

@@ -26,6 +26,18 @@ struct pem_block {
     unsigned number; /* from 1 */
 };
 
+/* Whose file it is decides what is wanted of it. */
+struct pem_wish {
+    size_t most; /* certificates */
+    bool wants_key;
+    const char *most_text;
+};
+static const struct pem_wish chain_wish = {PEM_CHAIN_MAX, true,
+                                           "it should be one chain, leaf first"};
+static const struct pem_wish authorities_wish = {PEM_AUTHORITIES_MAX, false,
+                                                 "name those alone that sign clients' "
+                                                 "certificates"};
+
 static bool read_all(int fd, char *into, size_t size)
 {
     for (size_t done = 0; done < size;) {
@@ -170,14 +182,17 @@ static void make_intermediates(void)
     intermediates = CRYPTO_BUFFER_POOL_new(); /* NULL: nothing is shared */
 }
 
-static bool take_certificate(const struct pem_block *block, const char *path,
-                             struct pem_content *content, struct error *error)
+static bool take_certificate(const struct pem_block *block, const struct pem_wish *wish,
+                             const char *path, struct pem_content *content, struct error *error)
 {
-    if (content->count == PEM_CHAIN_MAX) {
-        error_set(error, "%s holds more than %d certificates; it should be one chain, leaf first",
-                  path, PEM_CHAIN_MAX);
+    if (content->count == wish->most) {
+        error_set(error, "%s holds more than %zu certificates; %s", path, wish->most,
+                  wish->most_text);
         return false;
     }
+    if ((content->count & (content->count - 1)) == 0) /* full: it grows by doubling */
+        content->chain = memory_resize(content->chain, (content->count ? 2 * content->count : 1) *
+                                                           sizeof(CRYPTO_BUFFER *));
     pthread_once(&intermediates_made, make_intermediates);
     CRYPTO_BUFFER *der = CRYPTO_BUFFER_new(block->der, (size_t)block->length,
                                            content->count > 0 ? intermediates : NULL);
@@ -199,8 +214,9 @@ static void block_clear(struct pem_block *block)
 }
 
 /* Takes one block; sets *at_end when there is none left. */
-static bool take_block(BIO *bio, struct pem_block *block, const char *path,
-                       struct pem_content *content, bool *at_end, struct error *error)
+static bool take_block(BIO *bio, const struct pem_wish *wish, struct pem_block *block,
+                       const char *path, struct pem_content *content, bool *at_end,
+                       struct error *error)
 {
     bool is_fine = true;
 
@@ -218,15 +234,15 @@ static bool take_block(BIO *bio, struct pem_block *block, const char *path,
         return false;
     }
     if (is_certificate(block->name))
-        is_fine = take_certificate(block, path, content, error);
-    else if (is_key(block->name) && !content->key)
+        is_fine = take_certificate(block, wish, path, content, error);
+    else if (wish->wants_key && is_key(block->name) && !content->key)
         is_fine = take_key(block, path, content, error);
     block_clear(block);
     return is_fine;
 }
 
-bool pem_parse(struct slice bytes, const char *path, struct pem_content *content,
-               struct error *error)
+static bool parse(struct slice bytes, const struct pem_wish *wish, const char *path,
+                  struct pem_content *content, struct error *error)
 {
     BIO *bio = BIO_new_mem_buf(bytes.at ? bytes.at : "", (int)bytes.len);
     struct pem_block block = {.number = 0};
@@ -236,7 +252,7 @@ bool pem_parse(struct slice bytes, const char *path, struct pem_content *content
     if (!bio)
         error_set(error, "out of memory while reading %s", path);
     while (is_fine && !at_end)
-        is_fine = take_block(bio, &block, path, content, &at_end, error);
+        is_fine = take_block(bio, wish, &block, path, content, &at_end, error);
     BIO_free(bio);
     ERR_clear_error();
     if (!is_fine)
@@ -244,10 +260,23 @@ bool pem_parse(struct slice bytes, const char *path, struct pem_content *content
     return is_fine;
 }
 
+bool pem_parse(struct slice bytes, const char *path, struct pem_content *content,
+               struct error *error)
+{
+    return parse(bytes, &chain_wish, path, content, error);
+}
+
+bool pem_parse_authorities(struct slice bytes, const char *path, struct pem_content *content,
+                           struct error *error)
+{
+    return parse(bytes, &authorities_wish, path, content, error);
+}
+
 void pem_content_clear(struct pem_content *content)
 {
     for (size_t i = 0; i < content->count; i++)
         CRYPTO_BUFFER_free(content->chain[i]);
+    free(content->chain);
     EVP_PKEY_free(content->key);
     *content = (struct pem_content){.count = 0};
 }

@@ -10,11 +10,12 @@
 
 enum {
     PEM_FILE_MAX = 1024 * 1024, /* bytes in a file */
-    PEM_CHAIN_MAX = 16,         /* certificates in a file */
+    PEM_CHAIN_MAX = 16,         /* certificates in the file of a chain */
+    PEM_AUTHORITIES_MAX = 1000, /* in the file of those that clients' certificates come from */
 };
 
 struct pem_content {
-    CRYPTO_BUFFER *chain[PEM_CHAIN_MAX];
+    CRYPTO_BUFFER **chain; /* on the heap */
     size_t count;
     EVP_PKEY *key; /* NULL: none */
 };
@@ -30,6 +31,9 @@ void file_bytes_free(struct slice bytes); /* wiped: it may have been a key */
  * block. */
 bool pem_parse(struct slice bytes, const char *path, struct pem_content *content,
                struct error *error);
+/* The same of a file of up to PEM_AUTHORITIES_MAX certificates; keys in it are passed over. */
+bool pem_parse_authorities(struct slice bytes, const char *path, struct pem_content *content,
+                           struct error *error);
 void pem_content_clear(struct pem_content *content);
 
 #endif

@@ -16,6 +16,9 @@ struct tls_server {
     bool reject_unknown_sni;
     uint8_t *alpn; /* in the wire's form */
     size_t alpn_bytes;
+    struct client_policies *clients; /* NULL: none is asked for a certificate */
+    tls_find_host *find_host;
+    const void *hosts; /* borrowed */
 };
 
 SSL_CTX *tls_server_context(const struct tls_server *server)
@@ -31,6 +34,46 @@ struct slice tls_server_alpn(const struct tls_server *server)
 const struct cert_store *tls_server_certs(const struct tls_server *server)
 {
     return server->store;
+}
+
+void tls_server_set_clients(struct tls_server *server, struct client_policies *policies,
+                            tls_find_host *find, const void *hosts)
+{
+    assert(!server->clients);
+    server->clients = policies;
+    server->find_host = find;
+    server->hosts = hosts;
+}
+
+const struct client_policies *tls_server_clients(const struct tls_server *server)
+{
+    return server->clients;
+}
+
+const struct client_policy *tls_server_policy_of_host(const struct tls_server *server,
+                                                      struct slice host_key)
+{
+    static const struct client_policy nothing;
+
+    return server->clients ? client_policies_find(server->clients, host_key) : &nothing;
+}
+
+/* `name` is normalised. */
+static const struct client_policy *policy_of_name(const struct tls_server *server,
+                                                  struct slice name)
+{
+    bool is_asked = server->clients && client_policies_ask(server->clients);
+
+    return tls_server_policy_of_host(server, is_asked ? server->find_host(server->hosts, name)
+                                                      : slice_make(NULL, 0));
+}
+
+const struct client_policy *tls_server_policy_of_sni(const struct tls_server *server,
+                                                     struct slice sni)
+{
+    char room[TLS_NAME_MAX];
+
+    return policy_of_name(server, tls_normalise_name(sni, room));
 }
 
 struct slice tls_normalise_name(struct slice text, char name[TLS_NAME_MAX])
@@ -85,7 +128,7 @@ static CBS list_in_extension(const SSL_CLIENT_HELLO *hello, uint16_t extension, 
     return list;
 }
 
-static bool list_has(CBS list, uint16_t wanted)
+static bool offers(CBS list, uint16_t wanted)
 {
     uint16_t value;
 
@@ -97,10 +140,10 @@ static bool list_has(CBS list, uint16_t wanted)
 }
 
 /* `wanted` ends with 0. */
-static bool list_has_any(CBS list, const uint16_t *wanted)
+static bool offers_any(CBS list, const uint16_t *wanted)
 {
     for (; *wanted; wanted++) {
-        if (list_has(list, *wanted))
+        if (offers(list, *wanted))
             return true;
     }
     return false;
@@ -112,11 +155,11 @@ static void read_tls13_wish(CBS algorithms, struct cert_wish *wish)
     static const uint16_t pss[] = {SSL_SIGN_RSA_PSS_RSAE_SHA256, SSL_SIGN_RSA_PSS_RSAE_SHA384,
                                    SSL_SIGN_RSA_PSS_RSAE_SHA512, 0};
 
-    wish->has_ecdsa_p256 = list_has(algorithms, SSL_SIGN_ECDSA_SECP256R1_SHA256);
-    wish->has_ecdsa_p384 = list_has(algorithms, SSL_SIGN_ECDSA_SECP384R1_SHA384);
-    wish->has_ecdsa_p521 = list_has(algorithms, SSL_SIGN_ECDSA_SECP521R1_SHA512);
-    wish->has_ed25519 = list_has(algorithms, SSL_SIGN_ED25519);
-    wish->has_rsa = list_has_any(algorithms, pss);
+    wish->has_ecdsa_p256 = offers(algorithms, SSL_SIGN_ECDSA_SECP256R1_SHA256);
+    wish->has_ecdsa_p384 = offers(algorithms, SSL_SIGN_ECDSA_SECP384R1_SHA384);
+    wish->has_ecdsa_p521 = offers(algorithms, SSL_SIGN_ECDSA_SECP521R1_SHA512);
+    wish->has_ed25519 = offers(algorithms, SSL_SIGN_ED25519);
+    wish->has_rsa = offers_any(algorithms, pss);
 }
 
 /* TLS 1.2 asks for a suite by the key's kind, and for the curve among the groups (RFC 8422 section
@@ -139,13 +182,13 @@ static void read_tls12_wish(const SSL_CLIENT_HELLO *hello, CBS algorithms, struc
     CBS groups = list_in_extension(hello, TLSEXT_TYPE_supported_groups, &has_groups), suites;
 
     CBS_init(&suites, hello->cipher_suites, hello->cipher_suites_len);
-    bool has_suite = list_has_any(suites, ecdsa_suites);
-    bool has_ecdsa = has_suite && list_has_any(algorithms, ecdsa);
-    wish->has_ecdsa_p256 = has_ecdsa && (!has_groups || list_has(groups, SSL_CURVE_SECP256R1));
-    wish->has_ecdsa_p384 = has_ecdsa && (!has_groups || list_has(groups, SSL_CURVE_SECP384R1));
-    wish->has_ecdsa_p521 = has_ecdsa && (!has_groups || list_has(groups, SSL_CURVE_SECP521R1));
-    wish->has_ed25519 = has_suite && list_has(algorithms, SSL_SIGN_ED25519);
-    wish->has_rsa = list_has_any(suites, rsa_suites) && list_has_any(algorithms, rsa);
+    bool has_suite = offers_any(suites, ecdsa_suites);
+    bool has_ecdsa = has_suite && offers_any(algorithms, ecdsa);
+    wish->has_ecdsa_p256 = has_ecdsa && (!has_groups || offers(groups, SSL_CURVE_SECP256R1));
+    wish->has_ecdsa_p384 = has_ecdsa && (!has_groups || offers(groups, SSL_CURVE_SECP384R1));
+    wish->has_ecdsa_p521 = has_ecdsa && (!has_groups || offers(groups, SSL_CURVE_SECP521R1));
+    wish->has_ed25519 = has_suite && offers(algorithms, SSL_SIGN_ED25519);
+    wish->has_rsa = offers_any(suites, rsa_suites) && offers_any(algorithms, rsa);
 }
 
 /* Which version the client and we would agree on: 0 for none. */
@@ -153,10 +196,9 @@ static uint16_t find_version(const SSL_CLIENT_HELLO *hello, uint16_t min_version
 {
     bool has_list;
     CBS versions = list_in_extension(hello, TLSEXT_TYPE_supported_versions, &has_list);
-    bool has_tls12 =
-        has_list ? list_has(versions, TLS1_2_VERSION) : hello->version >= TLS1_2_VERSION;
+    bool has_tls12 = has_list ? offers(versions, TLS1_2_VERSION) : hello->version >= TLS1_2_VERSION;
 
-    if (list_has(versions, TLS1_3_VERSION))
+    if (offers(versions, TLS1_3_VERSION))
         return TLS1_3_VERSION;
     return has_tls12 && min_version <= TLS1_2_VERSION ? TLS1_2_VERSION : 0;
 }
@@ -243,7 +285,9 @@ static enum ssl_select_cert_result_t choose_certificate(const SSL_CLIENT_HELLO *
             return ssl_select_cert_error;
         slice_copy_text(found.name, choice->sni, found.name.len + 1);
     }
-    return ssl_select_cert_success;
+    return client_handshake_ask(hello->ssl, policy_of_name(choice->server, found.name))
+               ? ssl_select_cert_success
+               : ssl_select_cert_error;
 }
 
 static int answer_servername(SSL *ssl, int *alert, void *nothing)
@@ -355,6 +399,7 @@ void tls_server_free(struct tls_server *server)
         return;
     SSL_CTX_free(server->context);
     cert_store_free(server->store);
+    client_policies_free(server->clients);
     free(server->default_name);
     free(server->alpn);
     free(server);

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "tls/cert_store.h"
+#include "tls/client_policy.h"
 #include "tls/ticket_keys.h"
 
 enum tls_version { TLS_1_2, TLS_1_3 };
@@ -23,6 +24,23 @@ struct tls_server;
  * `keys`, which outlive it. */
 struct tls_server *tls_server_new(const struct tls_settings *settings, struct cert_store *store,
                                   struct ticket_keys *keys, struct error *error);
+/* Which key of the route file's hosts a name leads to: "*.x.y" for one below it; empty: none. The
+ * name is normalised, and empty where a client sends none. */
+typedef struct slice tls_find_host(const void *hosts, struct slice name);
+
+/* Once, before anybody uses the server. Takes `policies`; `hosts` outlive the server. Without it no
+ * client is asked for a certificate. */
+void tls_server_set_clients(struct tls_server *server, struct client_policies *policies,
+                            tls_find_host *find, const void *hosts);
+/* NULL: there are none. */
+const struct client_policies *tls_server_clients(const struct tls_server *server);
+/* What a client that asks for `sni` (as in tls_server_answer) is asked for; of a host's key in the
+ * route file. Borrowed. */
+const struct client_policy *tls_server_policy_of_sni(const struct tls_server *server,
+                                                     struct slice sni);
+const struct client_policy *tls_server_policy_of_host(const struct tls_server *server,
+                                                      struct slice host_key);
+
 /* Connections made from it live on; handshakes still in progress must have ended. */
 void tls_server_free(struct tls_server *server);
 

@@ -6,6 +6,7 @@
 #include "tls/tls_wire.h"
 
 #include <openssl/err.h>
+#include <openssl/x509.h>
 #include <stdlib.h>
 
 enum {
@@ -32,6 +33,7 @@ struct tls_stream {
     struct tls_wire wire;
     SSL *ssl;
     struct tls_choice choice;
+    struct client_checker checker;
     const char *failure_text;
     enum tls_failure failure;
     enum tls_state state;
@@ -116,6 +118,22 @@ static enum io listen_first(struct tls_stream *t)
     }
 }
 
+static enum tls_failure classify_client(long result)
+{
+    switch (result) {
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+    case X509_V_ERR_CERT_NOT_YET_VALID: return TLS_FAILURE_CLIENT_EXPIRED;
+    case X509_V_ERR_CERT_SIGNATURE_FAILURE:
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_CERT_UNTRUSTED: return TLS_FAILURE_CLIENT_UNTRUSTED;
+    default: return TLS_FAILURE_CLIENT_REFUSED;
+    }
+}
+
 static enum tls_failure classify(uint32_t error)
 {
     int reason = ERR_GET_REASON(error);
@@ -146,6 +164,14 @@ static enum io refuse(struct tls_stream *t)
     if (t->choice.verdict == TLS_VERDICT_UNKNOWN_NAME &&
         ERR_GET_REASON(error) == SSL_R_CLIENTHELLO_TLSEXT)
         return fail_handshake(t, TLS_FAILURE_UNKNOWN_NAME, "no certificate for that name");
+    if (ERR_GET_LIB(error) == ERR_LIB_SSL && t->choice.auth != CLIENT_AUTH_OFF) {
+        if (ERR_GET_REASON(error) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE)
+            return fail_handshake(t, TLS_FAILURE_CLIENT_MISSING,
+                                  "the client shows no certificate, and has to");
+        if (ERR_GET_REASON(error) == SSL_R_CERTIFICATE_VERIFY_FAILED)
+            return fail_handshake(t, classify_client(t->choice.check_result),
+                                  X509_verify_cert_error_string(t->choice.check_result));
+    }
     if (t->choice.verdict == TLS_VERDICT_NOT_USABLE)
         text = "the client can use none of the name's certificates";
     return fail_handshake(t, classify(error), text);
@@ -157,6 +183,9 @@ static enum io shake(struct tls_stream *t, struct tls_turn *turn)
         int done = SSL_do_handshake(t->ssl);
 
         if (done == 1) {
+            if (!client_handshake_finish(t->ssl))
+                return fail_handshake(t, TLS_FAILURE_CLIENT_REFUSED,
+                                      "the resumed session has no certificate of the client");
             t->state = TLS_OPEN;
             t->choice.server = NULL;
             return IO_OK;
@@ -384,6 +413,7 @@ static void tls_close(struct stream *stream)
 {
     struct tls_stream *t = of_stream(stream);
 
+    client_handshake_clear(&t->choice);
     SSL_free(t->ssl);
     tls_wire_clear(&t->wire);
     certificate_unref(t->choice.certificate);
@@ -419,7 +449,7 @@ static bool set_server(struct tls_stream *t, struct tls_server *server)
     return true;
 }
 
-struct stream *tls_stream_new(struct tls_server *server, struct stream *tcp)
+struct stream *tls_stream_new(struct tls_server *server, struct stream *tcp, struct jobs *jobs)
 {
     struct tls_stream *t = calloc(1, sizeof(*t));
 
@@ -430,6 +460,8 @@ struct stream *tls_stream_new(struct tls_server *server, struct stream *tcp)
     }
     t->stream = (struct stream){.ops = &tls_ops, .task = tcp->task};
     tls_wire_init(&t->wire, tcp);
+    t->checker = (struct client_checker){.jobs = jobs, .loop = t->wire.loop, .stream = &t->stream};
+    t->choice.checker = &t->checker;
     return &t->stream;
 }
 
@@ -473,7 +505,12 @@ void tls_stream_info(const struct stream *stream, struct tls_info *info)
         .is_resumed = SSL_session_reused(t->ssl),
         .got_default = t->choice.got_default,
         .certificate = t->choice.certificate,
+        .client_ca = t->choice.ca,
     };
+    if (t->choice.identity) {
+        info->client_fingerprint = t->choice.identity->fingerprint;
+        info->client_subject = t->choice.identity->subject;
+    }
     /* TLS 1.2 resumes without a key exchange. */
     if (!info->is_resumed || SSL_version(t->ssl) >= TLS1_3_VERSION)
         info->group = SSL_get_curve_name(SSL_get_curve_id(t->ssl));

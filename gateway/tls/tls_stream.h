@@ -2,12 +2,14 @@
 #ifndef TLS_TLS_STREAM_H
 #define TLS_TLS_STREAM_H
 
+#include "net/jobs.h"
 #include "net/stream.h"
 #include "tls/tls_server.h"
 
-/* Takes `tcp` (closed with it). `server` is borrowed until the handshake has ended. NULL: no
+/* Takes `tcp` (closed with it). `server` is borrowed until the handshake has ended, as are `jobs`,
+ * which verify clients' certificates (NULL: nobody does; what is shown is refused). NULL: no
  * memory, `tcp` is closed. */
-struct stream *tls_stream_new(struct tls_server *server, struct stream *tcp);
+struct stream *tls_stream_new(struct tls_server *server, struct stream *tcp, struct jobs *jobs);
 
 /* Has the handshake done with another server's settings and certificates, if the peer has not said
  * anything yet; else false, and it goes on as it is. */
@@ -26,6 +28,11 @@ enum tls_failure {
     TLS_FAILURE_UNKNOWN_NAME,
     TLS_FAILURE_NO_COMMON, /* version, cipher, curve, ALPN */
     TLS_FAILURE_PEER,      /* its alert, or it left in the middle */
+    /* of the client's certificate; the alert was sent, and may still be under way */
+    TLS_FAILURE_CLIENT_MISSING,   /* it has to show one */
+    TLS_FAILURE_CLIENT_EXPIRED,   /* or is not valid yet; its chain's, too */
+    TLS_FAILURE_CLIENT_UNTRUSTED, /* no chain leads to an authority that is trusted */
+    TLS_FAILURE_CLIENT_REFUSED,   /* not to be used by clients, beyond constraints, broken */
 };
 enum tls_failure tls_stream_failure(const struct stream *stream);
 /* A short text for the debug log. */
@@ -42,6 +49,10 @@ struct tls_info {
     bool is_resumed;
     bool got_default; /* the certificate is default_cert, chosen for want of a match */
     struct certificate *certificate; /* held by the stream as long as it lives */
+    /* The client's certificate was held against these; NULL: none was asked for. The stream's. */
+    const struct client_ca *client_ca;
+    const char *client_fingerprint; /* SHA-256, lower-case hex; NULL: it showed none */
+    struct slice client_subject;    /* as in RFC 4514, in ASCII; empty: none that can be told */
 };
 void tls_stream_info(const struct stream *stream, struct tls_info *info);
 

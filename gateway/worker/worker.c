@@ -382,6 +382,7 @@ static void fill_env(struct worker *worker)
     env->access_log = worker->options.access_log;
     env->files = worker->options.files;
     env->head_memory = worker->options.head_memory;
+    env->verifiers = worker->options.verifiers;
     if (worker->options.recent_bytes > 0)
         env->recent = recent_new(worker->options.recent_bytes);
     env->worker = worker;

@@ -24,6 +24,7 @@ struct worker_options {
     struct resolver *resolver;
     struct admission *admission;  /* borrowed; the process's */
     struct jobs *files;           /* reads them off the loop */
+    struct jobs *verifiers;       /* of clients' certificates */
     struct line_ring *access_log; /* borrowed; this worker is its producer */
     struct budget *head_memory;   /* borrowed; the process's, for heads that are not complete */
     size_t recent_bytes;          /* for recent requests; 0: none are remembered */

@@ -3,8 +3,8 @@
  * what the row says, one request to the strict reader, and what the gateway's log says was routed;
  * of what is refused nothing may reach the backend, and nothing may follow the one answer. */
 #include "harness/json_log.h"
-#include "harness/request_table.h"
 #include "harness/recorder.h"
+#include "harness/request_table.h"
 #include "harness/tls_client.h"
 #include "harness/workplace.h"
 #include "support/strict_reader.h"
@@ -93,7 +93,8 @@ static struct outcome read_outcome(const struct request_row *row)
 
 /* --- what the client sees ------------------------------------------------------------------- */
 
-static void send_row(const struct world *world, struct client *client, const struct request_row *row)
+static void send_row(const struct world *world, struct client *client,
+                     const struct request_row *row)
 {
     size_t step = world->way == BYTE_BY_BYTE ? 1 : row->length;
 
@@ -154,7 +155,8 @@ static const char *judge_response(struct client *client, const struct part *part
 static const char *judge_end(struct client *client)
 {
     if (wire_held(&client->wire) > 0 || wire_fill(&client->wire))
-        return text("more came: %s", request_show(wire_bytes(&client->wire), wire_held(&client->wire)));
+        return text("more came: %s",
+                    request_show(wire_bytes(&client->wire), wire_held(&client->wire)));
     return client->wire.state == WIRE_CLOSED ? NULL : "the connection did not end in order";
 }
 
@@ -252,7 +254,8 @@ static void note_request(struct world *world, const struct request_row *row,
 }
 
 /* In the order of the answers. */
-static void tell_row(struct world *world, const struct request_row *row, const struct outcome *outcome)
+static void tell_row(struct world *world, const struct request_row *row,
+                     const struct outcome *outcome)
 {
     unsigned next = 0;
 
@@ -425,7 +428,8 @@ static const struct section {
                 "'defaults': { 'limits': { 'underscores': true } },"},
 };
 
-static void run_section(const struct request_table *table, const struct section *section, enum way way)
+static void run_section(const struct request_table *table, const struct section *section,
+                        enum way way)
 {
     struct world world = {.recorder = recorder_start(), .way = way};
 

@@ -212,7 +212,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) != 0)
         abort();
     task_init(&task, ignore, NULL);
-    stream = tls_stream_new(server, tcp_stream_new(loop, fds[0], &task));
+    stream = tls_stream_new(server, tcp_stream_new(loop, fds[0], &task), NULL);
     assert(stream != NULL);
     stream->task = &task;
     if (bytes[0] & 1) {

@@ -59,6 +59,26 @@ static X509 *make_certificate(EVP_PKEY *key, const char *names, int days)
     return certificate;
 }
 
+void route_folder_authority(struct route_folder *folder, const char *name)
+{
+    EC_KEY *ec = EC_KEY_new_by_curve_name(NID_X9_62_prime256v1);
+    EVP_PKEY *key = EVP_PKEY_new();
+    BASIC_CONSTRAINTS *constraints = BASIC_CONSTRAINTS_new();
+    char path[256];
+
+    cr_assert(EC_KEY_generate_key(ec) && EVP_PKEY_assign_EC_KEY(key, ec));
+    X509 *certificate = make_certificate(key, "authority.test", 30);
+    constraints->ca = 1;
+    cr_assert(X509_add1_ext_i2d(certificate, NID_basic_constraints, constraints, 1, 0));
+    cr_assert(X509_sign(certificate, key, EVP_sha256()));
+    snprintf(path, sizeof(path), "%s/%s", folder->path, name);
+    FILE *file = fopen(path, "w");
+    cr_assert(file && PEM_write_X509(file, certificate) && fclose(file) == 0);
+    BASIC_CONSTRAINTS_free(constraints);
+    X509_free(certificate);
+    EVP_PKEY_free(key);
+}
+
 void route_folder_certify(struct route_folder *folder, const char *name, const char *names,
                           int days)
 {
@@ -267,6 +287,12 @@ static void describe_tls(const struct snapshot *snapshot, FILE *out)
     for (size_t i = 0; i < 4; i++) {
         struct certificate *chosen = tls_server_choose(snapshot->tls, slice_of(names[i]), &alert);
         fprintf(out, " %s=%s", names[i], chosen ? certificate_file(chosen) : alert);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        const struct client_policy *policy =
+            tls_server_policy_of_sni(snapshot->tls, slice_of(names[i]));
+        fprintf(out, " %s:%s of %lx", names[i], client_auth_name(policy->auth),
+                policy->ca ? client_ca_fingerprint(policy->ca) : 0);
     }
     fprintf(out, "\n");
 }

@@ -33,6 +33,9 @@ void route_folder_write(struct route_folder *folder, const char *name, const cha
 void route_folder_certify(struct route_folder *folder, const char *name, const char *names,
                           int days);
 
+/* Makes NAME, a PEM file with the certificate of an authority, another one each time. */
+void route_folder_authority(struct route_folder *folder, const char *name);
+
 /* The problem at that place (a column of 0: any) whose path, message and suggestion are or hold
  * these; NULL ones do not matter. The test fails when there is none. */
 void route_folder_expect(const struct route_folder *folder, unsigned line, unsigned column,

@@ -95,6 +95,19 @@ static void add_names(X509 *x509, const char *list)
     free(copy);
 }
 
+static void add_text(X509 *x509, int nid, const char *value)
+{
+    X509V3_CTX context;
+    X509_EXTENSION *extension;
+
+    if (!value)
+        return;
+    X509V3_set_ctx(&context, x509, x509, NULL, NULL, 0);
+    extension = X509V3_EXT_nconf_nid(NULL, &context, nid, value);
+    assert(extension && X509_add_ext(x509, extension, -1));
+    X509_EXTENSION_free(extension);
+}
+
 static X509 *make_x509(const struct test_cert_spec *spec, EVP_PKEY *key)
 {
     X509 *x509 = X509_new();
@@ -116,7 +129,14 @@ static X509 *make_x509(const struct test_cert_spec *spec, EVP_PKEY *key)
     }
     if (spec->names)
         add_names(x509, spec->names);
+    add_text(x509, NID_basic_constraints, spec->is_authority ? "critical,CA:TRUE" : NULL);
+    add_text(x509, NID_ext_key_usage, spec->purpose);
+    add_text(x509, NID_name_constraints, spec->constraints);
+    if (spec->issuer)
+        X509_set_issuer_name(x509, X509_get_subject_name(spec->issuer->x509));
     assert(X509_set_pubkey(x509, key));
+    if (spec->issuer)
+        key = spec->issuer->key;
     assert(X509_sign(x509, key, EVP_PKEY_id(key) == EVP_PKEY_ED25519 ? NULL : EVP_sha256()));
     return x509;
 }

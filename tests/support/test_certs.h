@@ -6,6 +6,8 @@
 
 #include <openssl/base.h>
 
+struct test_cert;
+
 struct test_cert_spec {
     enum cert_key key;
     int rsa_bits;            /* 0: 2048 */
@@ -13,11 +15,15 @@ struct test_cert_spec {
     const char *common_name; /* NULL: none */
     int64_t begins_s;        /* from now, may be negative; 0: an hour ago */
     int64_t ends_s;          /* from now, may be negative; 0: in 30 days */
+    const struct test_cert *issuer; /* NULL: signed by itself */
+    bool is_authority;
+    const char *purpose;     /* extended key usage: "clientAuth"; NULL: no extension */
+    const char *constraints; /* "permitted;DNS:a.test"; NULL: none */
 };
 
 struct test_cert {
     EVP_PKEY *key;
-    X509 *x509; /* signed by itself */
+    X509 *x509;
 };
 
 struct test_cert test_cert_make(const struct test_cert_spec *spec);

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/x509.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -35,6 +36,27 @@ static int keep_session(SSL *ssl, SSL_SESSION *session)
     SSL_SESSION_free(pair->session);
     pair->session = session;
     return 1;
+}
+
+/* Only a server that asks has this called. */
+static int note_asked(SSL *ssl, void *nothing)
+{
+    struct tls_pair *pair = SSL_get_app_data(ssl);
+
+    (void)nothing;
+    pair->client_was_asked = true;
+    return 1;
+}
+
+static void show_certificate(SSL *ssl, const struct test_cert *cert)
+{
+    uint8_t *der = NULL;
+    int length = i2d_X509(cert->x509, &der);
+    CRYPTO_BUFFER *buffer = CRYPTO_BUFFER_new(der, (size_t)length, NULL);
+
+    assert(SSL_set_chain_and_key(ssl, &buffer, 1, cert->key, NULL));
+    CRYPTO_BUFFER_free(buffer);
+    OPENSSL_free(der);
 }
 
 static void make_client(struct tls_pair *pair, const struct tls_client_options *options)
@@ -71,6 +93,9 @@ static void make_client(struct tls_pair *pair, const struct tls_client_options *
                                    (unsigned)strlen(options->alpn)) == 0);
     if (options->session)
         assert(SSL_set_session(pair->client, options->session));
+    SSL_set_cert_cb(pair->client, note_asked, NULL);
+    if (options->certificate)
+        show_certificate(pair->client, options->certificate);
     if (options->wants_ocsp)
         SSL_enable_ocsp_stapling(pair->client);
 }
@@ -94,7 +119,8 @@ void tls_pair_open(struct tls_pair *pair, struct tls_server *server,
     if (send_buffer)
         setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof(send_buffer));
     pair->fd = fds[1];
-    pair->server = tls_stream_new(server, tcp_stream_new(pair->loop, fds[0], &pair->task));
+    pair->server =
+        tls_stream_new(server, tcp_stream_new(pair->loop, fds[0], &pair->task), options->verifiers);
     assert(pair->server);
     pair->server->task = &pair->task;
     make_client(pair, options);

@@ -3,6 +3,7 @@
 #ifndef SUPPORT_TLS_PAIR_H
 #define SUPPORT_TLS_PAIR_H
 
+#include "support/test_certs.h"
 #include "tls/tls_stream.h"
 
 #include <openssl/ssl.h>
@@ -17,6 +18,8 @@ struct tls_client_options {
     uint16_t min_version, max_version;
     SSL_SESSION *session; /* borrowed: to be resumed */
     bool wants_ocsp;
+    const struct test_cert *certificate; /* shown when the server asks; NULL: none */
+    struct jobs *verifiers;              /* the server's */
 };
 
 struct tls_pair {
@@ -28,6 +31,7 @@ struct tls_pair {
     size_t step; /* bytes moved at most at a time; 0: as many as there are */
     SSL_CTX *context;
     SSL *client;
+    bool client_was_asked; /* for a certificate */
     bool client_is_done, client_failed, saw_eof, is_reset;
     int alert;            /* the last one that the client got; -1: none */
     size_t wire_bytes;    /* from the server */

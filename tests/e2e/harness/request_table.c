@@ -125,9 +125,9 @@ static void add_row(struct request_table *table, const char *section, char *text
         abort();
     row = &table->rows[table->count++];
     *row = (struct request_row){.section = strdup(section),
-                            .name = strdup(name),
-                            .outcome = strdup(trimmed(rest)),
-                            .line = line};
+                                .name = strdup(name),
+                                .outcome = strdup(trimmed(rest)),
+                                .line = line};
     row->bytes = request_bytes(bytes, &row->length);
 }
 

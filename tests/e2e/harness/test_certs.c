@@ -19,6 +19,7 @@
 struct cert {
     X509 *x509;
     EVP_PKEY *key;
+    const struct cert *issuer; /* NULL: itself */
 };
 
 static struct cert *authority;
@@ -111,21 +112,45 @@ static char *subject_names(const char *names, char *first, size_t room)
     return made;
 }
 
+/* What it may be used for. */
+static void add_usage(X509 *x509, X509 *issuer, const struct cert_options *options)
+{
+    const char *purpose = options->purpose != NULL ? options->purpose
+                          : options->is_authority  ? ""
+                                                   : "serverAuth";
+
+    add_extension(x509, issuer, NID_basic_constraints,
+                  options->is_authority ? "critical,CA:TRUE" : "CA:FALSE");
+    add_extension(x509, issuer, NID_key_usage,
+                  options->is_authority ? "critical,keyCertSign,cRLSign"
+                                        : "critical,digitalSignature,keyEncipherment");
+    if (*purpose != '\0')
+        add_extension(x509, issuer, NID_ext_key_usage, purpose);
+    if (options->is_authority)
+        add_extension(x509, issuer, NID_subject_key_identifier, "hash");
+    if (options->constraints != NULL)
+        add_extension(x509, issuer, NID_name_constraints, options->constraints);
+}
+
 struct cert *cert_make(const struct cert_options *options)
 {
     char first[256] = "nobody";
-    const char *names = subject_names(options->names, first, sizeof first);
+    const char *names =
+        options->names != NULL ? subject_names(options->names, first, sizeof first) : NULL;
     bool is_dated = options->from_days != 0 || options->to_days != 0;
-    struct cert *ca = get_authority();
-    struct cert *cert = cert_begin(options->kind, first, is_dated ? options->from_days : -1,
-                                   is_dated ? options->to_days : 90);
+    struct cert *cert =
+        cert_begin(options->kind, options->subject != NULL ? options->subject : first,
+                   is_dated ? options->from_days : -1, is_dated ? options->to_days : 90);
 
+    if (!options->is_root)
+        cert->issuer = options->issuer != NULL ? options->issuer : get_authority();
+    const struct cert *ca = cert->issuer != NULL ? cert->issuer : cert;
     X509_set_issuer_name(cert->x509, X509_get_subject_name(ca->x509));
-    add_extension(cert->x509, ca->x509, NID_basic_constraints, "CA:FALSE");
-    add_extension(cert->x509, ca->x509, NID_key_usage, "critical,digitalSignature,keyEncipherment");
-    add_extension(cert->x509, ca->x509, NID_ext_key_usage, "serverAuth");
-    add_extension(cert->x509, ca->x509, NID_subject_alt_name, names);
-    add_extension(cert->x509, ca->x509, NID_authority_key_identifier, "keyid");
+    add_usage(cert->x509, ca->x509, options);
+    if (names != NULL)
+        add_extension(cert->x509, ca->x509, NID_subject_alt_name, names);
+    if (!options->is_root)
+        add_extension(cert->x509, ca->x509, NID_authority_key_identifier, "keyid");
     X509_sign(cert->x509, ca->key, EVP_sha256());
     return cert;
 }
@@ -180,6 +205,37 @@ void cert_write_ca(const char *path)
 
     PEM_write_bio_X509(bio, get_authority()->x509);
     write_bio(bio, path);
+}
+
+void cert_write_alone(const struct cert *cert, const char *path)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+
+    PEM_write_bio_X509(bio, cert->x509);
+    write_bio(bio, path);
+}
+
+void cert_show(const struct cert *cert, SSL *ssl, bool with_chain)
+{
+    bool accepted =
+        SSL_use_certificate(ssl, cert->x509) == 1 && SSL_use_PrivateKey(ssl, cert->key) == 1;
+
+    for (cert = cert->issuer; with_chain && cert != NULL && cert->issuer != NULL;
+         cert = cert->issuer)
+        accepted &= SSL_add1_chain_cert(ssl, cert->x509) == 1;
+    workplace_require(accepted, "OpenSSL does not show this certificate");
+}
+
+const char *cert_fingerprint(const struct cert *cert)
+{
+    unsigned char hash[32];
+    unsigned length = sizeof hash;
+    char *made = text("%064d", 0);
+
+    X509_digest(cert->x509, EVP_sha256(), hash, &length);
+    for (unsigned i = 0; i < length; i++)
+        snprintf(made + 2 * (size_t)i, 3, "%02x", hash[i]);
+    return made;
 }
 
 void cert_write_ocsp(const struct cert *cert, const char *path)

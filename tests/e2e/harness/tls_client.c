@@ -76,6 +76,8 @@ static void set_options(SSL *ssl, const struct client_options *options)
         accepted &= SSL_set1_sigalgs_list(ssl, options->sigalgs) == 1;
     if (options->session != NULL)
         accepted &= SSL_set_session(ssl, options->session) == 1;
+    if (options->cert != NULL)
+        cert_show(options->cert, ssl, !options->shows_leaf_alone);
     if (options->wants_ocsp)
         SSL_set_tlsext_status_type(ssl, TLSEXT_STATUSTYPE_ocsp);
     workplace_require(accepted, "OpenSSL refuses what this client should be");
@@ -140,6 +142,25 @@ struct client *client_try(const char *address, const struct client_options *opti
     struct client *client = client_make(address, options);
 
     return client != NULL ? workplace_own(client, client_free) : NULL;
+}
+
+int client_outcome(struct client *client, const char *host)
+{
+    char *request = text("GET /outcome HTTP/1.1\r\nHost: %s\r\n\r\n", host), byte;
+
+    if (!client->is_connected)
+        return client->alert;
+    ERR_clear_error();
+    if (SSL_write(client->wire.ssl, request, (int)strlen(request)) > 0 &&
+        SSL_peek(client->wire.ssl, &byte, 1) == 1) {
+        client_response(client);
+        return 0;
+    }
+    int reason = ERR_GET_REASON(ERR_peek_error());
+    workplace_require(reason > SSL_AD_REASON_OFFSET, "the connection ended without an alert: %s",
+                      ERR_reason_error_string(ERR_peek_error()));
+    client->alert = reason - SSL_AD_REASON_OFFSET;
+    return client->alert;
 }
 
 struct client *client_begin(const char *address, const struct client_options *options)

@@ -18,8 +18,10 @@ struct client_options {
     const char *suites;  /* of TLS 1.3 */
     const char *groups;
     const char *sigalgs;
-    SSL_SESSION *session; /* to resume */
-    SSL_CTX *context;     /* of another client, to be spared making one; NULL: its own */
+    SSL_SESSION *session;    /* to resume */
+    SSL_CTX *context;        /* of another client, to be spared making one; NULL: its own */
+    const struct cert *cert; /* shown when the gateway asks for one */
+    bool shows_leaf_alone;   /* without the intermediates that signed it */
     bool wants_ocsp;
     bool verifies;         /* against the test CA and the SNI name */
     const char *from;      /* its own address, "127.0.0.2:0"; NULL: the kernel's choice */
@@ -45,6 +47,9 @@ struct client *client_try(const char *address, const struct client_options *opti
  */
 struct client *client_make(const char *address, const struct client_options *options);
 void client_free(void *client);
+/* The alert that ended the connection, if the handshake was done for this side or not; 0 when it
+ * goes on: then it is good for a request. With TLS 1.3 only what comes back tells. */
+int client_outcome(struct client *client, const char *host);
 /* Only connects and sends the ClientHello; client_finish goes on from there. */
 struct client *client_begin(const char *address, const struct client_options *options);
 void client_finish(struct client *client);

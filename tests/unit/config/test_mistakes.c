@@ -148,8 +148,6 @@ Test(mistakes, keys_of_later_versions)
     static const char *const later[] = {
         "'dns': { 'servers': [] }",
         "'redis': 'localhost:6379'",
-        "'tls': { 'client_ca': 'ca.pem' }",
-        "'tls': { 'client_auth': 'require' }",
         "'defaults': { 'headers': {} }",
         "'defaults': { 'retry': { 'budget': '20%' } }",
         "'defaults': { 'retry': { 'on': [] } }",
@@ -175,7 +173,6 @@ Test(mistakes, keys_of_later_versions)
         "'backends': { 'b': { 'servers': ['x:1'], 'hedge': {} } }",
         "'routes': { '*': { 'to': 'x:1', 'rewrite': {} } }",
         "'routes': { '*': { 'to': 'x:1', 'split_on': 'ip' } }",
-        "'routes': { '*': { 'to': 'x:1', 'tls': {} } }",
         "'tls': { 'alpn': ['h2', 'http/1.1'] }",
     };
 

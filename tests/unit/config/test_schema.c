@@ -35,6 +35,8 @@ static json_t *read_json(const char *name)
 static void begin(void)
 {
     route_folder_init(&folder);
+    route_folder_authority(&folder, "ca.pem");
+    route_folder_authority(&folder, "other.pem");
     schema = read_json("routes/routes.schema.json");
 }
 
@@ -106,6 +108,14 @@ static const struct leaf leaves[] = {
     {"tls.unknown_sni", TLS "'default_cert': 'localhost', 'unknown_sni': 'reject' }",
      TLS "'default_cert': 'localhost', 'unknown_sni': 'default' }"},
     {"tls.default_cert", TLS "'default_cert': 'localhost' }", TLS "'default_cert': 'x.example' }"},
+    {"tls.client_ca", TLS "'client_ca': 'ca.pem' }", TLS "'client_ca': 'other.pem' }"},
+    {"tls.client_auth", TLS "'client_ca': 'ca.pem', 'client_auth': 'request' }",
+     TLS "'client_ca': 'ca.pem', 'client_auth': 'require' }"},
+    {"routes.*.tls.client_ca", HOST("'to': 'x:1', 'tls': { 'client_ca': 'ca.pem' }"),
+     HOST("'to': 'x:1', 'tls': { 'client_ca': 'other.pem' }")},
+    {"routes.*.tls.client_auth",
+     HOST("'to': 'x:1', 'tls': { 'client_ca': 'ca.pem', 'client_auth': 'request' }"),
+     HOST("'to': 'x:1', 'tls': { 'client_ca': 'ca.pem', 'client_auth': 'require' }")},
     {"trusted_proxies", TO ", 'trusted_proxies': ['10.0.0.0/8']",
      TO ", 'trusted_proxies': ['10.0.0.0/9']"},
     {"certs_strict", TO, TO ", 'certs_strict': true"},

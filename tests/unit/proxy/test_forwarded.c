@@ -10,6 +10,7 @@ static struct globals globals;
 static struct client client;
 static struct network trusted[2];
 static struct http_head request;
+static struct slice fingerprint, subject; /* of a certificate that was verified */
 
 static void set_up(void)
 {
@@ -64,6 +65,8 @@ static const char *backend_sees(const char *name)
 
     for (uint32_t i = 0; i < request.fields.count; i++)
         http_fields_add(&fields, &arena, request.fields.list[i].name, request.fields.list[i].value);
+    found.cert_fingerprint = fingerprint;
+    found.cert_subject = subject;
     forwarded_rewrite(&globals, &client, &arena, &request, &found, &fields);
     for (uint32_t i = 0; i < fields.count; i++)
         if (slice_equal_nocase(fields.list[i].name, slice_of(name)))
@@ -220,4 +223,25 @@ Test(forwarded, headers_have_no_ends_that_are_no_ip)
     client.peer.any.sa_family = client.local.any.sa_family = AF_UNIX;
     strcpy(client.peer_ip, "unix");
     cr_expect_str_eq(header_of("unix"), "none");
+}
+
+Test(forwarded, nobody_says_whose_certificate_it_was)
+{
+    static const char *const peers[] = {"192.0.2.7", "10.1.1.1"};
+
+    send_field("X-Client-Cert-Subject", "CN=root");
+    send_field("x_client_cert_fingerprint", "00");
+    send_field("X-Client-Cert-Verified", "yes");
+    for (int i = 0; i < 2; i++) {
+        come_from(peers[i]);
+        fingerprint = subject = slice_make(NULL, 0);
+        cr_assert_str_eq(backend_sees("X-Client-Cert-Subject"), "");
+        cr_assert_str_eq(backend_sees("x_client_cert_fingerprint"), "");
+        cr_assert_str_eq(backend_sees("X-Client-Cert-Verified"), "");
+        fingerprint = slice_of("ab");
+        subject = slice_of("CN=alice");
+        cr_assert_str_eq(backend_sees("X-Client-Cert-Subject"), "CN=alice");
+        cr_assert_str_eq(backend_sees("X-Client-Cert-Fingerprint"), "ab");
+        cr_assert_str_eq(backend_sees("X-Client-Cert-Verified"), "");
+    }
 }
