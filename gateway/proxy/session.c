@@ -318,7 +318,7 @@ static void go_on_behind_header(struct session *s)
         begin_http(s);
         return;
     }
-    s->stream = tls_stream_new(env->pin->snapshot->tls, s->stream);
+    s->stream = tls_stream_new(env->pin->snapshot->tls, s->stream, env->verifiers);
     if (s->stream == NULL)
         close_session(s);
     else
