@@ -71,6 +71,7 @@ static int drop_with_low_port(uint16_t port)
     struct globals globals = {.listens = &spec, .listen_count = 1, .process_user = somebody};
 
     spec.addresses[0].as.any.sa_family = AF_INET;
+    spec.addresses[0].length = sizeof(spec.addresses[0].as.v4);
     address_set_port(&spec.addresses[0], port);
     CHECK(privileges_drop(&globals, &error));
     CHECK(is_all(SOMEBODY) && setuid(0) != 0);
@@ -121,25 +122,27 @@ static int drop_as_somebody_else(void)
     return 0;
 }
 
+#define expect_fine(run) cr_expect_eq(run_alone(run), 0, #run ", line %d", run_alone(run))
+
 Test(privileges, root_becomes_the_user_for_good)
 {
     if (geteuid() != 0)
         cr_skip_test("only root can become another user");
-    cr_expect_eq(run_alone(become_somebody), 0);
-    cr_expect_eq(run_alone(drop_with_port_443), 0);
-    cr_expect_eq(run_alone(drop_with_port_1023), 0);
-    cr_expect_eq(run_alone(drop_with_port_1024), 0);
-    cr_expect_eq(run_alone(drop_with_any_port), 0);
+    expect_fine(become_somebody);
+    expect_fine(drop_with_port_443);
+    expect_fine(drop_with_port_1023);
+    expect_fine(drop_with_port_1024);
+    expect_fine(drop_with_any_port);
 }
 
 Test(privileges, nothing_is_kept_for_a_file_that_says_nothing)
 {
-    cr_expect_eq(run_alone(drop_blindly), 0);
+    expect_fine(drop_blindly);
 }
 
 Test(privileges, who_is_not_root_stays_who_they_are)
 {
-    cr_expect_eq(run_alone(drop_as_somebody_else), 0);
+    expect_fine(drop_as_somebody_else);
 }
 
 Test(privileges, first_generation_must_name_the_user_that_was_seen)
