@@ -182,7 +182,7 @@ Test(check, mistakes_of_listeners_and_backends)
          "not supported yet"},
         {"'tls': { 'unknown_sni': 'default' },", "tls.", "default_cert"},
         {"'defaults': { 'timeout': { 'header': -5 }, ", "defaults.timeout.header", NULL},
-        {"'limits': { 'connections': 5, ", "defaults.limits.connections", "not supported yet"},
+        {"'limits': { 'connections': -5, ", "defaults.limits.connections", NULL},
         {"'headers': 10.5 } },", "defaults.limits.headers", NULL},
     };
     int count = (int)(sizeof mistakes / sizeof *mistakes);

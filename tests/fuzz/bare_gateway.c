@@ -132,6 +132,18 @@ void upstream_connection_note_stale(struct upstream_connection *connection)
     (void)connection; /* nothing is learned of fake servers */
 }
 
+bool upstream_connection_names_client(const struct upstream_connection *connection)
+{
+    (void)connection;
+    return false;
+}
+
+void upstream_connection_name_client(struct upstream_connection *connection,
+                                     const struct proxy_header *header)
+{
+    (void)connection, (void)header;
+}
+
 struct slice upstream_connection_host(const struct upstream_connection *connection)
 {
     (void)connection;
