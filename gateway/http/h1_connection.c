@@ -190,9 +190,9 @@ void h1_connection_close_after(struct h1_connection *connection)
     connection->close_after = true;
 }
 
-uint64_t h1_stream_arrived(struct http_stream *stream)
+struct stream_traffic h1_stream_traffic(struct http_stream *stream)
 {
-    return stream_arrived(h1_connection_of(stream)->stream);
+    return stream_traffic(h1_connection_of(stream)->stream);
 }
 
 unsigned h1_connection_idle_hint(const struct h1_connection *connection)

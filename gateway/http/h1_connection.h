@@ -57,8 +57,8 @@ void h1_stream_become_tunnel(struct http_stream *stream);
 /* While a head is not complete: keeps what came of it in little memory. How many bytes that is. */
 size_t h1_stream_hold_head(struct http_stream *stream);
 
-/* How many bytes have arrived with the peer, heads and frames among them: see stream_arrived. */
-uint64_t h1_stream_arrived(struct http_stream *stream);
+/* What has crossed the wire under it, heads and frames included. */
+struct stream_traffic h1_stream_traffic(struct http_stream *stream);
 
 /* To a backend: seconds of its Keep-Alive: timeout=N, 0 if it named none. */
 unsigned h1_connection_idle_hint(const struct h1_connection *connection);

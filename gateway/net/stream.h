@@ -7,6 +7,12 @@
 
 struct stream;
 
+/* Bytes that crossed the wire, whatever they were wrapped in; UINT64_MAX where nobody knows. */
+struct stream_traffic {
+    uint64_t came;    /* from the peer to our kernel, read or not */
+    uint64_t arrived; /* with the peer's kernel, which acknowledged them */
+};
+
 struct stream_ops {
     /* Appends what there is to `into`, at most its room (>= 1). IO_OK: something was appended, and
      * maybe more is there. */
@@ -19,9 +25,8 @@ struct stream_ops {
     enum io (*flush)(struct stream *);
     /* Ends our direction (FIN; close_notify first on TLS) after a flush. IO_OK when done. */
     enum io (*shut)(struct stream *);
-    /* How many bytes the peer's kernel has acknowledged, whatever they were wrapped in; UINT64_MAX
-     * where nobody knows. For comparing with what it was: a system call. */
-    uint64_t (*arrived)(const struct stream *);
+    /* So far: for comparing with what it was. A system call. */
+    struct stream_traffic (*traffic)(const struct stream *);
     /* Frees the stream and its socket at once; unread input may make the kernel send a reset. */
     void (*close)(struct stream *);
 };
@@ -52,9 +57,9 @@ static inline enum io stream_shut(struct stream *s)
     return s->ops->shut(s);
 }
 
-static inline uint64_t stream_arrived(const struct stream *s)
+static inline struct stream_traffic stream_traffic(const struct stream *s)
 {
-    return s->ops->arrived(s);
+    return s->ops->traffic(s);
 }
 
 static inline void stream_close(struct stream *s)

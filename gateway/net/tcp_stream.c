@@ -193,13 +193,14 @@ static enum io shut(struct stream *stream)
     return IO_OK;
 }
 
-static uint64_t arrived(const struct stream *stream)
+static struct stream_traffic traffic(const struct stream *stream)
 {
     struct tcp_info info = {0};
     socklen_t length = sizeof(info);
-    bool is_told = getsockopt(from_stream(stream)->fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0;
-
-    return is_told ? info.tcpi_bytes_acked : UINT64_MAX; /* a Unix socket has none */
+    if (getsockopt(from_stream(stream)->fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0)
+        return (struct stream_traffic){UINT64_MAX, UINT64_MAX}; /* a Unix socket has none */
+    return (struct stream_traffic){.came = info.tcpi_bytes_received,
+                                   .arrived = info.tcpi_bytes_acked};
 }
 
 /* --- life ----------------------------------------------------------------------------------------
@@ -226,7 +227,7 @@ static const struct stream_ops tcp_ops = {
     .write = write_from,
     .flush = flush,
     .shut = shut,
-    .arrived = arrived,
+    .traffic = traffic,
     .close = close_stream,
 };
 

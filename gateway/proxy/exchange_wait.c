@@ -15,11 +15,15 @@ static struct pace *pace_of(struct exchange *x, enum exchange_wait wait)
     }
 }
 
-/* What the client has sent of its body; or what has arrived with it, which the kernel knows. */
+/* What has come from the client, or arrived with it, as the kernel knows: a TLS record that is
+ * still on its way counts as far as it is here. */
 static uint64_t progress(const struct exchange *x, enum exchange_wait wait)
 {
-    return wait == WAIT_CLIENT_SENDS ? x->client_stream->bytes_read
-                                     : h1_stream_arrived(x->client_stream);
+    struct stream_traffic traffic = h1_stream_traffic(x->client_stream);
+
+    if (wait == WAIT_CLIENT_TAKES)
+        return traffic.arrived;
+    return traffic.came != UINT64_MAX ? traffic.came : x->client_stream->bytes_read;
 }
 
 static void count_waiting(struct exchange *x, struct pace *pace, enum exchange_wait wait)

@@ -404,9 +404,9 @@ static enum io tls_shut(struct stream *stream)
     return io == IO_OK ? stream_shut(t->wire.below) : io;
 }
 
-static uint64_t tls_arrived(const struct stream *stream)
+static struct stream_traffic tls_traffic(const struct stream *stream)
 {
-    return stream_arrived(of_stream(stream)->wire.below);
+    return stream_traffic(of_stream(stream)->wire.below);
 }
 
 static void tls_close(struct stream *stream)
@@ -426,7 +426,7 @@ static const struct stream_ops tls_ops = {
     .write = tls_write,
     .flush = tls_flush,
     .shut = tls_shut,
-    .arrived = tls_arrived,
+    .traffic = tls_traffic,
     .close = tls_close,
 };
 

@@ -69,6 +69,36 @@ Test(body_rate, sender_that_is_slow_but_fast_enough)
     gateway_stop(gateway);
 }
 
+/* The same in records so long that none is whole within a window. */
+Test(body_rate, sender_whose_records_take_longer_than_a_window)
+{
+    enum { RECORD = 16384, PIECE = 512 };
+    static char body[RECORD];
+    struct origin *origin = origin_start("one");
+    struct gateway *gateway = start_with(origin, "1KiB/s");
+    struct client *client = client_open(gateway, "a.test");
+    BIO *sealed = BIO_new(BIO_s_mem());
+    char *bytes;
+
+    memset(body, 'x', sizeof body);
+    origin_set_script(origin, NULL, origin_echo, NULL);
+    client_send(client, POST_A "%d\r\n\r\n", RECORD);
+    BIO_up_ref(sealed);
+    SSL_set0_wbio(client->wire.ssl, sealed);
+    client_send_bytes(client, body, sizeof body);
+    long length = BIO_get_mem_data(sealed, &bytes);
+    for (long at = 0; at < length; at += PIECE) {
+        size_t piece = length - at < PIECE ? (size_t)(length - at) : PIECE;
+        cr_assert_eq(send(client->wire.fd, bytes + at, piece, MSG_NOSIGNAL), (ssize_t)piece);
+        is_spoken_to(client);
+    }
+    BIO_free(sealed);
+    struct message *response = client_response(client);
+    expect_status(response, 200);
+    cr_assert_eq(response->body_bytes, RECORD);
+    gateway_stop(gateway);
+}
+
 /* Until it is cut; what had come in the meantime is not the whole. */
 Test(body_rate, taker_that_sips)
 {

@@ -96,10 +96,10 @@ static enum io fake_shut(struct stream *stream)
     return IO_OK;
 }
 
-static uint64_t fake_arrived(const struct stream *stream)
+static struct stream_traffic fake_traffic(const struct stream *stream)
 {
     (void)stream;
-    return UINT64_MAX;
+    return (struct stream_traffic){UINT64_MAX, UINT64_MAX};
 }
 
 static void fake_close(struct stream *stream)
@@ -112,7 +112,7 @@ static const struct stream_ops fake_ops = {
     .write = fake_write,
     .flush = fake_flush,
     .shut = fake_shut,
-    .arrived = fake_arrived,
+    .traffic = fake_traffic,
     .close = fake_close,
 };
 
