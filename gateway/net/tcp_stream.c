@@ -27,8 +27,9 @@ static struct tcp_stream *from_stream(const struct stream *stream)
     return container_of(stream, struct tcp_stream, stream);
 }
 
-/* An event whose flag is set already, although the task had its chance to ask, is of no interest to
- * anybody now: the watcher rests until somebody asks, or it would be reported at each poll. */
+/* An event whose flag is set already, although the task had its chance to ask or has long to wait
+ * for it, is of no interest to anybody now: the watcher rests until somebody asks, or it would be
+ * reported at each poll. */
 static void note_event(struct tcp_stream *tcp, struct ev_io *watcher, bool *flag)
 {
     struct task *task = tcp->stream.task;
@@ -36,7 +37,7 @@ static void note_event(struct tcp_stream *tcp, struct ev_io *watcher, bool *flag
         *flag = true;
         if (task != NULL)
             loop_wake(tcp->loop, task);
-    } else if (task == NULL || task->state != TASK_QUEUED) {
+    } else if (task == NULL || task->state != TASK_QUEUED || task->is_patient) {
         ev_io_stop(loop_ev(tcp->loop), watcher);
     }
 }

@@ -1,6 +1,7 @@
 /* Streams over real sockets: what is asked of the kernel, what wakes, and how they end. */
 #include "net/tcp_stream.h"
 
+#include "base/clock.h"
 #include "support/loopback.h"
 #include "support/syscalls.h"
 
@@ -524,6 +525,41 @@ Test(tcp_stream, a_new_stream_may_have_the_number_of_an_old_one)
         wait_for_wake();
         assert_reads("to the new one");
     }
+}
+
+/* Of many who wait for a handshake: each round of the loop takes longer than patient ones may. */
+struct newcomer {
+    struct task task;
+    unsigned epoll_ctls; /* that had been made when it ran */
+};
+
+static void take_a_round(void *owner)
+{
+    struct newcomer *newcomer = owner;
+    uint64_t began_us = clock_monotonic_us();
+    newcomer->epoll_ctls = syscall_counts.epoll_ctl;
+    while (clock_monotonic_us() - began_us < 500)
+        continue;
+}
+
+Test(tcp_stream, is_not_reported_again_and_again_while_its_task_waits_its_turn)
+{
+    enum { CROWD = 10 };
+    struct newcomer crowd[CROWD];
+    open_local();
+    end.task.is_patient = true;
+    for (int i = 0; i < CROWD; i++) {
+        task_init(&crowd[i].task, take_a_round, &crowd[i]);
+        crowd[i].task.is_patient = true;
+        loop_wake(loop, &crowd[i].task);
+    }
+    peer_says("hello");
+    wait_for_wake();
+    cr_assert_eq(crowd[CROWD - 1].epoll_ctls, crowd[1].epoll_ctls + 1, "not taken out");
+    assert_reads("hello");
+    peer_says("again");
+    wait_for_wake();
+    assert_reads("again");
 }
 
 Test(tcp_stream, knows_that_the_peer_has_left_before_its_bytes_are_read)
