@@ -57,7 +57,7 @@ static void tell_refusals(const struct client_limits *limits, enum refusal refus
     switch (refusal) {
     case REFUSAL_CONNECTIONS:
         log_event(LOG_WARN, event,
-                  "%u connections are open, newer ones are refused: raise "
+                  "no more than %u connections at once are let in, newer ones are refused: raise "
                   "defaults.limits.connections if all of them are wanted",
                   limits->connections);
         break;
@@ -65,16 +65,17 @@ static void tell_refusals(const struct client_limits *limits, enum refusal refus
         if (peer != NULL)
             address_format_ip(peer, text);
         log_event(LOG_WARN, event,
-                  "%s has %u connections open, newer ones from there are refused: raise "
+                  "no more than %u connections of %s are let in, newer ones are refused: raise "
                   "defaults.limits.connections_per_ip if it stands for many",
-                  text, limits->connections_per_ip);
+                  limits->connections_per_ip, text);
         break;
     case REFUSAL_HANDSHAKES:
-        log_event(LOG_WARN, event,
-                  "%u handshakes are in progress, newer connections are refused: raise "
-                  "defaults.limits.handshakes, or lower defaults.timeout.handshake if clients "
-                  "leave them undone",
-                  limits->handshakes);
+        log_event(
+            LOG_WARN, event,
+            "no more than %u handshakes at once are let in, newer connections are refused: raise "
+            "defaults.limits.handshakes, or lower defaults.timeout.handshake if clients "
+            "leave them undone",
+            limits->handshakes);
         break;
     case REFUSAL_DESCRIPTORS:
         log_event(LOG_WARN, event,

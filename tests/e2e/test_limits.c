@@ -270,7 +270,7 @@ Test(limits, connections_of_one_address)
     await_connections("open", 5);
     expect_turned_away_from(gateway, "127.0.0.2:0");
     open_from(gateway, "127.0.0.1:0");
-    gateway_wait_stderr(gateway, "127.0.0.1 has 3 connections open", NULL);
+    gateway_wait_stderr(gateway, "no more than 3 connections of 127.0.0.1", NULL);
     gateway_stop(gateway);
 }
 
@@ -320,7 +320,7 @@ Test(limits, handshakes_in_progress)
     client_speak_tls(shaking[1], &(struct client_options){.sni = "a.test"});
     expect_served(shaking[1]);
     await_connections("handshaking", 2);
-    gateway_wait_stderr(gateway, "4 handshakes are in progress", NULL);
+    gateway_wait_stderr(gateway, "no more than 4 handshakes", NULL);
     gateway_stop(gateway);
 }
 

@@ -165,7 +165,25 @@ Test(admission, an_address_that_is_known_later)
 /* --- events --------------------------------------------------------------------------------------
  */
 
-static int events;
+static int events, saved_stderr;
+
+static void begin_events(void)
+{
+    char name[] = "/tmp/sallyport-test-XXXXXX";
+
+    saved_stderr = dup(STDERR_FILENO);
+    log_configure(LOG_INFO, LOG_TEXT);
+    events = mkstemp(name);
+    unlink(name);
+    dup2(events, STDERR_FILENO);
+}
+
+static void end_events(void)
+{
+    dup2(saved_stderr, STDERR_FILENO);
+    close(saved_stderr);
+    close(events);
+}
 
 static unsigned count_events(const char *words)
 {
@@ -187,14 +205,9 @@ static enum refusal enter_at(uint64_t now_ms, struct admission_pass *pass)
 
 Test(admission, is_told_once_until_it_is_over)
 {
-    char name[] = "/tmp/sallyport-test-XXXXXX";
-    int saved_stderr = dup(STDERR_FILENO);
     struct admission_pass in, out;
 
-    log_configure(LOG_INFO, LOG_TEXT);
-    events = mkstemp(name);
-    unlink(name);
-    dup2(events, STDERR_FILENO);
+    begin_events();
     limits.connections = 1;
     enter_at(1000, &in);
     for (uint64_t now_ms = 1000; now_ms < 20000; now_ms += 100)
@@ -213,9 +226,27 @@ Test(admission, is_told_once_until_it_is_over)
     cr_assert_eq(enter_at(26100, &out), REFUSAL_CONNECTIONS);
     cr_expect_eq(count_events("clients_refused"), 2);
     leave(&in);
-    dup2(saved_stderr, STDERR_FILENO);
-    close(saved_stderr);
-    close(events);
+    end_events();
+}
+
+/* A reload may have set the limit below what is open: it is the limit that is told, and no count
+ * that is wrong. */
+Test(admission, says_the_limit_and_not_how_many_there_are)
+{
+    struct admission_pass in[3], out;
+
+    begin_events();
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(enter_at(1000, &in[i]), REFUSAL_NONE);
+    limits.connections = 2;
+    cr_assert_eq(enter_at(1000, &out), REFUSAL_CONNECTIONS);
+    limits = (struct client_limits){.connections_per_ip = 2};
+    cr_assert_eq(enter_at(1000, &out), REFUSAL_CONNECTIONS_PER_IP);
+    cr_expect_eq(count_events("no more than 2 connections at once"), 1);
+    cr_expect_eq(count_events("no more than 2 connections of 10.0.0.1"), 1);
+    for (int i = 0; i < 3; i++)
+        leave(&in[i]);
+    end_events();
 }
 
 /* --- many threads --------------------------------------------------------------------------------
