@@ -75,6 +75,10 @@ void client_auth_end_host(struct load *load, const struct client_auth_reader *re
         if (read->ca_node)
             reader_error(&load->reader, read->ca_node, AT_KEY,
                          "\"client_ca\" has no effect here: \"client_auth\" is \"off\"");
+        else if (!top->ca)
+            reader_error(&load->reader, read->auth_node, AT_KEY,
+                         "\"client_auth\" has no effect here: the file's own \"tls\" names no "
+                         "\"client_ca\", so that no client is asked");
         return;
     }
     if (!ca) {

@@ -110,6 +110,8 @@ Test(client_auth, mistakes)
 {
     refuses("'routes': {}, 'tls': { 'client_auth': 'require' }", "tls.client_auth",
             "needs \"client_ca\"");
+    refuses(ON("", "{ 'client_auth': 'off' }"), "routes[\"a.test\"].tls.client_auth",
+            "has no effect here");
     refuses(ON("", "{ 'client_auth': 'require' }"), "routes[\"a.test\"].tls.client_auth",
             "needs \"client_ca\"");
     refuses("'routes': {}, 'tls': { 'client_ca': 'ca.pem', 'client_auth': 'off' }",
