@@ -273,7 +273,7 @@ static void print_route(struct page *page)
 static void print_setting(struct page *page, const char *label,
                           const struct explained_setting *setting)
 {
-    line(page, label, PLAIN, "%-21s %-9.*s %.*s", setting->key, NAMED(setting->value),
+    line(page, label, PLAIN, "%-25s %-9.*s %.*s", setting->key, NAMED(setting->value),
          NAMED(setting->from));
 }
 
