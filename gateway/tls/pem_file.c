@@ -72,7 +72,8 @@ bool file_bytes_read(const char *path, struct slice *bytes, bool *missing, struc
     if (!S_ISREG(status.st_mode)) {
         error_set(error, "%s is not a regular file", path);
     } else if (status.st_size > PEM_FILE_MAX) {
-        error_set(error, "%s is larger than 1 MiB; name the certificate's own file", path);
+        error_set(error, "%s is larger than 1 MiB; name a file with nothing but what is needed",
+                  path);
     } else {
         char *room = memory_new((size_t)status.st_size + 1);
 
