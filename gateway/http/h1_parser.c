@@ -1,18 +1,15 @@
 #include "http/h1_parser.h"
 
 #include "base/check.h"
+#include "http/h1_fields.h"
 #include "http/h1_semantics.h"
-
-#include <llhttp.h>
 
 enum {
     METHOD_LONGEST = 32,
     EMPTY_LINES_MAX = 4,
-    CHUNK_LINE_MAX = 1024,       /* extensions are read over, but not for ever */
-    CHUNK_DIGITS_MAX = 16,       /* of a 64 bit number */
-    EXTENSIONS_MAX = 16 * 1024,  /* beyond as much as there is body */
-    CONNECTION_BYTES_MAX = 1024, /* each name in it is held against each field */
-    FIELDS_TO_SPARE = 8,         /* for those that are added on the way */
+    CHUNK_LINE_MAX = 1024,      /* extensions are read over, but not for ever */
+    CHUNK_DIGITS_MAX = 16,      /* of a 64 bit number */
+    EXTENSIONS_MAX = 16 * 1024, /* beyond as much as there is body */
 };
 
 /* --- verdicts ------------------------------------------------------------------------------- */
@@ -198,103 +195,13 @@ static enum h1_result find_end_of_lines(struct h1_parser *p, struct slice bytes,
     return result;
 }
 
-/* --- llhttp --------------------------------------------------------------------------------- */
-
-/* What its callbacks fill. */
-struct findings {
-    struct arena *arena;
-    struct http_fields *fields;
-    struct slice name;
-};
-
-static int keep_name(llhttp_t *llhttp, const char *at, size_t length)
+static enum h1_result take_fields(struct h1_parser *p, struct slice lines, struct arena *arena,
+                                  struct http_fields *fields)
 {
-    struct findings *found = llhttp->data;
+    const char *problem;
+    enum http_reason reason = h1_fields_take(p, lines, arena, fields, &problem);
 
-    found->name = slice_make(at, length);
-    return HPE_OK;
-}
-
-static int add_field(llhttp_t *llhttp, const char *at, size_t length)
-{
-    struct findings *found = llhttp->data;
-
-    http_fields_add(found->fields, found->arena, found->name, slice_trim(slice_make(at, length)));
-    return HPE_OK;
-}
-
-static int pause_behind_fields(llhttp_t *llhttp)
-{
-    (void)llhttp;
-    return HPE_PAUSED;
-}
-
-static const llhttp_settings_t settings = {
-    .on_header_field = keep_name,
-    .on_header_value = add_field,
-    .on_headers_complete = pause_behind_fields,
-};
-
-static const char *check_field(const struct h1_parser *p, struct http_field *field)
-{
-    if (!http_is_token(field->name))
-        return "a field name that is no token";
-    if (p->kind == H1_REQUEST && slice_find(field->name, '_') >= 0) {
-        if (!p->limits->underscores)
-            return "an underscore in a field name";
-        field->id = field_id_with_underscores(field->name);
-    }
-    if (!http_is_field_value(field->value))
-        return "controls in a field value";
-    return NULL;
-}
-
-static enum h1_result check_fields(struct h1_parser *p, struct http_fields *fields)
-{
-    size_t connection_bytes = 0;
-
-    for (uint32_t i = 0; i < fields->count; i++) {
-        struct http_field *field = &fields->list[i];
-        const char *problem = check_field(p, field);
-
-        if (problem)
-            return malformed(p, problem);
-        if (field->id == FIELD_CONNECTION)
-            connection_bytes += field->value.len;
-    }
-    if (connection_bytes > CONNECTION_BYTES_MAX)
-        return refuse(p, REASON_HEADER_TOO_LARGE, "too much in Connection");
-    return H1_DONE;
-}
-
-/* Room for lines that were found and for what is made of them: a peer sizes it. */
-static bool provide(const struct h1_parser *p, struct arena *arena, size_t length)
-{
-    return arena_provide(arena, 2 * length +
-                                    (p->field_lines + FIELDS_TO_SPARE) * sizeof(struct http_field));
-}
-
-/* Takes `lines`, the last of which is empty, apart. They live on as what the fields point to. */
-static enum h1_result parse_fields(struct h1_parser *p, struct slice lines, struct arena *arena,
-                                   struct http_fields *fields)
-{
-    /* A start line that has llhttp take any framing there is, whatever the message is. */
-    static const struct slice start_line = {"POST / HTTP/1.1\r\n", 17};
-    struct findings found = {.arena = arena, .fields = fields};
-    llhttp_t llhttp;
-
-    fields->capacity = p->field_lines + FIELDS_TO_SPARE;
-    fields->list = arena_alloc(arena, fields->capacity * sizeof(*fields->list));
-    llhttp_init(&llhttp, HTTP_REQUEST, &settings);
-    llhttp.data = &found;
-    if (llhttp_execute(&llhttp, start_line.at, start_line.len) != HPE_OK ||
-        llhttp_execute(&llhttp, lines.at, lines.len) != HPE_PAUSED)
-        return malformed(p, llhttp_get_error_reason(&llhttp));
-    /* Two readers that saw different lines: one of them could be made to see another message. Here
-     * and below nothing hangs on how strict a build of llhttp is. */
-    if (llhttp_get_error_pos(&llhttp) != lines.at + lines.len || fields->count != p->field_lines)
-        return malformed(p, "fields that can be read two ways");
-    return check_fields(p, fields);
+    return reason == REASON_NONE ? H1_DONE : refuse(p, reason, problem);
 }
 
 /* --- heads ---------------------------------------------------------------------------------- */
@@ -377,13 +284,12 @@ enum h1_result h1_parse_head(struct h1_parser *parser, struct buffer *in, struct
     if (result != H1_DONE)
         return result;
 
-    if (!provide(parser, arena, length))
+    if (!h1_fields_provide(parser, arena, length))
         return refuse(parser, REASON_OVER_LIMIT, "no memory for the head");
     struct slice block = arena_copy(arena, slice_make(buffer_content(in).at, length));
     *head = (struct http_head){0};
     split_start_line(parser, block, head);
-    if (parse_fields(parser, slice_skip(block, parser->start_bytes), arena, &head->fields) ==
-        H1_BAD)
+    if (take_fields(parser, slice_skip(block, parser->start_bytes), arena, &head->fields) == H1_BAD)
         return H1_BAD;
     problem = parser->kind == H1_REQUEST ? h1_understand_request(head, arena)
                                          : h1_understand_response(head, arena, parser->asked_with);
@@ -470,11 +376,11 @@ static enum h1_result read_trailers(struct h1_parser *p, struct buffer *in, stru
     if (result != H1_DONE)
         return result;
     if (p->field_lines > 0) {
-        if (!provide(p, arena, length))
+        if (!h1_fields_provide(p, arena, length))
             return refuse(p, REASON_OVER_LIMIT, "no memory for the trailers");
         struct slice lines = arena_copy(arena, slice_make(buffer_content(in).at, length));
 
-        if (parse_fields(p, lines, arena, trailers) == H1_BAD)
+        if (take_fields(p, lines, arena, trailers) == H1_BAD)
             return H1_BAD;
         h1_drop_forbidden_trailers(trailers);
     }

@@ -1,7 +1,7 @@
 /* HTTP/1 in: bytes to heads, body pieces and trailers. No I/O.
  *
- * Lines are found and start lines and chunks read here; llhttp takes fields apart. It knows
- * registered methods only, and refuses chunk extensions that are well formed.
+ * Lines are found and start lines and chunks read here; llhttp takes fields apart (h1_fields.c). It
+ * knows registered methods only, and refuses chunk extensions that are well formed.
  *
  * Strict beyond llhttp: whatever can be read two ways is H1_BAD (both Content-Length
  * and Transfer-Encoding, several lengths even if equal, signs, zeros in front, codings other than
