@@ -3,8 +3,8 @@
  * what the row says, one request to the strict reader, and what the gateway's log says was routed;
  * of what is refused nothing may reach the backend, and nothing may follow the one answer. */
 #include "harness/json_log.h"
+#include "harness/raw_table.h"
 #include "harness/recorder.h"
-#include "harness/request_table.h"
 #include "harness/tls_client.h"
 #include "harness/workplace.h"
 #include "support/strict_reader.h"
@@ -20,6 +20,8 @@ E2E_SUITE(raw_requests);
 enum way { IN_ONE_WRITE, BYTE_BY_BYTE };
 
 enum { PARTS_MAX = 8 };
+
+enum { COLUMN_NAME, COLUMN_REQUEST, COLUMN_OUTCOME, COLUMNS };
 
 /* What becomes of a row's bytes, one request after the other. */
 struct part {
@@ -38,7 +40,7 @@ struct outcome {
 
 /* What the access log must say, in the order of the answers. */
 struct told {
-    const struct request_row *row;
+    const struct raw_case *row;
     int status;
     char *word, *method, *host, *path; /* NULL: not looked at */
 };
@@ -57,7 +59,7 @@ struct world {
 
 /* --- outcomes as they are written ----------------------------------------------------------- */
 
-static void read_part(const struct request_row *row, struct outcome *outcome, const char *words)
+static void read_part(const struct raw_case *row, struct outcome *outcome, const char *words)
 {
     struct part *part = &outcome->parts[outcome->count];
 
@@ -76,10 +78,10 @@ static void read_part(const struct request_row *row, struct outcome *outcome, co
         "line %d: no outcome: %s", row->line, words);
 }
 
-static struct outcome read_outcome(const struct request_row *row)
+static struct outcome read_outcome(const struct raw_case *row)
 {
     struct outcome outcome = {.count = 0};
-    char *rest = text("%s", row->outcome);
+    char *rest = text("%s", row->columns[COLUMN_OUTCOME]);
 
     while (rest != NULL) {
         char *end = strstr(rest, " & ");
@@ -93,14 +95,15 @@ static struct outcome read_outcome(const struct request_row *row)
 
 /* --- what the client sees ------------------------------------------------------------------- */
 
-static void send_row(const struct world *world, struct client *client,
-                     const struct request_row *row)
+static void send_row(const struct world *world, struct client *client, const struct raw_case *row)
 {
-    size_t step = world->way == BYTE_BY_BYTE ? 1 : row->length;
+    size_t length;
+    const char *bytes = raw_bytes(row, row->columns[COLUMN_REQUEST], &length);
+    size_t step = world->way == BYTE_BY_BYTE ? 1 : length;
 
     /* A gateway that has refused may stop listening before all is said. */
-    for (size_t at = 0; at < row->length; at += step)
-        if (!wire_write(&client->wire, row->bytes + at, step))
+    for (size_t at = 0; at < length; at += step)
+        if (!wire_write(&client->wire, bytes + at, step))
             return;
 }
 
@@ -155,8 +158,7 @@ static const char *judge_response(struct client *client, const struct part *part
 static const char *judge_end(struct client *client)
 {
     if (wire_held(&client->wire) > 0 || wire_fill(&client->wire))
-        return text("more came: %s",
-                    request_show(wire_bytes(&client->wire), wire_held(&client->wire)));
+        return text("more came: %s", raw_show(wire_bytes(&client->wire), wire_held(&client->wire)));
     return client->wire.state == WIRE_CLOSED ? NULL : "the connection did not end in order";
 }
 
@@ -230,7 +232,7 @@ static void tell(struct world *world, const struct told *told)
 }
 
 /* What the log must say if this is what was routed. */
-static void note_request(struct world *world, const struct request_row *row,
+static void note_request(struct world *world, const struct raw_case *row,
                          const struct strict_message *request)
 {
     struct strict_text host = strict_text_of("");
@@ -254,8 +256,7 @@ static void note_request(struct world *world, const struct request_row *row,
 }
 
 /* In the order of the answers. */
-static void tell_row(struct world *world, const struct request_row *row,
-                     const struct outcome *outcome)
+static void tell_row(struct world *world, const struct raw_case *row, const struct outcome *outcome)
 {
     unsigned next = 0;
 
@@ -274,7 +275,7 @@ static void tell_row(struct world *world, const struct request_row *row,
 
 /* The requests that reached the backend, as the table writes them; NULL, and why, if the strict
  * reader makes anything else of the bytes. */
-static char *read_recording(struct world *world, const struct request_row *row,
+static char *read_recording(struct world *world, const struct raw_case *row,
                             const struct recording *recording, const char **problem)
 {
     char *normal = NULL;
@@ -305,32 +306,33 @@ static const char *replaced(const char *in, const char *word, const char *by)
     return found == NULL ? in : text("%.*s%s%s", (int)(found - in), in, by, found + strlen(word));
 }
 
-static char *expected_bytes(const struct world *world, const char *part)
+static const char *expected_bytes(const struct world *world, const struct raw_case *row,
+                                  const char *part)
 {
-    const char *whole = replaced(part, "{ours}", "X-Forwarded-For: 127.0.0.1~{rest}");
+    const char *whole = replaced(part, "{ours}", "X-Forwarded-For: 127.0.0.1\\r\\n{rest}");
     size_t length;
 
     whole = replaced(whole, "{backend}", recorder_address(world->recorder));
-    return workplace_own(request_bytes(whole, &length), free);
+    return raw_bytes(row, whole, &length);
 }
 
-static const char *judge_forwarded(struct world *world, const struct request_row *row,
+static const char *judge_forwarded(struct world *world, const struct raw_case *row,
                                    const struct outcome *outcome, const struct recording *recording)
 {
-    static const char after[] = "GET /after HTTP/1.1~Host: a.test~{ours}~";
+    static const char after[] = "GET /after HTTP/1.1\\r\\nHost: a.test\\r\\n{ours}\\r\\n";
     const char *expected = "", *problem = NULL;
     char *seen;
 
     for (unsigned i = 0; i < outcome->count; i++)
         if (outcome->parts[i].is_forwarded)
-            expected = text("%s%s", expected, expected_bytes(world, outcome->parts[i].text));
+            expected = text("%s%s", expected, expected_bytes(world, row, outcome->parts[i].text));
     if (outcome->is_kept)
-        expected = text("%s%s", expected, expected_bytes(world, after));
+        expected = text("%s%s", expected, expected_bytes(world, row, after));
     seen = read_recording(world, row, recording, &problem);
     if (problem == NULL && strcmp(seen, expected) == 0)
         return NULL;
     return text("%s; the backend got\n  %s\nnot\n  %s", problem != NULL ? problem : "other bytes",
-                request_show(seen, strlen(seen)), request_show(expected, strlen(expected)));
+                raw_show(seen, strlen(seen)), raw_show(expected, strlen(expected)));
 }
 
 /* Nothing, or a request that is not whole. */
@@ -343,7 +345,7 @@ static const char *judge_cut(const struct recording *recording)
     strict_message_clear(&request);
     return verdict == STRICT_CUT
                ? NULL
-               : text("the backend got\n  %s", request_show(recording->bytes, recording->length));
+               : text("the backend got\n  %s", raw_show(recording->bytes, recording->length));
 }
 
 /* --- rows ----------------------------------------------------------------------------------- */
@@ -363,7 +365,7 @@ static void connect_client(struct world *world)
     SSL_CTX_up_ref(world->context);
 }
 
-static void run_row(struct world *world, const struct request_row *row)
+static void run_row(struct world *world, const struct raw_case *row)
 {
     struct outcome outcome = read_outcome(row);
     struct recording recording;
@@ -378,9 +380,9 @@ static void run_row(struct world *world, const struct request_row *row)
                      ? judge_cut(&recording)
                      : judge_forwarded(world, row, &outcome, &recording);
     tell_row(world, row, &outcome);
-    cr_expect(problem == NULL && at_backend == NULL, "line %d, %s%s: %s\n%s", row->line, row->name,
-              world->way == BYTE_BY_BYTE ? ", byte by byte" : "", problem != NULL ? problem : "",
-              at_backend != NULL ? at_backend : "");
+    cr_expect(problem == NULL && at_backend == NULL, "line %d, %s%s: %s\n%s", row->line,
+              row->columns[COLUMN_NAME], world->way == BYTE_BY_BYTE ? ", byte by byte" : "",
+              problem != NULL ? problem : "", at_backend != NULL ? at_backend : "");
     free(recording.bytes);
     if (problem != NULL || !outcome.is_kept) {
         client_free(world->client);
@@ -394,8 +396,9 @@ static void expect_logged(const struct told *told, json_t *line, const char *mem
     const char *is = json_string_value(json_member(line, member));
 
     cr_expect(value == NULL || (is != NULL && strcmp(is, value) == 0),
-              "line %d, %s: the log says %s %s, not %s", told->row->line, told->row->name, member,
-              is != NULL ? is : "null", value != NULL ? value : "null");
+              "line %d, %s: the log says %s %s, not %s", told->row->line,
+              told->row->columns[COLUMN_NAME], member, is != NULL ? is : "null",
+              value != NULL ? value : "null");
 }
 
 static void expect_told(struct world *world)
@@ -405,7 +408,7 @@ static void expect_told(struct world *world)
         json_t *line = log_entry(world->gateway, i);
 
         cr_expect_eq(json_integer_value(json_member(line, "status")), told->status, "line %d, %s",
-                     told->row->line, told->row->name);
+                     told->row->line, told->row->columns[COLUMN_NAME]);
         expect_logged(told, line, "reason", told->word);
         expect_logged(told, line, "method", told->method);
         expect_logged(told, line, "path", told->path);
@@ -428,8 +431,7 @@ static const struct section {
                 "'defaults': { 'limits': { 'underscores': true } },"},
 };
 
-static void run_section(const struct request_table *table, const struct section *section,
-                        enum way way)
+static void run_section(const struct raw_table *table, const struct section *section, enum way way)
 {
     struct world world = {.recorder = recorder_start(), .way = way};
 
@@ -437,9 +439,9 @@ static void run_section(const struct request_table *table, const struct section 
         gateway_start("{ @base, %s 'backends': { 'b': '%s' },"
                       "  'routes': { '*': 'b', 'c.test': { 'paths': { '/only': 'b' } } } }",
                       section->settings, recorder_address(world.recorder));
-    for (size_t i = 0; i < table->count; i++)
-        if (strcmp(table->rows[i].section, section->name) == 0)
-            run_row(&world, &table->rows[i]);
+    for (int i = 0; i < table->count; i++)
+        if (strcmp(table->cases[i].section, section->name) == 0)
+            run_row(&world, &table->cases[i]);
     if (world.client != NULL)
         client_free(world.client);
     SSL_CTX_free(world.context);
@@ -450,7 +452,7 @@ static void run_section(const struct request_table *table, const struct section 
 
 static void run_table(enum way way)
 {
-    const struct request_table *table = request_table_read("raw_requests.txt");
+    const struct raw_table *table = raw_table_read("raw_requests.txt", COLUMNS);
 
     cert_write_bundle(cert_new("other.example"), workplace_path("certs/other.pem"));
     for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++)

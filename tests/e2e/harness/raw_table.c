@@ -3,6 +3,7 @@
 #include "workplace.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,15 +41,20 @@ static void split_columns(struct raw_case *into, char *line, int columns)
                       into->column_count, columns);
 }
 
-static void add_case(struct raw_table *table, int number, char *line, int columns)
+static bool has_one_name(const struct raw_case *a, const struct raw_case *b)
+{
+    return strcmp(a->section, b->section) == 0 && strcmp(a->columns[0], b->columns[0]) == 0;
+}
+
+static void add_case(struct raw_table *table, const struct raw_case *place, char *line, int columns)
 {
     struct raw_case *added = &table->cases[table->count];
 
-    *added = (struct raw_case){.line = number};
+    *added = *place;
     split_columns(added, line, columns);
     for (int i = 0; i < table->count; i++)
-        workplace_require(strcmp(table->cases[i].columns[0], added->columns[0]) != 0,
-                          "line %d: the name of line %d, %s, once more", number,
+        workplace_require(!has_one_name(&table->cases[i], added),
+                          "line %d: the name of line %d, %s, once more", added->line,
                           table->cases[i].line, added->columns[0]);
     table->count++;
 }
@@ -59,6 +65,7 @@ const struct raw_table *raw_table_read(const char *name, int columns)
     char *path = text("%s/tests/e2e/tables/%s", root != NULL ? root : ".", name);
     char *line = workplace_read(path);
     struct raw_table *table = workplace_own(calloc(1, sizeof *table), free);
+    struct raw_case place = {.section = ""};
     int lines = 1;
 
     workplace_require(line != NULL, "%s cannot be read (SALLYPORT_SOURCE_DIR?)", path);
@@ -66,14 +73,16 @@ const struct raw_table *raw_table_read(const char *name, int columns)
     for (const char *at = line; *at != '\0'; at++)
         lines += *at == '\n';
     table->cases = workplace_own(calloc((size_t)lines, sizeof *table->cases), free);
-    for (int number = 1; line != NULL; number++) {
+    for (place.line = 1; line != NULL; place.line++) {
         char *next = strchr(line, '\n');
 
         if (next != NULL)
             *next++ = '\0';
         line = trim(line);
-        if (*line != '\0' && *line != '#')
-            add_case(table, number, line, columns);
+        if (strncmp(line, "== ", 3) == 0)
+            place.section = text("%s", line + 3);
+        else if (*line != '\0' && *line != '#')
+            add_case(table, &place, line, columns);
         line = next;
     }
     return table;
@@ -108,6 +117,7 @@ static void end_bytes(struct reading *reading)
 {
     if (reading->length == 0)
         return;
+    reading->bytes[reading->length] = '\0';
     workplace_own(reading->bytes, free);
     add_piece(reading, (struct raw_piece){.bytes = reading->bytes, .length = reading->length});
     reading->bytes = NULL;
@@ -116,7 +126,7 @@ static void end_bytes(struct reading *reading)
 
 static void add_bytes(struct reading *reading, const char *bytes, size_t length)
 {
-    if (reading->length + length > reading->capacity) {
+    if (reading->length + length >= reading->capacity) { /* with room to terminate them */
         reading->capacity = 2 * (reading->length + length) + 64;
         reading->bytes = realloc(reading->bytes, reading->capacity);
         if (reading->bytes == NULL)
@@ -184,9 +194,8 @@ static const char *read_mark(struct reading *reading, const char *at)
     return end + 1;
 }
 
-const struct raw_script *raw_script_read(const struct raw_case *of, int column)
+static const struct raw_script *read_script(const struct raw_case *of, const char *at)
 {
-    const char *at = of->columns[column];
     struct raw_script *script = workplace_own(calloc(1, sizeof *script), free);
     struct reading reading = {.of = of, .script = script, .room = (int)strlen(at) + 1};
 
@@ -201,6 +210,38 @@ const struct raw_script *raw_script_read(const struct raw_case *of, int column)
     }
     end_bytes(&reading);
     return script;
+}
+
+const struct raw_script *raw_script_read(const struct raw_case *of, int column)
+{
+    return read_script(of, of->columns[column]);
+}
+
+const char *raw_bytes(const struct raw_case *of, const char *written, size_t *length)
+{
+    const struct raw_script *script = read_script(of, written);
+
+    workplace_require(script->count <= 1 && (script->count == 0 || script->pieces->mark == NULL),
+                      "%s: marks are of no use here", raw_case_place(of));
+    *length = script->count == 0 ? 0 : script->pieces->length;
+    return script->count == 0 ? "" : script->pieces->bytes;
+}
+
+const char *raw_show(const char *bytes, size_t length)
+{
+    char *shown = workplace_own(calloc(length + 1, sizeof "\\xff"), free), *at = shown;
+
+    for (size_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char)bytes[i];
+
+        if (c == '\r' || c == '\n')
+            at = stpcpy(at, c == '\r' ? "\\r" : "\\n");
+        else if (c < ' ' || c >= 0x7f || c == '\\')
+            at += sprintf(at, "\\x%02x", c);
+        else
+            *at++ = (char)c;
+    }
+    return shown;
 }
 
 /* --- words ---------------------------------------------------------------------------------- */
