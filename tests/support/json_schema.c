@@ -65,19 +65,31 @@ static bool accepts_member(json_t *root, json_t *schema, const char *key, json_t
     return !others || (!json_is_false(others) && accepts(root, others, member));
 }
 
+static bool has_all(json_t *value, json_t *names)
+{
+    json_t *name;
+    size_t index;
+
+    json_array_foreach (names, index, name)
+        if (!json_object_get(value, json_string_value(name)))
+            return false;
+    return true;
+}
+
 static bool accepts_object(json_t *root, json_t *schema, json_t *value)
 {
-    json_t *required = json_object_get(schema, "required"), *member, *name;
+    json_t *member, *names;
     json_int_t least = json_integer_value(json_object_get(schema, "minProperties"));
     const char *key;
-    size_t index;
 
     json_object_foreach (value, key, member)
         if (!accepts_member(root, schema, key, member))
             return false;
-    json_array_foreach (required, index, name)
-        if (!json_object_get(value, json_string_value(name)))
+    json_object_foreach (json_object_get(schema, "dependencies"), key, names)
+        if (json_object_get(value, key) && !has_all(value, names))
             return false;
+    if (!has_all(value, json_object_get(schema, "required")))
+        return false;
     return (json_int_t)json_object_size(value) >= least;
 }
 
@@ -125,7 +137,7 @@ static void check_keywords(json_t *schema)
         "properties", "items",     "minItems",      "patternProperties", "additionalProperties",
         "required",   "minimum",   "minProperties", "maximum",           "anyOf",
         "oneOf",      "allOf",     "enum",          "default",           "examples",
-        "pattern",    "minLength", "definitions",   "uniqueItems"};
+        "pattern",    "minLength", "definitions",   "uniqueItems",       "dependencies"};
     const char *keyword;
     json_t *value;
 

@@ -469,6 +469,8 @@ Test(schema, refuses_what_the_gateway_refuses)
         "'routes': {}, 'defaults': { 'max_body': '5MB' }",
         "'routes': {}, 'defaults': { 'keepalive': 5 }",
         "'routes': {}, 'tls': { 'min_version': '1.1' }",
+        "'routes': {}, 'tls': { 'client_auth': 'require' }",
+        "'routes': {}, 'group': 'nogroup'",
         "'routes': {}, 'backends': { 'b': {} }",
         "'routes': {}, 'backends': { 'b': [] }",
         "'routes': { 'a.test': 5 }",
