@@ -95,6 +95,15 @@ bool json_append_string(struct buffer *out, struct slice text)
     return true;
 }
 
+void json_append_member(struct buffer *out, const char *key, struct slice text)
+{
+    buffer_printf(out, ",\"%s\":", key);
+    if (text.len == 0)
+        buffer_append_text(out, "null");
+    else
+        json_append_string(out, text);
+}
+
 bool json_append_text(struct buffer *out, const char *text)
 {
     return text == NULL ? buffer_append_text(out, "null") : json_append_string(out, slice_of(text));

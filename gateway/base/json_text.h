@@ -9,6 +9,8 @@
 bool json_append_string(struct buffer *out, struct slice text);
 /* The same for a terminated string; NULL is written as null. */
 bool json_append_text(struct buffer *out, const char *text);
+/* Behind another member the next one: ,"key":"text", or null where `text` is empty. */
+void json_append_member(struct buffer *out, const char *key, struct slice text);
 
 /* How many bytes the character at the front of `text`, which is not empty, takes; 0 if that is no
  * UTF-8: overlong forms, surrogates and what lies beyond U+10FFFF are none (RFC 3629). */

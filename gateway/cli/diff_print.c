@@ -64,15 +64,6 @@ void diff_print_text(const struct diff_report *report, struct buffer *out, bool 
 /* --- JSON --------------------------------------------------------------------------------------
  */
 
-static void print_member(struct buffer *out, const char *key, struct slice text)
-{
-    buffer_printf(out, ",\"%s\":", key);
-    if (text.len == 0)
-        buffer_append_text(out, "null");
-    else
-        json_append_string(out, text);
-}
-
 static void print_replay_json(const struct replay_result *replay, struct buffer *out)
 {
     buffer_printf(out,
@@ -83,9 +74,9 @@ static void print_replay_json(const struct replay_result *replay, struct buffer 
     for (size_t i = 0; i < replay->count; i++) {
         const struct answered_differently *one = &replay->list[i];
         buffer_printf(out, "%s{\"count\":%llu", i > 0 ? "," : "", (unsigned long long)one->count);
-        print_member(out, "request", one->request);
-        print_member(out, "was", one->was);
-        print_member(out, "is", one->is);
+        json_append_member(out, "request", one->request);
+        json_append_member(out, "was", one->was);
+        json_append_member(out, "is", one->is);
         buffer_append_text(out, "}");
     }
     buffer_append_text(out, "]}");

@@ -103,15 +103,6 @@ void diff_print_changes(const struct diff *diff, struct buffer *out, bool in_col
 /* --- JSON --------------------------------------------------------------------------------------
  */
 
-static void print_member(struct buffer *out, const char *key, struct slice text)
-{
-    buffer_printf(out, ",\"%s\":", key);
-    if (text.len == 0)
-        buffer_append_text(out, "null");
-    else
-        json_append_string(out, text);
-}
-
 static void print_reach_json(const struct change *change, struct buffer *out)
 {
     buffer_append_text(out, change->about == ABOUT_SETTING ? ",\"routes\":[" : ",\"hosts\":[");
@@ -127,10 +118,10 @@ static void print_change_json(const struct change *change, struct buffer *out)
     bool has_reach = change->about == ABOUT_SETTING || change->about == ABOUT_CERTIFICATE;
     buffer_printf(out, "{\"change\":\"%s\",\"about\":\"%s\"", change_kind_name(change->kind),
                   change_about_name(change->about));
-    print_member(out, "name", change->name);
-    print_member(out, "key", change->key);
-    print_member(out, "was", change->was);
-    print_member(out, "is", change->is);
+    json_append_member(out, "name", change->name);
+    json_append_member(out, "key", change->key);
+    json_append_member(out, "was", change->was);
+    json_append_member(out, "is", change->is);
     if (has_reach)
         print_reach_json(change, out);
     buffer_append_text(out, "}");

@@ -72,6 +72,17 @@ Test(json_text, null_for_no_text)
     buffer_cache_clear();
 }
 
+Test(json_text, a_member_behind_another)
+{
+    struct buffer out = {0};
+
+    json_append_member(&out, "a", slice_of("\"x\""));
+    json_append_member(&out, "b", slice_of(""));
+    cr_expect(slice_equal(buffer_content(&out), slice_of(",\"a\":\"\\\"x\\\"\",\"b\":null")));
+    buffer_clear(&out);
+    buffer_cache_clear();
+}
+
 Test(json_text, escaping_is_cut_between_characters)
 {
     char out[8];
