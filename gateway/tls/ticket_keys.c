@@ -62,7 +62,8 @@ void ticket_keys_free(struct ticket_keys *keys)
 
 void ticket_keys_turn(struct ticket_keys *keys, uint64_t now_s)
 {
-    if (keys->turned_s == 0) {
+    /* A clock that was set back must not keep the newest key in use until it has caught up. */
+    if (keys->turned_s == 0 || now_s < keys->turned_s) {
         keys->turned_s = now_s;
         return;
     }

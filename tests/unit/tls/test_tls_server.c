@@ -608,6 +608,28 @@ Test(tls_server, a_ticket_opens_for_three_periods)
     }
 }
 
+Test(tls_server, keys_are_renewed_after_a_clock_was_set_back)
+{
+    enum { MUCH_S = 1000 * PERIOD_S };
+    struct ticket_keys *ours = keys;
+    keys = ticket_keys_new(PERIOD_S);
+    test_pair_write("a", &(struct test_cert_spec){.names = "a.test"});
+    struct tls_server *server = serve("");
+
+    ticket_keys_turn(keys, start_s);
+    ticket_keys_turn(keys, start_s - MUCH_S);
+    SSL_SESSION *ticket = get_ticket(server, "a.test", TLS1_3_VERSION);
+    for (unsigned i = 1; i <= 3; i++) {
+        cr_assert(resumes(server, "a.test", ticket));
+        ticket_keys_turn(keys, start_s - MUCH_S + i * PERIOD_S);
+    }
+    cr_assert(!resumes(server, "a.test", ticket));
+    SSL_SESSION_free(ticket);
+    tls_server_free(server);
+    ticket_keys_free(keys);
+    keys = ours;
+}
+
 /* TLS 1.2 resumes without a key exchange, TLS 1.3 with a fresh one. */
 Test(tls_server, a_resumed_connection_says_so)
 {
