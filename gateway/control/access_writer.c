@@ -309,9 +309,9 @@ void access_writer_stop(struct access_writer *writer)
     pthread_mutex_unlock(&writer->lock);
 
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += STOP_PATIENCE_MS / 1000;
-    if (pthread_timedjoin_np(writer->thread, NULL, &until) != 0) {
+    if (pthread_clockjoin_np(writer->thread, NULL, CLOCK_MONOTONIC, &until) != 0) {
         log_event(LOG_WARN, "access_log_dropped",
                   "the last access lines are lost: whoever reads them has stalled");
         pthread_cancel(writer->thread);

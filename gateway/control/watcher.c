@@ -383,9 +383,9 @@ struct watcher *watcher_new(struct loop *loop, struct task *task, const struct w
 static void leave_job(struct survey_job *job)
 {
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += LEAVE_S;
-    if (pthread_timedjoin_np(job->thread, NULL, &until) != 0)
+    if (pthread_clockjoin_np(job->thread, NULL, CLOCK_MONOTONIC, &until) != 0)
         pthread_detach(job->thread);
     job_unref(job);
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -234,7 +235,8 @@ int clock_gettime(clockid_t clock, struct timespec *now)
 
     find_calls();
     result = real_clock_gettime(clock, now);
-    if (faults == NULL || clock != CLOCK_REALTIME || result != 0)
+    if (faults == NULL || result != 0 ||
+        (clock != CLOCK_REALTIME && clock != CLOCK_REALTIME_COARSE))
         return result;
     ahead_ms = atomic_load_explicit(&faults->wall_ahead_ms, memory_order_relaxed);
     nanoseconds = now->tv_nsec + ahead_ms % 1000 * 1000000;
@@ -248,4 +250,28 @@ int clock_gettime(clockid_t clock, struct timespec *now)
     }
     now->tv_nsec = (long)nanoseconds;
     return result;
+}
+
+/* BoringSSL asks these. */
+int gettimeofday(struct timeval *now, void *zone)
+{
+    struct timespec exact;
+
+    (void)zone;
+    if (clock_gettime(CLOCK_REALTIME, &exact) != 0)
+        return -1;
+    now->tv_sec = exact.tv_sec;
+    now->tv_usec = exact.tv_nsec / 1000;
+    return 0;
+}
+
+time_t time(time_t *into)
+{
+    struct timespec exact;
+
+    if (clock_gettime(CLOCK_REALTIME, &exact) != 0)
+        return -1;
+    if (into != NULL)
+        *into = exact.tv_sec;
+    return exact.tv_sec;
 }
