@@ -23,6 +23,7 @@ struct connection {
     struct origin *origin;
     struct wire wire;
     int number;
+    bool is_over;   /* its thread touches it no more */
     char told[128]; /* its PROXY protocol header, in words */
     pthread_t thread;
     struct connection *next;
@@ -136,6 +137,7 @@ static void *serve_connection(void *arg)
     monitor_lock();
     int fd = connection->wire.fd;
     connection->wire.fd = -1;
+    connection->is_over = true;
     connection->origin->open_count--;
     monitor_changed();
     monitor_unlock();
@@ -155,9 +157,41 @@ static void start_thread(pthread_t *thread, void *(*run)(void *), void *arg)
     pthread_attr_destroy(&attributes);
 }
 
+static void end_connection(struct connection *connection)
+{
+    pthread_join(connection->thread, NULL);
+    wire_clear(&connection->wire);
+    free(connection);
+}
+
+/* Those that are over, lest their threads add up. */
+static void end_some(struct origin *origin)
+{
+    struct connection *over = NULL;
+
+    monitor_lock();
+    for (struct connection **at = &origin->connections; *at != NULL;) {
+        struct connection *connection = *at;
+        if (connection->is_over) {
+            *at = connection->next;
+            connection->next = over;
+            over = connection;
+        } else {
+            at = &connection->next;
+        }
+    }
+    monitor_unlock();
+    while (over != NULL) {
+        struct connection *next = over->next;
+        end_connection(over);
+        over = next;
+    }
+}
+
 static void *accept_connections(void *arg)
 {
     struct origin *origin = arg;
+    unsigned accepted = 0;
 
     for (;;) {
         int fd = accept4(origin->listener, NULL, NULL, SOCK_CLOEXEC);
@@ -166,6 +200,8 @@ static void *accept_connections(void *arg)
                 continue;
             return NULL;
         }
+        if (++accepted % 64 == 0)
+            end_some(origin);
         struct connection *connection = calloc(1, sizeof *connection);
         if (connection == NULL)
             abort();
@@ -221,9 +257,7 @@ void origin_stop(struct origin *origin)
     while (origin->connections != NULL) {
         struct connection *connection = origin->connections;
         origin->connections = connection->next;
-        pthread_join(connection->thread, NULL);
-        wire_clear(&connection->wire);
-        free(connection);
+        end_connection(connection);
     }
 }
 

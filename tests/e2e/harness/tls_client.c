@@ -122,16 +122,23 @@ static void shake_hands(struct client *client)
     }
 }
 
+static struct client *make_connected(int fd)
+{
+    struct client *client = calloc(1, sizeof *client);
+
+    if (client == NULL)
+        abort();
+    wire_init(&client->wire, fd, NULL);
+    return client;
+}
+
 struct client *client_make(const char *address, const struct client_options *options)
 {
     int fd = wire_dial_from(address, options->from, options->has_small_window);
 
     if (fd < 0)
         return NULL;
-    struct client *client = calloc(1, sizeof *client);
-    if (client == NULL)
-        abort();
-    wire_init(&client->wire, fd, NULL);
+    struct client *client = make_connected(fd);
     client->wire.ssl = new_ssl(client, options, fd);
     shake_hands(client);
     return client;
@@ -163,19 +170,27 @@ int client_outcome(struct client *client, const char *host)
     return client->alert;
 }
 
-struct client *client_begin(const char *address, const struct client_options *options)
+struct client *client_make_begun(const char *address, const struct client_options *options)
 {
     int fd = wire_dial_from(address, options->from, options->has_small_window);
 
-    workplace_require(fd >= 0, "cannot connect to %s: %s", address, strerror(errno));
-    struct client *client = workplace_own(calloc(1, sizeof *client), client_free);
-    wire_init(&client->wire, fd, NULL);
+    if (fd < 0)
+        return NULL;
+    struct client *client = make_connected(fd);
     client->wire.ssl = new_ssl(client, options, fd);
     fcntl(fd, F_SETFL, O_NONBLOCK);
     ERR_clear_error();
     SSL_connect(client->wire.ssl);
     fcntl(fd, F_SETFL, 0);
     return client;
+}
+
+struct client *client_begin(const char *address, const struct client_options *options)
+{
+    struct client *client = client_make_begun(address, options);
+
+    workplace_require(client != NULL, "cannot connect to %s: %s", address, strerror(errno));
+    return workplace_own(client, client_free);
 }
 
 void client_finish(struct client *client)
@@ -212,15 +227,23 @@ struct client *client_open(struct gateway *gateway, const char *sni)
     return client_open_with(gateway_https(gateway), &(struct client_options){.sni = sni});
 }
 
-struct client *client_open_plain(const char *address)
+struct client *client_make_plain(const char *address)
 {
     int fd = wire_dial(address, false);
 
-    workplace_require(fd >= 0, "cannot connect to %s: %s", address, strerror(errno));
-    struct client *client = workplace_own(calloc(1, sizeof *client), client_free);
-    wire_init(&client->wire, fd, NULL);
+    if (fd < 0)
+        return NULL;
+    struct client *client = make_connected(fd);
     client->is_connected = true;
     return client;
+}
+
+struct client *client_open_plain(const char *address)
+{
+    struct client *client = client_make_plain(address);
+
+    workplace_require(client != NULL, "cannot connect to %s: %s", address, strerror(errno));
+    return workplace_own(client, client_free);
 }
 
 void client_send_bytes(struct client *client, const void *bytes, size_t length)

@@ -46,6 +46,9 @@ struct client *client_try(const char *address, const struct client_options *opti
 /* The same, but the client is its caller's, who ends it with client_free: for loads of thousands.
  */
 struct client *client_make(const char *address, const struct client_options *options);
+struct client *client_make_plain(const char *address);
+/* Only connects and sends the ClientHello. */
+struct client *client_make_begun(const char *address, const struct client_options *options);
 void client_free(void *client);
 /* The alert that ended the connection, if the handshake was done for this side or not; 0 when it
  * goes on: then it is good for a request. With TLS 1.3 only what comes back tells. */
