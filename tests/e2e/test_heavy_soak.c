@@ -13,7 +13,7 @@
 #include "harness/long_lived.h"
 #include "harness/monitor.h"
 #include "harness/proxy_header.h"
-#include "harness/request_table.h"
+#include "harness/raw_table.h"
 #include "harness/vanishing.h"
 #include "harness/workplace.h"
 
@@ -38,12 +38,18 @@ enum {
 
 static const struct load_host good = {.name = "a.test", .sni = "a.test"};
 
+struct raw_request {
+    const char *bytes;
+    size_t length;
+};
+
 struct soak {
     struct origin *origin;
     struct gateway *gateway;
     struct load *load;
     struct vanishing vanishing;
-    struct request_table *rows;
+    struct raw_request *rows; /* of raw_requests.txt */
+    unsigned row_count;
     struct cert *alice;
     SSL_CTX *context;
     const char *up;
@@ -170,7 +176,7 @@ static void behave(void *arg, unsigned n)
 /* A row of the table, whatever comes of it. */
 static void throw_row(struct soak *soak, unsigned n)
 {
-    const struct request_row *row = &soak->rows->rows[n % soak->rows->count];
+    const struct raw_request *row = &soak->rows[n % soak->row_count];
     struct client *client = well_behaved(soak);
 
     if (wire_write(&client->wire, row->bytes, row->length))
@@ -296,6 +302,18 @@ static void make_certificates(struct soak *soak)
         &(struct cert_options){.subject = "alice", .purpose = "clientAuth", .issuer = ca});
 }
 
+static void read_rows(struct soak *soak)
+{
+    const struct raw_table *table = raw_table_read("raw_requests.txt", 3);
+
+    soak->row_count = (unsigned)table->count;
+    soak->rows = workplace_own(calloc(soak->row_count, sizeof *soak->rows), free);
+    for (unsigned i = 0; i < soak->row_count; i++) {
+        const struct raw_case *row = &table->cases[i];
+        soak->rows[i].bytes = raw_bytes(row, row->columns[1], &soak->rows[i].length);
+    }
+}
+
 static struct soak *begin(void)
 {
     struct soak *soak = workplace_own(calloc(1, sizeof *soak), free);
@@ -309,7 +327,7 @@ static struct soak *begin(void)
     soak->gateway = gateway_start_with(&(struct gateway_options){
         .routes = write_routes(soak, 0), .workers = 2, .environment = environment()});
     soak->context = workplace_own(SSL_CTX_new(TLS_client_method()), free_context);
-    soak->rows = request_table_read("raw_requests.txt");
+    read_rows(soak);
     soak->vanishing = (struct vanishing){.https = gateway_address(soak->gateway, "https", 0),
                                          .plain = gateway_address(soak->gateway, "http", 0),
                                          .behind_proxy = gateway_address(soak->gateway, "https", 1),
