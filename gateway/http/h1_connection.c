@@ -128,8 +128,10 @@ struct http_stream *h1_connection_begin(struct h1_connection *c, struct task *ta
 void h1_connection_lead(struct h1_connection *c, struct slice bytes)
 {
     assert(c->state == H1_BUSY && c->writing == WRITE_HEAD);
-    if (!buffer_append(&c->out, bytes))
-        c->writing = WRITE_FAILED;
+    if (buffer_append(&c->out, bytes))
+        return;
+    c->writing = WRITE_FAILED;
+    c->http.reason = REASON_OVER_LIMIT;
 }
 
 enum h1_state h1_connection_state(const struct h1_connection *connection)

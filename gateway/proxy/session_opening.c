@@ -4,6 +4,9 @@
 #include "net/tcp_stream.h"
 #include "proxy/door.h"
 
+static_assert(METRIC_PROXY_CHECKSUM - METRIC_PROXY_NO_HEADER == PROXY_CHECKSUM - PROXY_NO_HEADER,
+              "what is wrong with a PROXY header and its metrics stand in one order");
+
 /* False: it is closed, for want of memory. */
 static bool make_connection(struct session *s, struct stream *stream)
 {
@@ -31,6 +34,13 @@ static void begin_handshake(struct session *s, uint64_t within_ms)
     s->pin = s->env->pin;
     list_push_back(&s->pin->handshakes, &s->pin_place);
     session_enter(s, SESSION_HANDSHAKE, within_ms);
+}
+
+/* The handshake is over, whatever came of it. */
+static void leave_pin(struct session *s)
+{
+    pin_drop(s->env, s->pin, &s->pin_place);
+    s->pin = NULL;
 }
 
 static enum metric metric_of_version(const char *version)
@@ -70,8 +80,6 @@ static void count_handshake(struct session *s)
     if (info.is_resumed)
         metric_add(s->env->metrics, METRIC_HANDSHAKES_RESUMED, 1);
     metric_add(s->env->metrics, metric_of_version(info.version) + info.is_resumed, 1);
-    pin_drop(s->env, s->pin, &s->pin_place);
-    s->pin = NULL;
 }
 
 /* Whether the client may be sending still, so that a reset would destroy what it is told: with TLS
@@ -85,6 +93,7 @@ static void refuse_handshake(struct session *s)
 {
     enum tls_failure failure = tls_stream_failure(s->stream);
 
+    leave_pin(s);
     count_failure(s, metric_of_failure(failure));
     if (log_wants(LOG_DEBUG))
         log_event(LOG_DEBUG, "handshake.failed", "%s: %s", s->client.peer_ip,
@@ -102,6 +111,7 @@ bool session_shake_hands(struct session *s)
     switch (tls_stream_handshake(s->stream)) {
     case IO_OK:
         count_handshake(s);
+        leave_pin(s);
         begin_http(s);
         return s->state == SESSION_IDLE;
     case IO_WAIT: return false;
