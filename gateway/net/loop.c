@@ -12,7 +12,7 @@
 enum {
     ROUND_TASKS = 512,         /* run before sockets are looked at again */
     TASKS_BETWEEN_CLOCKS = 16, /* a task may take a millisecond: a signature */
-    PATIENT_US = 200,          /* what patient ones may take of a round; one runs in any case */
+    PATIENT_US = 200,          /* the least that patient ones may take of a round */
 };
 /* No deadline is further away: 30 years. Sums with it cannot overflow. */
 static const uint64_t after_max_ms = UINT64_C(1) << 40;
@@ -116,29 +116,34 @@ static void free_buried(struct loop *loop)
     }
 }
 
-/* What a flood of newcomers costs then falls on newcomers: who is served waits for one of them. */
-static void run_patient(struct loop *loop)
+/* Patient ones get as much of a round as the others took: a flood of newcomers at most doubles what
+ * who is served has to wait, and many who are served at most halve what newcomers get. One runs in
+ * any case. */
+static void run_patient(struct loop *loop, uint64_t round_began_us)
 {
-    if (!loop_is_crowded(loop))
-        return;
-    uint64_t began_us = clock_monotonic_us();
+    uint64_t now_us = clock_monotonic_us(), spent_us = now_us - round_began_us;
+    uint64_t end_us = now_us + (spent_us > PATIENT_US ? spent_us : PATIENT_US);
+
     do {
         run_next(loop, &loop->patient);
-    } while (loop_is_crowded(loop) && clock_monotonic_us() - began_us < PATIENT_US);
+    } while (loop_is_crowded(loop) && clock_monotonic_us() < end_us);
     update_clock(loop);
 }
 
 /* One round: those whose time has come are woken, tasks run, the buried are freed. */
 static void run_round(struct loop *loop)
 {
-    update_clock(loop);
+    uint64_t began_us = clock_monotonic_us();
+
+    loop->now_ms = began_us / 1000;
     timer_wheel_advance(&loop->wheel, loop, loop->now_ms);
     for (unsigned ran = 0; loop->ready.first != NULL && ran < ROUND_TASKS; ran++) {
         if (ran % TASKS_BETWEEN_CLOCKS == TASKS_BETWEEN_CLOCKS - 1)
             update_clock(loop);
         run_next(loop, &loop->ready);
     }
-    run_patient(loop);
+    if (loop_is_crowded(loop))
+        run_patient(loop, began_us);
     free_buried(loop);
 }
 

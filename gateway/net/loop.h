@@ -33,8 +33,8 @@ struct task {
     struct task *next;
     void (*free_owner)(void *owner); /* set by loop_bury */
     enum task_state state;
-    bool is_patient; /* expensive and not yet anybody's who is served: runs behind all others, and
-                        only a few of them before sockets are looked at again */
+    bool is_patient; /* expensive and not yet anybody's who is served: runs behind all others, for
+                        no longer than they took before sockets are looked at again */
 };
 
 /* NULL when the kernel has no descriptors for it (errno says which limit). */

@@ -166,6 +166,34 @@ Test(loop, lets_others_run_between_two_patient_tasks_that_take_long)
     cr_assert_eq(strncmp(written, "paqb", 4), 0, "%s", written);
 }
 
+static void write_very_slowly(void *owner)
+{
+    uint64_t began_us = clock_monotonic_us();
+    while (clock_monotonic_us() - began_us < 100000)
+        continue;
+    write_letter(owner);
+}
+
+Test(loop, gives_patient_tasks_as_long_as_the_others_took)
+{
+    struct writer slow, p, q, a;
+    writer_init(&slow, 's');
+    writer_init(&p, 'p');
+    writer_init(&q, 'q');
+    writer_init(&a, 'a');
+    slow.task.run = write_very_slowly;
+    p.task.run = write_slowly; /* by itself longer than the least */
+    p.task.is_patient = q.task.is_patient = true;
+    p.wakes = &a;
+    loop_wake(loop, &p.task);
+    loop_wake(loop, &q.task);
+    loop_wake(loop, &slow.task);
+    run_queued(); /* ends this round */
+    cr_assert_str_eq(written, "spq");
+    run_queued();
+    cr_assert_str_eq(written, "spqa");
+}
+
 static void note_freed(void *owner)
 {
     *(bool *)owner = true;
