@@ -460,8 +460,7 @@ Test(schema, refuses_what_the_gateway_refuses)
         "'routes': {}, 'listen': { 'https': { 'bind': ':1', 'proxy_protocol': {} } }",
         "'routes': {}, 'listen': { 'http': { 'bind': ':1', 'proxy_protocol': { 'from': [] } } }",
         "'routes': {}, 'listen': { 'http': { 'bind': ':1', 'proxy_protocol': { 'from': '::1' } } }",
-        "'routes': {}, 'listen': { 'status': { 'bind': ':1', 'proxy_protocol': { 'from': ['::1'] } "
-        "} }",
+        "'routes': {}, 'listen': { 'status': { 'bind': ':1', 'proxy_protocol': { 'from': [] } } }",
         "'routes': {}, 'backends': { 'b': { 'servers': 'x:1', 'proxy_protocol': 'v1' } }",
         "'routes': {}, 'backends': { 'b': { 'servers': 'x:1', 'proxy_protocol': true } }",
         "'routes': {}, 'drain_delay': 5",

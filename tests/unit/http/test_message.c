@@ -130,16 +130,16 @@ Test(message, names_that_read_like_others_are_told)
         "Content_Length",
         "transfer_encoding",
         "Keep_Alive",
-        "X_Forwarded_"
-        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
-    static const char *const unlike[] = {"_",
-                                         "Host_",
-                                         "_Host",
-                                         "X_Forwarded",
-                                         "User__Agent",
-                                         "a_name_that_is_longer_than_any_known",
-                                         "a_name_that_is_longer_than_all_of_them_and_goes_on_and_"
-                                         "on_and_on_until_it_has_said_enough"};
+        "X_Forwarded_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    };
+    static const char *const unlike[] = {
+        "_",
+        "Host_",
+        "_Host",
+        "X_Forwarded",
+        "User__Agent",
+        "a_name_that_is_longer_than_any_known",
+        "a_name_longer_than_all_of_them_and_on_and_on_and_on_it_goes"};
 
     for (size_t i = 0; i < sizeof(alike) / sizeof(alike[0]); i++)
         cr_expect_eq(field_id_with_underscores(slice_of(alike[i])), FIELD_LOOKALIKE, "%s",

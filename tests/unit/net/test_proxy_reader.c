@@ -113,7 +113,7 @@ Test(proxy_reader, waits_without_a_busy_loop)
     cr_expect_leq(loop_sleeps(loop) - sleeps, 3);
     cr_expect_eq(syscall_counts.recv, before.recv);
     deadline_clear(&patience);
-    peer_says(LINE + 5, strlen(LINE) - 5);
+    peer_says(&LINE[5], strlen(LINE) - 5);
     cr_assert_eq(ask(), PROXY_READ_DONE);
 }
 
