@@ -37,6 +37,7 @@ struct access_writer {
     /* under the lock */
     struct access_target next; /* to switch to */
     bool has_next, wants_reopen, wants_stop;
+    bool has_ended; /* the thread, all but */
 
     /* the thread's own */
     struct access_target target;
@@ -202,14 +203,21 @@ static void reopen(struct access_writer *writer)
     log_event(LOG_INFO, "access_log_reopened", "%s was opened anew", writer->target.path);
 }
 
+/* By the clock that `wake` goes by, which nobody sets. */
+static struct timespec from_now(unsigned ms)
+{
+    struct timespec then;
+    clock_gettime(CLOCK_MONOTONIC, &then);
+    then.tv_nsec += (long)ms * 1000000L;
+    then.tv_sec += then.tv_nsec / 1000000000L;
+    then.tv_nsec %= 1000000000L;
+    return then;
+}
+
 /* Waits for an order or the next round; returns whether to go on. */
 static bool take_orders(struct access_writer *writer, unsigned wait_ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += (long)wait_ms * 1000000L;
-    until.tv_sec += until.tv_nsec / 1000000000L;
-    until.tv_nsec %= 1000000000L;
+    struct timespec until = from_now(wait_ms);
 
     pthread_mutex_lock(&writer->lock);
     int late = 0;
@@ -246,6 +254,10 @@ static void *run_writer(void *owner)
     }
     while (empty_outlets(writer))
         continue;
+    pthread_mutex_lock(&writer->lock);
+    writer->has_ended = true;
+    pthread_cond_signal(&writer->wake);
+    pthread_mutex_unlock(&writer->lock);
     return NULL;
 }
 
@@ -303,20 +315,21 @@ void access_writer_stop(struct access_writer *writer)
 {
     if (writer == NULL)
         return;
+    struct timespec until = from_now(STOP_PATIENCE_MS);
+    int late = 0;
     pthread_mutex_lock(&writer->lock);
     writer->wants_stop = true;
     pthread_cond_signal(&writer->wake);
+    while (!writer->has_ended && late == 0)
+        late = pthread_cond_timedwait(&writer->wake, &writer->lock, &until);
+    bool has_ended = writer->has_ended;
     pthread_mutex_unlock(&writer->lock);
-
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += STOP_PATIENCE_MS / 1000;
-    if (pthread_clockjoin_np(writer->thread, NULL, CLOCK_MONOTONIC, &until) != 0) {
+    if (!has_ended) {
         log_event(LOG_WARN, "access_log_dropped",
                   "the last access lines are lost: whoever reads them has stalled");
         pthread_cancel(writer->thread);
-        pthread_join(writer->thread, NULL);
     }
+    pthread_join(writer->thread, NULL);
     access_target_close(&writer->target);
     access_target_close(&writer->next);
     pthread_cond_destroy(&writer->wake);

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -19,7 +20,7 @@ enum {
     LONGEST_MS = 5 * 1000,
     POLL_MS = 10 * 1000,
     SLOW_MS = 30 * 1000, /* after that a survey is said to hang */
-    LEAVE_S = 1,         /* for a survey to end when the watcher does */
+    LEAVE_MS = 1000,     /* for a survey to end when the watcher does */
 };
 
 enum watcher_state {
@@ -380,14 +381,16 @@ struct watcher *watcher_new(struct loop *loop, struct task *task, const struct w
     return w;
 }
 
-static void leave_job(struct survey_job *job)
+/* A survey that hangs in a file system goes on by itself. */
+static void leave_job(struct watcher *w)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += LEAVE_S;
-    if (pthread_clockjoin_np(job->thread, NULL, CLOCK_MONOTONIC, &until) != 0)
-        pthread_detach(job->thread);
-    job_unref(job);
+    struct pollfd done = {.fd = w->done, .events = POLLIN};
+
+    if (poll(&done, 1, LEAVE_MS) > 0)
+        pthread_join(w->job->thread, NULL);
+    else
+        pthread_detach(w->job->thread);
+    job_unref(w->job);
 }
 
 void watcher_free(struct watcher *w)
@@ -395,7 +398,7 @@ void watcher_free(struct watcher *w)
     if (w == NULL)
         return;
     if (w->job != NULL)
-        leave_job(w->job);
+        leave_job(w);
     job_unref(w->latest);
     deadline_clear(&w->deadline);
     fd_watch_free(w->inotify_watch);
