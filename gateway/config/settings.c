@@ -318,6 +318,8 @@ static const struct settings built_in = {
     .max_body = 0,
     .host_mode = HOST_PRESERVE,
     .retry_attempts = 2,
+    .retry_budget = 20,
+    .retry_on = RETRY_ON_CONNECT | RETRY_ON_STALE,
 };
 
 static void copy_setting(enum setting setting, const struct settings *from, struct settings *to)
@@ -334,6 +336,13 @@ static void copy_setting(enum setting setting, const struct settings *from, stru
         to->host_name = from->host_name;
         break;
     case SETTING_RETRY_ATTEMPTS: to->retry_attempts = from->retry_attempts; break;
+    case SETTING_RETRY_BUDGET: to->retry_budget = from->retry_budget; break;
+    case SETTING_RETRY_ON:
+        to->retry_on = from->retry_on;
+        to->retry_status_count = from->retry_status_count;
+        memcpy(to->retry_statuses, from->retry_statuses, sizeof(to->retry_statuses));
+        break;
+    case SETTING_RETRY_TIMEOUT: to->retry_timeout_ms = from->retry_timeout_ms; break;
     case SETTING_COUNT: break;
     }
 }

@@ -41,6 +41,7 @@ struct route {
     struct route_target *targets;
     unsigned target_count;
     uint64_t total_weight;
+    struct affinity split_on; /* which clients get the same share again and again; NONE: in turn */
 
     /* ROUTE_REDIRECT and ROUTE_RESPOND */
     int status;
