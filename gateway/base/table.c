@@ -12,17 +12,17 @@ enum { CAPACITY_FIRST = 16 };
  */
 
 /* Different in each process, so that nobody can prepare keys that collide. */
-static uint64_t seed[3];
+static uint64_t own_seed[3];
 
 __attribute__((constructor)) static void choose_seed(void)
 {
-    if (getrandom(seed, sizeof(seed), GRND_NONBLOCK) == (ssize_t)sizeof(seed))
+    if (getrandom(own_seed, sizeof(own_seed), GRND_NONBLOCK) == (ssize_t)sizeof(own_seed))
         return;
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    seed[0] = (uint64_t)now.tv_nsec * 0x9e3779b97f4a7c15;
-    seed[1] = (uint64_t)(uintptr_t)&now * 0xbf58476d1ce4e5b9 + seed[0];
-    seed[2] = (uint64_t)now.tv_sec * 0x94d049bb133111eb + seed[1];
+    own_seed[0] = (uint64_t)now.tv_nsec * 0x9e3779b97f4a7c15;
+    own_seed[1] = (uint64_t)(uintptr_t)&now * 0xbf58476d1ce4e5b9 + own_seed[0];
+    own_seed[2] = (uint64_t)now.tv_sec * 0x94d049bb133111eb + own_seed[1];
 }
 
 /* Both halves of the product: every bit of either factor reaches every bit of the answer. */
@@ -46,7 +46,7 @@ static uint64_t load_4(const char *at)
     return word;
 }
 
-uint64_t hash_bytes(struct slice bytes)
+static uint64_t hash_with(const uint64_t seed[3], struct slice bytes)
 {
     const char *at = bytes.at;
     size_t left = bytes.len;
@@ -65,6 +65,19 @@ uint64_t hash_bytes(struct slice bytes)
               (uint8_t)at[left - 1];
     }
     return mix(mix(low ^ seed[1], high ^ hash) ^ seed[2], seed[1] ^ bytes.len);
+}
+
+uint64_t hash_bytes(struct slice bytes)
+{
+    return hash_with(own_seed, bytes);
+}
+
+uint64_t hash_fixed(struct slice bytes)
+{
+    /* Any bits do, as long as they stay the same: fractional digits of pi. */
+    static const uint64_t seed[3] = {0x243f6a8885a308d3, 0x13198a2e03707344, 0xa4093822299f31d0};
+
+    return hash_with(seed, bytes);
 }
 
 /* --- table: linear probing, at most three quarters full ------------------------------------------

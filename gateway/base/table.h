@@ -34,5 +34,8 @@ struct table_entry *table_next(const struct table *table, size_t *position);
 
 /* The hash in use, for those who shard by it. */
 uint64_t hash_bytes(struct slice bytes);
+/* The same in every process and at every start: for what gateways have to agree on. Keys that
+ * collide can be prepared for it. */
+uint64_t hash_fixed(struct slice bytes);
 
 #endif
