@@ -29,6 +29,7 @@ struct control {
     const char *config_file; /* NULL: none was named and none is where one is looked for */
     struct loop *loop;
     struct resolver *resolver;
+    struct backend_states *backend_states;
     struct jobs *files;     /* reads them for workers */
     struct jobs *verifiers; /* of clients' certificates, for workers */
     struct ticket_keys *ticket_keys;

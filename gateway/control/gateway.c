@@ -136,7 +136,8 @@ static bool start_workers(struct gateway *g, unsigned count, struct error *error
     for (unsigned i = 0; i < count; i++) {
         const struct worker_options options = {.number = i,
                                                .control = control->loop,
-                                               .resolver = control->resolver,
+                                               .count = count,
+                                               .states = control->backend_states,
                                                .admission = control->admission,
                                                .files = control->files,
                                                .verifiers = control->verifiers,
@@ -414,6 +415,7 @@ static bool start(struct gateway *g, const struct gateway_options *options, stru
     control->inherited = inherited_new();
     control->ticket_keys = ticket_keys_new(TICKET_PERIOD_S);
     control->resolver = resolver_new(RESOLVER_THREADS);
+    control->backend_states = backend_states_new(control->loop, control->resolver);
     control->files = jobs_new(FILE_THREADS);
     control->verifiers = jobs_new(VERIFY_THREADS);
     control->endpoints = endpoints_new(control);
@@ -449,6 +451,7 @@ static void free_everything(struct gateway *g)
     systemd_free(control->systemd);
     traffic_free(control->traffic);
     admission_free(control->admission);
+    backend_states_free(control->backend_states);
     loop_free(control->loop);
     resolver_free(control->resolver);
     jobs_free(control->files);

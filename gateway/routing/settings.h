@@ -46,14 +46,14 @@ struct settings {
     uint64_t body_idle_ms, connect_ms, first_byte_ms, idle_ms, tunnel_idle_ms;
     uint64_t max_body;
     enum host_mode host_mode;
-    struct slice host_name;      /* HOST_NAMED */
-    unsigned retry_attempts;     /* of all tries; at least 1 */
-    uint64_t retry_timeout_ms;   /* of one try, to its answer's head; 0: first_byte alone */
-    uint16_t retry_budget;       /* percent of the requests; RETRY_BUDGET_NONE: any number */
-    uint8_t retry_on;            /* enum retry_on */
+    struct slice host_name;    /* HOST_NAMED */
+    unsigned retry_attempts;   /* of all tries; at least 1 */
+    uint64_t retry_timeout_ms; /* of one try, to its answer's head; 0: first_byte alone */
+    uint16_t retry_budget;     /* percent of the requests; RETRY_BUDGET_NONE: any number */
+    uint8_t retry_on;          /* enum retry_on */
     uint8_t retry_status_count;
     uint16_t retry_statuses[RETRY_STATUSES_MAX]; /* so do these */
-    uint8_t from[SETTING_COUNT]; /* enum setting_place: where each was written */
+    uint8_t from[SETTING_COUNT];                 /* enum setting_place: where each was written */
 };
 
 #endif

@@ -22,9 +22,9 @@ static bool is_eligible(const struct server *server, const struct balancer_histo
         return false;
     bool is_avoided = server == history->avoid;
     switch (round) {
-    case PRIMARIES: return !server->is_backup && !is_avoided && !server_is_skipped(server);
-    case BACKUPS: return server->is_backup && !is_avoided && !server_is_skipped(server);
-    case AVOIDED: return is_avoided && !server_is_skipped(server);
+    case PRIMARIES: return !server->is_backup && !is_avoided && server_is_usable(server);
+    case BACKUPS: return server->is_backup && !is_avoided && server_is_usable(server);
+    case AVOIDED: return is_avoided && server_is_usable(server);
     case SKIPPED_PRIMARIES: return !server->is_backup && !is_avoided;
     case SKIPPED_BACKUPS: return server->is_backup && !is_avoided;
     default: return true;

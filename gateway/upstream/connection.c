@@ -31,7 +31,8 @@ struct upstream_connection {
     uint64_t idle_ms;         /* how long it was idle before it was taken last */
     enum pool_failure failure;
     bool is_reused;
-    bool is_named; /* a PROXY protocol header told whose it is: no other request goes there */
+    bool is_counted; /* among its server's requests in flight */
+    bool is_named;   /* a PROXY protocol header told whose it is: no other request goes there */
     struct dial *dial;
     struct stream *stream;
     struct h1_connection *http;
@@ -82,10 +83,20 @@ static void set_state(struct upstream_connection *c, enum connection_state state
     }
 }
 
+/* Its request is over. */
+static void note_idle_again(struct upstream_connection *c)
+{
+    if (c->is_counted)
+        atomic_fetch_sub_explicit(&c->server->state->in_flight, 1, memory_order_relaxed);
+    c->is_counted = false;
+}
+
 void connection_close(struct upstream_connection *c)
 {
     struct server *server = c->server;
+    note_idle_again(c);
     set_state(c, CONNECTION_CLOSED, NULL);
+    atomic_fetch_sub(&server->state->connections, 1);
     deadline_clear(&c->deadline);
     if (c->dial != NULL)
         dial_end(c->dial);
@@ -278,13 +289,13 @@ static void start_dial(struct upstream_connection *c)
 
 static void await_address(struct upstream_connection *c)
 {
-    enum io answer = server_find_addresses(c->server);
-    bool is_late = answer == IO_WAIT && deadline_passed(loop_of(c), &c->deadline);
-    if (answer == IO_OK) {
+    enum addresses_known known = c->server->known;
+    bool is_late = deadline_passed(loop_of(c), &c->deadline);
+    if (known == ADDRESSES_KNOWN) {
         start_dial(c);
-    } else if (answer == IO_ERROR || is_late) {
+    } else if (known == ADDRESSES_MISSING || is_late) {
         server_note_unreachable(c->server);
-        fail(c, is_late ? POOL_CONNECT_TIMEOUT : POOL_CONNECT_FAILED);
+        fail(c, known != ADDRESSES_MISSING ? POOL_CONNECT_TIMEOUT : POOL_CONNECT_FAILED);
     }
 }
 
@@ -308,6 +319,7 @@ struct upstream_connection *connection_make(struct server *server, uint64_t time
         return NULL;
     c->server = server;
     server_ref(server);
+    atomic_fetch_add(&server->state->connections, 1);
     task_init(&c->task, run, c);
     deadline_init(&c->deadline, &c->task);
     c->due_ms = timeout_ms > 0 ? loop_now_ms(loop_of(c)) + timeout_ms : 0;
@@ -330,6 +342,9 @@ enum io connection_answer(struct upstream_connection *c, enum pool_failure *fail
 void connection_hand_out(struct upstream_connection *c)
 {
     c->server->requests++;
+    c->is_counted = c->server->shared->counts_requests;
+    if (c->is_counted)
+        atomic_fetch_add_explicit(&c->server->state->in_flight, 1, memory_order_relaxed);
     set_state(c, CONNECTION_OUT, NULL);
 }
 
@@ -365,6 +380,30 @@ void server_close_idle(struct server *server)
 void server_close_unclaimed(struct server *server)
 {
     close_all(server, USE_UNCLAIMED);
+}
+
+static bool leads_to_server(const struct upstream_connection *c)
+{
+    struct address address = {.length = sizeof(address.as)};
+    const struct server *server = c->server;
+
+    if (getpeername(tcp_stream_fd(c->stream), &address.as.any, &address.length) != 0)
+        return false;
+    for (int i = 0; i < server->address_count; i++)
+        if (address_equal(&server->addresses[i], &address))
+            return true;
+    return false;
+}
+
+void server_close_misplaced(struct server *server)
+{
+    server_ref(server);
+    list_each (&server->connections[USE_IDLE], node) {
+        struct upstream_connection *c = container_of(node, struct upstream_connection, node);
+        if (!leads_to_server(c))
+            connection_close(c);
+    }
+    server_unref(server);
 }
 
 void server_wake_resolving(struct server *server)
@@ -408,7 +447,7 @@ bool upstream_connection_is_reused(const struct upstream_connection *c)
 
 struct slice upstream_connection_server(const struct upstream_connection *c)
 {
-    return slice_of(c->server->name);
+    return slice_of(server_name(c->server));
 }
 
 struct slice upstream_connection_host(const struct upstream_connection *c)
@@ -431,6 +470,7 @@ void upstream_connection_count(struct upstream_connection *c, enum upstream_outc
 void upstream_connection_give_back(struct upstream_connection *c)
 {
     assert(c->state == CONNECTION_OUT);
+    note_idle_again(c);
     if (h1_connection_state(c->http) == H1_IDLE)
         idle_habit_note_told(&c->server->idle_habit, h1_connection_idle_hint(c->http));
     rest_or_close(c);

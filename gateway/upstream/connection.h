@@ -32,6 +32,8 @@ void connection_close(struct upstream_connection *connection);
 void server_close_idle(struct server *server);
 /* Ends those that nobody claims. */
 void server_close_unclaimed(struct server *server);
+/* Ends those that nobody uses and that lead to an address which the server has no more. */
+void server_close_misplaced(struct server *server);
 /* Wakes those that wait for an address. */
 void server_wake_resolving(struct server *server);
 

@@ -12,6 +12,10 @@ enum { SPARE_WAITS_MAX = 64 };
 struct pool {
     struct pool_shared shared;
     char *name;
+    struct backend_state *state; /* taken */
+    struct backend_pull pull;
+    struct list awaiting; /* waits of which no server was there to be asked yet */
+    bool is_awaited;      /* there may be more servers: a name is looked up for the first time */
     struct server **servers;
     unsigned server_count;
     uint64_t picks;
@@ -32,6 +36,8 @@ struct pool_wait {
     struct server *server;                  /* tried last; NULL: none yet */
     struct upstream_connection *connection; /* being made, or made; NULL: none */
     enum pool_failure failure;
+    struct list_node place;   /* in the pool's `awaiting` */
+    struct deadline deadline; /* while it is there */
     struct pool_wait *next_spare;
 };
 
@@ -67,7 +73,7 @@ static void wait_free(struct pool_wait *wait)
 static const struct server *find_server(const struct pool *pool, struct slice name)
 {
     for (unsigned i = 0; i < pool->server_count && !slice_is_empty(name); i++) {
-        if (slice_equal(slice_of(pool->servers[i]->name), name))
+        if (slice_equal(slice_of(server_name(pool->servers[i])), name))
             return pool->servers[i];
     }
     return NULL;
@@ -120,6 +126,38 @@ static bool try_next(struct pool_wait *wait)
     return true;
 }
 
+static bool may_await_servers(const struct pool_wait *wait)
+{
+    return wait->pool->is_awaited && wait->tries == 0 && wait->failure == POOL_NO_SERVER;
+}
+
+static void await_servers(struct pool_wait *wait)
+{
+    struct pool *pool = wait->pool;
+
+    deadline_init(&wait->deadline, wait->task);
+    deadline_set(pool->shared.env.loop, &wait->deadline, wait->connect_timeout_ms);
+    list_push_back(&pool->awaiting, &wait->place);
+}
+
+static void stop_awaiting(struct pool_wait *wait)
+{
+    deadline_clear(&wait->deadline);
+    list_remove(&wait->place);
+}
+
+/* True as long as it is worth waiting for servers to come. */
+static bool awaits_servers(struct pool_wait *wait)
+{
+    if (!list_has(&wait->place))
+        return false;
+    if (!deadline_passed(wait->pool->shared.env.loop, &wait->deadline))
+        return true;
+    wait->failure = POOL_CONNECT_TIMEOUT;
+    stop_awaiting(wait);
+    return false;
+}
+
 struct pool_wait *pool_ask(struct pool *pool, const struct pool_ask *ask, struct task *task)
 {
     assert(ask->max_tries >= 1);
@@ -137,7 +175,8 @@ struct pool_wait *pool_ask(struct pool *pool, const struct pool_ask *ask, struct
     wait->server = NULL;
     wait->connection = NULL;
     wait->failure = POOL_NO_SERVER;
-    try_next(wait);
+    if (!try_next(wait) && may_await_servers(wait))
+        await_servers(wait);
     return wait;
 }
 
@@ -162,20 +201,26 @@ static enum io ask_connection(struct pool_wait *wait, struct upstream_connection
 enum io pool_answer(struct pool_wait *wait, struct upstream_connection **connection,
                     enum pool_failure *failure, struct slice *server, unsigned *attempts)
 {
-    enum io answer = IO_ERROR;
-    while (wait->connection != NULL || try_next(wait)) {
+    enum io answer = awaits_servers(wait) ? IO_WAIT : IO_ERROR;
+    while (answer != IO_WAIT && (wait->connection != NULL || try_next(wait))) {
         answer = ask_connection(wait, connection);
         if (answer != IO_ERROR)
             break;
     }
+    if (answer == IO_ERROR && may_await_servers(wait)) {
+        await_servers(wait);
+        answer = IO_WAIT;
+    }
     *failure = wait->failure;
-    *server = wait->server != NULL ? slice_of(wait->server->name) : slice_make(NULL, 0);
+    *server = wait->server != NULL ? slice_of(server_name(wait->server)) : slice_make(NULL, 0);
     *attempts = wait->tries;
     return answer;
 }
 
 void pool_wait_end(struct pool_wait *wait)
 {
+    if (list_has(&wait->place))
+        stop_awaiting(wait);
     if (wait->connection != NULL) {
         server_count(wait->server, UPSTREAM_CANCELED);
         connection_abandon(wait->connection);
@@ -186,23 +231,30 @@ void pool_wait_end(struct pool_wait *wait)
 
 /* --- the pool ----------------------------------------------------------------------------- */
 
+static void look_again(void *owner);
+
 struct pool *pool_new(const struct pool_env *env, const struct upstream_spec *spec)
 {
     struct pool *pool = memory_new(sizeof(*pool));
     pool->shared.env = *env;
     pool->name = slice_duplicate(spec->name);
     pool->shared.name = pool->name;
+    list_init(&pool->awaiting);
+    pool->state = backend_state_take(env->states, spec);
+    backend_state_listen(pool->state, &pool->pull, env->bell, look_again, pool);
     pool_follow(pool, spec);
     return pool;
 }
 
-/* Takes the server with that name out of the old ones, where the new one's place is the likeliest.
+/* Takes the server that it is about out of the old ones, where the new one's place is the
+ * likeliest.
  */
-static struct server *claim(struct server **old, unsigned count, struct slice name, unsigned likely)
+static struct server *claim(struct server **old, unsigned count, const struct server_state *state,
+                            unsigned likely)
 {
     for (unsigned i = 0; i < count; i++) {
         struct server **at = &old[(likely + i) % count];
-        if (*at != NULL && slice_equal(slice_of((*at)->name), name)) {
+        if (*at != NULL && (*at)->state == state) {
             struct server *server = *at;
             *at = NULL;
             return server;
@@ -228,24 +280,24 @@ static void close_idle(struct pool *pool)
     }
 }
 
-void pool_follow(struct pool *pool, const struct upstream_spec *spec)
+/* True if who may be picked, and how often, is another matter now. */
+static bool take_servers(struct pool *pool, const struct server_set *set)
 {
     struct server **old = pool->servers;
     unsigned old_count = pool->server_count;
-    bool is_changed = old_count != spec->server_count;
-    pool->shared.keepalive = spec->keepalive;
-    pool->servers = memory_array(spec->server_count, sizeof(struct server *));
-    pool->server_count = spec->server_count;
-    for (unsigned i = 0; i < spec->server_count; i++) {
-        const struct server_spec *to = &spec->servers[i];
-        struct server *server = claim(old, old_count, to->name, i);
-        if (server == NULL) {
+    bool is_changed = old_count != set->count;
+
+    pool->servers = memory_array(set->count + 1, sizeof(struct server *));
+    pool->server_count = set->count;
+    for (unsigned i = 0; i < set->count; i++) {
+        const struct set_server *to = &set->servers[i];
+        struct server *server = claim(old, old_count, to->state, i);
+        is_changed |=
+            server == NULL || server->weight != to->weight || server->is_backup != to->is_backup;
+        if (server == NULL)
             server = server_new(&pool->shared, to);
-            is_changed = true;
-        }
-        is_changed |= server->weight != to->weight || server->is_backup != to->is_backup;
-        server->weight = to->weight;
-        server->is_backup = to->is_backup;
+        else
+            server_follow(server, to);
         pool->servers[i] = server;
     }
     for (unsigned i = 0; i < old_count; i++) {
@@ -253,13 +305,37 @@ void pool_follow(struct pool *pool, const struct upstream_spec *spec)
             retire(old[i]);
     }
     free(old);
+    return is_changed;
+}
+
+/* The newest servers, and another try for who waits for some. */
+static void look_again(void *owner)
+{
+    struct pool *pool = owner;
+    struct server_set *set = backend_state_set(pool->state);
+
+    pool->is_awaited = set->is_awaited;
+    /* Behind the picks that were made: frequent changes must not favour the first server. */
+    if (take_servers(pool, set))
+        balancer_restart(pool->servers, pool->server_count, pool->shared.env.worker + pool->picks);
+    server_set_unref(set);
+    list_each (&pool->awaiting, node) {
+        struct pool_wait *wait = container_of(node, struct pool_wait, place);
+        stop_awaiting(wait);
+        loop_wake(pool->shared.env.loop, wait->task);
+    }
+}
+
+void pool_follow(struct pool *pool, const struct upstream_spec *spec)
+{
+    pool->shared.keepalive = spec->keepalive;
+    pool->shared.counts_requests = spec->balance != BALANCE_ROUND_ROBIN;
+    backend_state_follow(pool->state, spec);
+    look_again(pool);
     /* What was made for the other way of talking is of no use for this one. */
     if (pool->shared.names_clients != spec->names_clients)
         close_idle(pool);
     pool->shared.names_clients = spec->names_clients;
-    /* Behind the picks that were made: frequent changes must not favour the first server. */
-    if (is_changed)
-        balancer_restart(pool->servers, pool->server_count, pool->shared.env.worker + pool->picks);
 }
 
 void pool_free(struct pool *pool)
@@ -267,6 +343,8 @@ void pool_free(struct pool *pool)
     assert(pool_in_use(pool) == 0);
     for (unsigned i = 0; i < pool->server_count; i++)
         retire(pool->servers[i]);
+    backend_state_unlisten(pool->state, &pool->pull);
+    backend_state_drop(pool->state);
     while (pool->spare_waits != NULL) {
         struct pool_wait *wait = pool->spare_waits;
         pool->spare_waits = wait->next_spare;
@@ -300,7 +378,7 @@ void pool_server_status(const struct pool *pool, unsigned index, struct pool_ser
     assert(index < pool->server_count);
     const struct server *server = pool->servers[index];
     *status = (struct pool_server_status){
-        .name = slice_of(server->name),
+        .name = slice_of(server_name(server)),
         .weight = server->weight,
         .idle = server->connection_count[USE_IDLE],
         .busy = server->connection_count[USE_BUSY],

@@ -1,8 +1,8 @@
 /* One worker's connections to the servers of one upstream: choice, reuse, dialing.
  *
- * Lives in its worker, keyed by the upstream's name, and survives generations: servers are matched
- * by name, new ones added, absent ones retired (their idle connections closed, busy ones not
- * returned). */
+ * Lives in its worker, keyed by the upstream's name, and survives generations. Which servers there
+ * are is in its backend_state: when that changes, servers are matched by name, new ones added,
+ * absent ones retired (their idle connections closed, busy ones not returned). */
 #ifndef UPSTREAM_POOL_H
 #define UPSTREAM_POOL_H
 
@@ -10,7 +10,7 @@
 #include "http/h1_connection.h"
 #include "net/dialer.h"
 #include "net/proxy_protocol.h"
-#include "net/resolver.h"
+#include "upstream/backend_state.h"
 #include "upstream/server_series.h"
 #include "upstream/upstream.h"
 
@@ -21,11 +21,13 @@ struct upstream_connection;
 /* What every pool of a worker uses; borrowed. */
 struct pool_env {
     struct loop *loop;
-    struct resolver *resolver;
+    struct backend_states *states; /* the process's */
+    struct bell *bell;             /* the worker's */
     struct metrics *metrics;
     struct server_view *counters; /* what became of requests, by server */
     const struct h1_limits *response_limits;
-    unsigned worker; /* its number: where the round robin starts */
+    unsigned worker;       /* its number: where the round robin starts */
+    unsigned worker_count; /* of the process */
 };
 
 struct pool *pool_new(const struct pool_env *env, const struct upstream_spec *spec);

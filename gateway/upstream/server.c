@@ -31,61 +31,47 @@ static void keep_first(const struct server *server, struct address *addresses, i
     }
 }
 
-static void set_addresses(struct server *server, const struct address *addresses, int count)
+static bool lacks_one_of(const struct set_server *from, const struct server *server)
 {
-    if (count != server->address_count) {
-        free(server->addresses);
-        server->addresses = memory_array((size_t)count, sizeof(*addresses));
+    for (int i = 0; i < server->address_count; i++) {
+        bool is_there = false;
+        for (int k = 0; k < from->address_count && !is_there; k++)
+            is_there = address_equal(&server->addresses[i], &from->addresses[k]);
+        if (!is_there)
+            return true;
     }
-    memcpy(server->addresses, addresses, sizeof(*addresses) * (size_t)count);
-    server->address_count = count;
+    return false;
 }
 
-/* The task: a look-up has ended. Old addresses stay in use when there are no new ones. */
-static void take_addresses(void *owner)
+static void follow_addresses(struct server *server, const struct set_server *from)
 {
-    struct server *server = owner;
-    struct address addresses[RESOLVER_ADDRESSES_MAX];
-    int count = 0;
-    const char *reason = NULL;
-    enum io answer = IO_WAIT;
-    if (server->lookup != NULL)
-        answer = lookup_answer(server->lookup, addresses, &count, &reason);
-    if (answer == IO_WAIT)
+    bool some_are_gone = lacks_one_of(from, server);
+    size_t bytes = sizeof(*from->addresses) * (size_t)from->address_count;
+    struct address *addresses;
+
+    if (from->address_count == 0) /* and never had any */
         return;
-    if (answer == IO_OK) {
-        keep_first(server, addresses, count);
-        set_addresses(server, addresses, count);
-    } else {
-        log_event(LOG_WARN, "name_unresolved", "%s: %s%s", server->lookup_name, reason,
-                  server->address_count > 0 ? "; its last addresses stay in use" : "");
+    addresses = memory_array((size_t)from->address_count, sizeof(*addresses));
+    memcpy(addresses, from->addresses, bytes);
+    keep_first(server, addresses, from->address_count);
+    free(server->addresses);
+    server->addresses = addresses;
+    server->address_count = from->address_count;
+    if (some_are_gone)
+        server_close_misplaced(server);
+}
+
+void server_follow(struct server *server, const struct set_server *from)
+{
+    server->weight = from->weight;
+    server->is_backup = from->is_backup;
+    server->known = from->known;
+    if (strcmp(server->host, from->host) != 0) {
+        free(server->host);
+        server->host = slice_duplicate(slice_of(from->host));
     }
-    lookup_end(server->lookup);
-    server->lookup = NULL;
-    server->answer_count++;
-    server->answered_ms = now_of(server);
+    follow_addresses(server, from);
     server_wake_resolving(server);
-}
-
-static bool is_lookup_due(const struct server *server)
-{
-    uint64_t age_ms = server->address_count > 0 ? SERVER_ADDRESS_AGE_MS : SERVER_UNKNOWN_AGE_MS;
-    return server->lookup == NULL &&
-           (server->answer_count == 0 || now_of(server) - server->answered_ms >= age_ms);
-}
-
-enum io server_find_addresses(struct server *server)
-{
-    if (server->lookup_name == NULL)
-        return IO_OK;
-    if (is_lookup_due(server)) {
-        const struct pool_env *env = &server->shared->env;
-        server->lookup = lookup_start(env->resolver, env->loop, server->lookup_name, server->port,
-                                      &server->task);
-    }
-    if (server->address_count > 0)
-        return IO_OK;
-    return server->lookup != NULL ? IO_WAIT : IO_ERROR;
 }
 
 /* --- being skipped ------------------------------------------------------------------------ */
@@ -93,6 +79,12 @@ enum io server_find_addresses(struct server *server)
 bool server_is_skipped(const struct server *server)
 {
     return server->skip_ms != 0 && now_of(server) < server->skip_until_ms;
+}
+
+bool server_is_usable(const struct server *server)
+{
+    return !server_is_skipped(server) &&
+           atomic_load_explicit(&server->state->verdict, memory_order_relaxed) != CHECK_DOWN;
 }
 
 void server_note_chosen(struct server *server)
@@ -104,7 +96,7 @@ void server_note_chosen(struct server *server)
 void server_note_connected(struct server *server, int address_index)
 {
     if (server->skip_ms != 0)
-        log_event(LOG_INFO, "server_back", "%s can be connected to again", server->name);
+        log_event(LOG_INFO, "server_back", "%s can be connected to again", server_name(server));
     server->skip_ms = 0;
     if (address_index > 0 && address_index < server->address_count)
         put_first(server->addresses, address_index);
@@ -116,7 +108,7 @@ void server_note_unreachable(struct server *server)
     uint64_t now_ms = now_of(server);
     server->connect_failures++;
     if (server->skip_ms == 0) {
-        log_event(LOG_WARN, "server_skipped", "%s cannot be connected to", server->name);
+        log_event(LOG_WARN, "server_skipped", "%s cannot be connected to", server_name(server));
         server->skip_ms = SERVER_SKIP_MIN_MS;
     } else if (now_ms - server->failed_ms < server->skip_ms) {
         return;
@@ -132,32 +124,26 @@ void server_note_unreachable(struct server *server)
 void server_count(struct server *server, enum upstream_outcome outcome)
 {
     if (server->counters == NULL)
-        server->counters = server_view_counters(
-            server->shared->env.counters, slice_of(server->shared->name), slice_of(server->name));
+        server->counters =
+            server_view_counters(server->shared->env.counters, slice_of(server->shared->name),
+                                 slice_of(server_name(server)));
     counter_add(&server->counters[outcome], 1);
 }
 
 /* --- life --------------------------------------------------------------------------------- */
 
-struct server *server_new(struct pool_shared *shared, const struct server_spec *spec)
+struct server *server_new(struct pool_shared *shared, const struct set_server *from)
 {
     struct server *server = memory_new(sizeof(*server));
-    const struct endpoint *endpoint = &spec->endpoint;
+
     server->shared = shared;
     server->references = 1;
-    server->name = slice_duplicate(spec->name);
-    server->host = slice_duplicate(slice_of(endpoint->host));
-    server->weight = spec->weight;
-    server->is_backup = spec->is_backup;
+    server->state = server_state_ref(from->state);
+    server->host = slice_duplicate(slice_of(from->host));
     for (int use = 0; use < USE_COUNT; use++)
         list_init(&server->connections[use]);
-    task_init(&server->task, take_addresses, server);
-    if (endpoint->kind == ENDPOINT_NAME) {
-        server->lookup_name = slice_duplicate(slice_of(endpoint->name));
-        server->port = endpoint->port;
-    } else {
-        set_addresses(server, &endpoint->address, 1);
-    }
+    task_init(&server->task, NULL, server);
+    server_follow(server, from);
     return server;
 }
 
@@ -169,9 +155,9 @@ void server_ref(struct server *server)
 static void free_server(void *owner)
 {
     struct server *server = owner;
-    free(server->name);
+
+    server_state_unref(server->state);
     free(server->host);
-    free(server->lookup_name);
     free(server->addresses);
     free(server);
 }
@@ -179,9 +165,6 @@ static void free_server(void *owner)
 void server_unref(struct server *server)
 {
     assert(server->references > 0);
-    if (--server->references > 0)
-        return;
-    if (server->lookup != NULL)
-        lookup_end(server->lookup);
-    loop_bury(server->shared->env.loop, &server->task, free_server);
+    if (--server->references == 0)
+        loop_bury(server->shared->env.loop, &server->task, free_server);
 }

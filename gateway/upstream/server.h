@@ -1,27 +1,28 @@
-/* One server of a pool as it is: its addresses, what connecting to it taught, its connections.
+/* One server of a pool as its worker sees it: its addresses, what connecting to it taught, its
+ * connections. What all workers know of it is in its `state`.
  *
- * Inside upstream/ only. What it keeps is its own copy: specs go away with their generation. */
+ * Inside upstream/ only. What it keeps is its own copy: sets of servers are replaced. */
 #ifndef UPSTREAM_SERVER_H
 #define UPSTREAM_SERVER_H
 
 #include "base/list.h"
 #include "upstream/idle_habit.h"
 #include "upstream/pool.h"
+#include "upstream/server_set.h"
 
 enum {
     SERVER_SKIP_MIN_MS = 1000, /* after a connect failure; doubles with each further one */
     SERVER_SKIP_MAX_MS = 10 * 1000,
-    SERVER_ADDRESS_AGE_MS = 10 * 1000, /* then a name that is used is looked up again */
-    SERVER_UNKNOWN_AGE_MS = 1000,      /* the same for a name that has no address yet */
 };
 
 /* What all servers of a pool share. */
 struct pool_shared {
     struct pool_env env;
-    const char *name;   /* the pool's */
-    unsigned keepalive; /* idle connections per server; 0 while draining */
-    unsigned out_count; /* connections that were handed out */
-    bool names_clients; /* each connection is one client's */
+    const char *name;     /* the pool's */
+    unsigned keepalive;   /* idle connections per server; 0 while draining */
+    unsigned out_count;   /* connections that were handed out */
+    bool names_clients;   /* each connection is one client's */
+    bool counts_requests; /* those in flight, in server_state: somebody goes by them */
 };
 
 /* What a connection does for its server. */
@@ -35,7 +36,7 @@ enum connection_use {
 
 struct server {
     struct pool_shared *shared;
-    char *name;
+    struct server_state *state; /* a reference */
     char *host;
     bool is_retired;
     unsigned references; /* the pool's list, each connection, each wait that tries it */
@@ -52,30 +53,31 @@ struct server {
     uint64_t requests, connect_failures, response_failures;
     _Atomic uint64_t *counters; /* by outcome; NULL: nothing was counted yet */
 
-    /* where it is; a name is looked up by `lookup`, whose answer wakes `task` */
-    char *lookup_name; /* NULL: the address never changes */
-    uint16_t port;
+    enum addresses_known known;
     struct address *addresses; /* the one that worked last comes first */
     int address_count;
-    uint64_t answered_ms;  /* when the last look-up ended */
-    unsigned answer_count; /* look-ups that have ended */
-    struct lookup *lookup;
-    struct task task;
 
+    struct task task; /* buries it */
     struct idle_habit idle_habit;
     struct list connections[USE_COUNT]; /* newest first */
     unsigned connection_count[USE_COUNT];
 };
 
 /* One reference is the caller's. */
-struct server *server_new(struct pool_shared *shared, const struct server_spec *spec);
+struct server *server_new(struct pool_shared *shared, const struct set_server *from);
+/* What it keeps is what a newer set says of it; who waits for an address is woken. */
+void server_follow(struct server *server, const struct set_server *from);
 void server_ref(struct server *server);
 /* The last one ends it; it has no connection any more. */
 void server_unref(struct server *server);
 
-/* Starts a look-up where one is due. IO_OK: an address is known, maybe an old one. IO_WAIT: the
- * answer will wake those that resolve. IO_ERROR: there was none a moment ago. */
-enum io server_find_addresses(struct server *server);
+static inline const char *server_name(const struct server *server)
+{
+    return server->state->name;
+}
+
+/* Whether it may get a request now, as far as anybody knows. */
+bool server_is_usable(const struct server *server);
 
 /* What became of one request's try with it. */
 void server_count(struct server *server, enum upstream_outcome outcome);

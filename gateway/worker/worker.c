@@ -37,6 +37,7 @@ struct worker {
     struct server_view servers;
     struct h1_limits response_limits;
     struct proxy_env env;
+    struct bell bell;
     struct worker_pools pools;
     struct split_turns turns;
     struct list listeners;
@@ -328,6 +329,7 @@ static void *run_worker(void *owner)
     set_memory_aside(worker);
     loop_run(worker->loop);
     worker_pools_clear(&worker->pools);
+    bell_clear(&worker->bell);
     split_turns_clear(&worker->turns);
     series_view_clear(&worker->routes);
     server_view_clear(&worker->servers);
@@ -420,6 +422,7 @@ struct worker *worker_start(const struct worker_options *options, struct error *
     worker->response_limits = (struct h1_limits){
         .head_bytes = 64 * 1024, .fields = 200, .request_line = 16 * 1024, .underscores = true};
     list_init(&worker->listeners);
+    bell_init(&worker->bell, worker->loop);
     split_turns_init(&worker->turns);
     task_init(&worker->drain_check, check_drained, worker);
     series_view_init(&worker->routes, options->traffic->routes, options->number);
@@ -427,11 +430,13 @@ struct worker *worker_start(const struct worker_options *options, struct error *
     fill_env(worker);
     worker_pools_init(&worker->pools,
                       &(struct pool_env){.loop = worker->loop,
-                                         .resolver = options->resolver,
+                                         .states = options->states,
+                                         .bell = &worker->bell,
                                          .metrics = &worker->metrics,
                                          .counters = &worker->servers,
                                          .response_limits = &worker->response_limits,
-                                         .worker = options->number});
+                                         .worker = options->number,
+                                         .worker_count = options->count});
     if (pthread_create(&worker->thread, NULL, run_worker, worker) != 0) {
         error_set(error, "cannot start worker %u: no more threads are allowed", options->number);
         recent_free(worker->env.recent);

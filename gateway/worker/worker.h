@@ -11,7 +11,6 @@
 #include "config/snapshot.h"
 #include "net/jobs.h"
 #include "net/loop.h"
-#include "net/resolver.h"
 #include "proxy/admission.h"
 #include "upstream/pool.h"
 #include "worker/traffic.h"
@@ -21,14 +20,15 @@ struct worker;
 struct worker_options {
     unsigned number; /* from 0 */
     struct loop *control;
-    struct resolver *resolver;
-    struct admission *admission;  /* borrowed; the process's */
-    struct jobs *files;           /* reads them off the loop */
-    struct jobs *verifiers;       /* of clients' certificates */
-    struct line_ring *access_log; /* borrowed; this worker is its producer */
-    struct budget *head_memory;   /* borrowed; the process's, for heads that are not complete */
-    size_t recent_bytes;          /* for recent requests; 0: none are remembered */
-    struct traffic *traffic;      /* borrowed; this worker's view has its number */
+    unsigned count;                /* of all workers */
+    struct backend_states *states; /* borrowed; the process's */
+    struct admission *admission;   /* borrowed; the process's */
+    struct jobs *files;            /* reads them off the loop */
+    struct jobs *verifiers;        /* of clients' certificates */
+    struct line_ring *access_log;  /* borrowed; this worker is its producer */
+    struct budget *head_memory;    /* borrowed; the process's, for heads that are not complete */
+    size_t recent_bytes;           /* for recent requests; 0: none are remembered */
+    struct traffic *traffic;       /* borrowed; this worker's view has its number */
 };
 
 /* A listening address as the worker sees it: `id` names it for as long as it is open. Only https

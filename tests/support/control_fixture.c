@@ -68,6 +68,7 @@ void control_fixture_init(struct control_fixture *f)
     control->ticket_keys = f->folder.keys;
     control->loop = loop_new();
     control->resolver = resolver_new(1);
+    control->backend_states = backend_states_new(control->loop, control->resolver);
     control->state = CONTROL_SERVING;
     control->started_ms = clock_monotonic_ms();
     task_init(&control->task, nothing, f);
@@ -84,7 +85,8 @@ void control_fixture_init(struct control_fixture *f)
     for (unsigned i = 0; i < FIXTURE_WORKERS; i++) {
         const struct worker_options options = {.number = i,
                                                .control = control->loop,
-                                               .resolver = control->resolver,
+                                               .count = FIXTURE_WORKERS,
+                                               .states = control->backend_states,
                                                .admission = control->admission,
                                                .access_log = f->rings[i],
                                                .head_memory = &control->head_memory,
@@ -147,6 +149,7 @@ void control_fixture_clear(struct control_fixture *f)
     listeners_free(control->listeners);
     admission_free(f->control.admission);
     traffic_free(control->traffic);
+    backend_states_free(control->backend_states);
     loop_free(control->loop);
     resolver_free(control->resolver);
     for (unsigned i = 0; i < FIXTURE_WORKERS; i++)

@@ -38,13 +38,19 @@ void pool_fixture_init(struct pool_fixture *f, unsigned worker)
 {
     *f =
         (struct pool_fixture){.limits = {.head_bytes = 32768, .fields = 100, .request_line = 1024}};
+    struct loop *loop = loop_new();
+    f->resolver = resolver_new(1);
+    f->states = backend_states_new(loop, f->resolver);
+    bell_init(&f->bell, loop);
     f->env = (struct pool_env){
-        .loop = loop_new(),
-        .resolver = resolver_new(1),
+        .loop = loop,
+        .states = f->states,
+        .bell = &f->bell,
         .metrics = &f->metrics,
         .counters = &f->counters,
         .response_limits = &f->limits,
         .worker = worker,
+        .worker_count = worker + 1,
     };
     server_series_init(&f->series, 1);
     series_set_limit(f->series.backends, SERIES_UNLIMITED);
@@ -93,6 +99,7 @@ struct server_spec *pool_fixture_add_name(struct pool_fixture *f, const char *na
 
 void pool_fixture_follow(struct pool_fixture *f)
 {
+    f->spec.serial++;
     if (f->pool == NULL)
         f->pool = pool_new(&f->env, &f->spec);
     else
@@ -104,8 +111,10 @@ void pool_fixture_clear(struct pool_fixture *f)
     assert(pool_in_use(f->pool) == 0);
     pool_free(f->pool);
     deadline_clear(&f->tick);
+    bell_clear(&f->bell);
+    backend_states_free(f->states);
     loop_free(f->env.loop);
-    resolver_free(f->env.resolver);
+    resolver_free(f->resolver);
     server_view_clear(&f->counters);
     server_series_clear(&f->series);
     buffer_cache_clear();

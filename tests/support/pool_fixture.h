@@ -12,6 +12,9 @@ enum { FIXTURE_SERVERS_MAX = 8 };
 
 struct pool_fixture {
     struct pool_env env;
+    struct resolver *resolver;
+    struct backend_states *states;
+    struct bell bell;
     struct metrics metrics;
     struct server_series series;
     struct server_view counters;

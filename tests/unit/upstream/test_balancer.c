@@ -20,8 +20,10 @@ static void set_up(struct fixture *f, const uint16_t *weights, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         char name[16];
         snprintf(name, sizeof(name), "%u", i);
-        struct server_spec spec = {.name = slice_of(name), .weight = weights[i]};
-        f->servers[i] = server_new(&f->shared, &spec);
+        struct set_server set = {
+            .state = server_state_new(slice_of(name)), .host = name, .weight = weights[i]};
+        f->servers[i] = server_new(&f->shared, &set);
+        server_state_unref(set.state);
     }
 }
 

@@ -11,6 +11,8 @@ static struct metrics metrics;
 static struct h1_limits limits = {.head_bytes = 32768, .fields = 100, .request_line = 1024};
 static struct loop *loop;
 static struct resolver *resolver;
+static struct backend_states *states;
+static struct bell bell;
 static struct server_spec servers[SERVERS_MAX];
 
 static void begin(void)
@@ -19,8 +21,11 @@ static void begin(void)
 
     loop = loop_new();
     resolver = resolver_new(1);
+    states = backend_states_new(loop, resolver);
+    bell_init(&bell, loop);
     worker_pools_init(&pools, &(struct pool_env){.loop = loop,
-                                                 .resolver = resolver,
+                                                 .states = states,
+                                                 .bell = &bell,
                                                  .metrics = &metrics,
                                                  .response_limits = &limits});
     for (int i = 0; i < SERVERS_MAX; i++) {
@@ -32,6 +37,8 @@ static void begin(void)
 static void end(void)
 {
     worker_pools_clear(&pools);
+    bell_clear(&bell);
+    backend_states_free(states);
     loop_free(loop);
     resolver_free(resolver);
     buffer_cache_clear();

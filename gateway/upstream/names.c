@@ -1,0 +1,243 @@
+#include "upstream/names.h"
+
+#include "base/check.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/table.h"
+
+#include <stdlib.h>
+
+struct names {
+    struct loop *loop;
+    struct resolver *resolver;
+    pthread_mutex_t *lock;
+    void (*changed)(void *user);
+    struct table by_name; /* of struct name_watch; the lock's */
+    unsigned answer_count;
+};
+
+struct name_user {
+    struct list_node place;
+    void *user;
+};
+
+struct name_watch {
+    struct names *names;
+    char *name;
+    struct list users;     /* struct name_user */
+    struct lookup *lookup; /* NULL: none is out */
+    struct task task;
+    struct deadline due; /* of the next look-up */
+    uint64_t retry_ms;   /* between failures; 0: the last one went well */
+
+    /* the lock's */
+    enum addresses_known known;
+    struct address *addresses;
+    int address_count;
+};
+
+struct names *names_new(struct loop *loop, struct resolver *resolver, pthread_mutex_t *lock,
+                        void (*changed)(void *user))
+{
+    struct names *names = memory_new(sizeof(*names));
+
+    *names = (struct names){.loop = loop, .resolver = resolver, .lock = lock, .changed = changed};
+    return names;
+}
+
+void names_free(struct names *names)
+{
+    assert(names->by_name.count == 0);
+    table_clear(&names->by_name);
+    free(names);
+}
+
+/* --- answers ------------------------------------------------------------------------------ */
+
+static bool has_same(const struct name_watch *watch, const struct address *addresses, int count)
+{
+    if (watch->known != ADDRESSES_KNOWN || watch->address_count != count)
+        return false;
+    for (int i = 0; i < count; i++)
+        if (!address_equal(&watch->addresses[i], &addresses[i]))
+            return false;
+    return true;
+}
+
+static void tell(struct name_watch *watch)
+{
+    list_each (&watch->users, node)
+        watch->names->changed(container_of(node, struct name_user, place)->user);
+}
+
+static void keep(struct name_watch *watch, const struct address *addresses, int count)
+{
+    struct address *copy = memory_array((size_t)count, sizeof(*copy));
+    struct address *before = watch->addresses;
+
+    memcpy(copy, addresses, sizeof(*copy) * (size_t)count);
+    pthread_mutex_lock(watch->names->lock);
+    watch->addresses = copy;
+    watch->address_count = count;
+    watch->known = ADDRESSES_KNOWN;
+    pthread_mutex_unlock(watch->names->lock);
+    free(before);
+    tell(watch);
+}
+
+/* Said once for a failure that lasts; what was known stays in use. */
+static uint64_t note_failure(struct name_watch *watch, const char *reason)
+{
+    bool is_known = watch->known == ADDRESSES_KNOWN;
+
+    if (watch->retry_ms == 0)
+        log_event(LOG_WARN, "name_unresolved", "%s: %s%s", watch->name, reason,
+                  is_known ? "; its last addresses stay in use" : "");
+    watch->retry_ms = watch->retry_ms == 0 ? NAME_RETRY_LEAST_MS : 2 * watch->retry_ms;
+    if (watch->retry_ms > NAME_RETRY_MOST_MS)
+        watch->retry_ms = NAME_RETRY_MOST_MS;
+    if (watch->known == ADDRESSES_AWAITED) {
+        pthread_mutex_lock(watch->names->lock);
+        watch->known = ADDRESSES_MISSING;
+        pthread_mutex_unlock(watch->names->lock);
+        tell(watch);
+    }
+    return watch->retry_ms;
+}
+
+static uint64_t note_success(struct name_watch *watch, const struct address *addresses, int count,
+                             uint64_t ttl_ms)
+{
+    if (watch->retry_ms != 0)
+        log_event(LOG_INFO, "name_resolved", "%s can be looked up again", watch->name);
+    watch->retry_ms = 0;
+    if (!has_same(watch, addresses, count))
+        keep(watch, addresses, count);
+    if (ttl_ms < NAME_TTL_LEAST_MS)
+        return NAME_TTL_LEAST_MS;
+    return ttl_ms < NAME_TTL_MOST_MS ? ttl_ms : NAME_TTL_MOST_MS;
+}
+
+static void take_answer(struct name_watch *watch)
+{
+    struct address addresses[RESOLVER_ADDRESSES_MAX];
+    const char *reason = NULL;
+    uint64_t next_ms;
+    int count = 0;
+    enum io answer = lookup_answer(watch->lookup, addresses, &count, &reason);
+
+    if (answer == IO_WAIT)
+        return;
+    pthread_mutex_lock(watch->names->lock);
+    watch->names->answer_count++;
+    pthread_mutex_unlock(watch->names->lock);
+    if (answer == IO_OK)
+        next_ms = note_success(watch, addresses, count, NAME_UNAGED_MS);
+    else
+        next_ms = note_failure(watch, reason);
+    lookup_end(watch->lookup);
+    watch->lookup = NULL;
+    deadline_set(watch->names->loop, &watch->due, next_ms);
+}
+
+static void run(void *owner)
+{
+    struct name_watch *watch = owner;
+    struct names *names = watch->names;
+
+    if (watch->lookup != NULL) {
+        take_answer(watch);
+    } else if (deadline_passed(names->loop, &watch->due)) {
+        deadline_clear(&watch->due);
+        watch->lookup = lookup_start(names->resolver, names->loop, watch->name, 0, &watch->task);
+        if (watch->lookup == NULL) /* no memory */
+            deadline_set(names->loop, &watch->due, NAME_RETRY_LEAST_MS);
+    }
+}
+
+/* --- who wants to know -------------------------------------------------------------------- */
+
+static struct name_watch *watch_new(struct names *names, const char *name)
+{
+    struct name_watch *watch = memory_new(sizeof(*watch));
+
+    watch->names = names;
+    watch->name = slice_duplicate(slice_of(name));
+    watch->known = ADDRESSES_AWAITED;
+    list_init(&watch->users);
+    task_init(&watch->task, run, watch);
+    deadline_init(&watch->due, &watch->task);
+    deadline_set(names->loop, &watch->due, 1);
+    pthread_mutex_lock(names->lock);
+    table_put(&names->by_name, slice_of(watch->name), watch);
+    pthread_mutex_unlock(names->lock);
+    return watch;
+}
+
+struct name_watch *names_watch(struct names *names, const char *name, void *user)
+{
+    struct name_watch *watch = table_get(&names->by_name, slice_of(name));
+    struct name_user *entry = memory_new(sizeof(*entry));
+
+    if (watch == NULL)
+        watch = watch_new(names, name);
+    entry->user = user;
+    list_push_back(&watch->users, &entry->place);
+    return watch;
+}
+
+static void free_watch(void *owner)
+{
+    struct name_watch *watch = owner;
+
+    free(watch->name);
+    free(watch->addresses);
+    free(watch);
+}
+
+static void end_watch(struct name_watch *watch)
+{
+    struct names *names = watch->names;
+
+    pthread_mutex_lock(names->lock);
+    table_remove(&names->by_name, slice_of(watch->name));
+    pthread_mutex_unlock(names->lock);
+    if (watch->lookup != NULL)
+        lookup_end(watch->lookup);
+    deadline_clear(&watch->due);
+    loop_bury(names->loop, &watch->task, free_watch);
+}
+
+void names_unwatch(struct names *names, struct name_watch *watch, void *user)
+{
+    (void)names;
+    list_each (&watch->users, node) {
+        struct name_user *entry = container_of(node, struct name_user, place);
+        if (entry->user == user) {
+            list_remove(node);
+            free(entry);
+            break;
+        }
+    }
+    if (list_is_empty(&watch->users))
+        end_watch(watch);
+}
+
+enum addresses_known names_answer(const struct names *names, const char *name,
+                                  const struct address **addresses, int *count)
+{
+    const struct name_watch *watch = table_get(&names->by_name, slice_of(name));
+
+    *addresses = NULL;
+    *count = 0;
+    if (watch == NULL)
+        return ADDRESSES_AWAITED;
+    *addresses = watch->addresses;
+    *count = watch->address_count;
+    return watch->known;
+}
+
+unsigned names_answer_count(const struct names *names)
+{
+    return names->answer_count;
+}

@@ -1,0 +1,56 @@
+#include "upstream/server_set.h"
+
+#include "base/check.h"
+
+#include <stdlib.h>
+
+struct server_set *server_set_new(unsigned room)
+{
+    struct server_set *set = memory_new(sizeof(*set));
+
+    refcount_init(&set->references);
+    arena_init_small(&set->arena);
+    set->servers = arena_alloc(&set->arena, (room + 1) * sizeof(*set->servers));
+    return set;
+}
+
+static struct server_state *find(const struct server_set *set, struct slice name, unsigned likely)
+{
+    for (unsigned i = 0; set != NULL && i < set->count; i++) {
+        struct server_state *state = set->servers[(likely + i) % set->count].state;
+        if (slice_equal(slice_of(state->name), name))
+            return state;
+    }
+    return NULL;
+}
+
+struct set_server *server_set_add(struct server_set *set, struct slice name,
+                                  const struct server_set *before, unsigned likely)
+{
+    struct set_server *server = &set->servers[set->count];
+    struct server_state *known;
+
+    if (find(set, name, 0) != NULL)
+        return NULL;
+    known = find(before, name, likely);
+    *server = (struct set_server){.state = known != NULL ? server_state_ref(known)
+                                                         : server_state_new(name)};
+    set->count++;
+    return server;
+}
+
+struct server_set *server_set_ref(struct server_set *set)
+{
+    refcount_take(&set->references);
+    return set;
+}
+
+void server_set_unref(struct server_set *set)
+{
+    if (set == NULL || !refcount_drop(&set->references))
+        return;
+    for (unsigned i = 0; i < set->count; i++)
+        server_state_unref(set->servers[i].state);
+    arena_clear(&set->arena);
+    free(set);
+}

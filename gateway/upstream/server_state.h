@@ -1,0 +1,31 @@
+/* How one server is, as the whole process knows it: read and written by every worker and the
+ * control thread without a lock, and kept across generations for as long as its backend names it.
+ */
+#ifndef UPSTREAM_SERVER_STATE_H
+#define UPSTREAM_SERVER_STATE_H
+
+#include "base/refcount.h"
+#include "base/slice.h"
+
+enum check_verdict { CHECK_UNKNOWN, CHECK_UP, CHECK_DOWN };
+
+struct server_state {
+    struct refcount references;
+    char *name;  /* the address as written; of an SRV record, its target and port */
+    uint64_t id; /* hash_fixed of the name: the same in every gateway */
+
+    /* On lines of their own: what workers write for each request stands apart from what they
+     * only read. */
+    _Alignas(64) _Atomic uint32_t in_flight; /* requests, where somebody wants to know: pool.h */
+    _Atomic uint32_t connections;
+    _Alignas(64) _Atomic uint32_t verdict; /* enum check_verdict; the control thread writes it */
+    _Atomic uint64_t back_ms; /* when it came back, on the loops' clock; 0: it was never away */
+};
+
+/* One reference is the caller's. */
+struct server_state *server_state_new(struct slice name);
+struct server_state *server_state_ref(struct server_state *state);
+/* Any thread. */
+void server_state_unref(struct server_state *state);
+
+#endif

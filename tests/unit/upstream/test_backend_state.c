@@ -1,0 +1,229 @@
+/* What the process knows of a backend: shared by name, followed, and told to pools by their bells.
+ */
+#include "upstream/backend_state.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { SERVERS_MAX = 4 };
+
+static struct loop *loop;
+static struct resolver *resolver;
+static struct backend_states *states;
+static struct bell bell;
+static struct task turn;
+static struct deadline tick;
+static struct server_spec servers[SERVERS_MAX];
+static struct upstream_spec spec;
+
+static void end_turn(void *owner)
+{
+    (void)owner;
+    loop_stop(loop);
+}
+
+static void run_loop(void)
+{
+    deadline_set(loop, &tick, 1);
+    loop_run(loop);
+}
+
+static void begin(void)
+{
+    static const char *const names[SERVERS_MAX] = {"one:1", "two:1", "three:1", "four:1"};
+
+    loop = loop_new();
+    resolver = resolver_new(1);
+    states = backend_states_new(loop, resolver);
+    bell_init(&bell, loop);
+    task_init(&turn, end_turn, NULL);
+    deadline_init(&tick, &turn);
+    for (int i = 0; i < SERVERS_MAX; i++) {
+        servers[i] = (struct server_spec){.name = slice_of(names[i]), .weight = 1};
+        servers[i].endpoint.kind = ENDPOINT_IP;
+    }
+    spec = (struct upstream_spec){
+        .name = slice_of("api"), .serial = 1, .servers = servers, .server_count = 2};
+}
+
+static void end(void)
+{
+    bell_clear(&bell);
+    backend_states_free(states);
+    deadline_clear(&tick);
+    loop_free(loop);
+    resolver_free(resolver);
+}
+
+TestSuite(backend_state, .init = begin, .fini = end);
+
+static void expect_servers(struct backend_state *state, const char *expected)
+{
+    struct server_set *set = backend_state_set(state);
+    char names[256] = "";
+
+    for (unsigned i = 0; i < set->count; i++) {
+        size_t length = strlen(names);
+        snprintf(names + length, sizeof(names) - length, "%s%s", i > 0 ? " " : "",
+                 set->servers[i].state->name);
+    }
+    cr_assert_str_eq(names, expected);
+    server_set_unref(set);
+}
+
+Test(backend_state, all_who_take_a_name_have_the_same)
+{
+    struct backend_state *one = backend_state_take(states, &spec);
+    struct backend_state *other = backend_state_take(states, &spec);
+
+    cr_assert_eq(one, other);
+    expect_servers(one, "one:1 two:1");
+    backend_state_drop(one);
+    run_loop();
+    expect_servers(other, "one:1 two:1");
+    backend_state_drop(other);
+}
+
+Test(backend_state, a_newer_spec_is_followed_and_an_older_one_is_not)
+{
+    struct upstream_spec newer = spec, older = spec;
+    struct backend_state *state;
+
+    newer.serial = 3;
+    newer.server_count = 3;
+    older.serial = 2;
+    state = backend_state_take(states, &spec);
+    backend_state_follow(state, &newer);
+    expect_servers(state, "one:1 two:1 three:1");
+    backend_state_follow(state, &older);
+    expect_servers(state, "one:1 two:1 three:1");
+    backend_state_drop(state);
+}
+
+Test(backend_state, how_a_server_is_outlives_what_is_said_of_it)
+{
+    struct upstream_spec newer = spec;
+    struct backend_state *state = backend_state_take(states, &spec);
+    struct server_set *before = backend_state_set(state), *after;
+
+    newer.serial = 2;
+    newer.servers = &servers[1];
+    newer.server_count = 3;
+    backend_state_follow(state, &newer);
+    after = backend_state_set(state);
+    cr_assert_eq(after->servers[0].state, before->servers[1].state);
+    server_set_unref(before);
+    server_set_unref(after);
+    backend_state_drop(state);
+}
+
+Test(backend_state, a_server_is_there_once)
+{
+    struct backend_state *state;
+
+    servers[1].name = servers[0].name;
+    state = backend_state_take(states, &spec);
+    expect_servers(state, "one:1");
+    backend_state_drop(state);
+}
+
+Test(backend_state, what_nobody_uses_is_forgotten)
+{
+    struct backend_state *state = backend_state_take(states, &spec);
+    struct upstream_spec again = spec;
+
+    backend_state_drop(state);
+    run_loop();
+    again.serial = 0; /* older: followed only by one that is made anew */
+    again.server_count = 1;
+    state = backend_state_take(states, &again);
+    expect_servers(state, "one:1");
+    backend_state_drop(state);
+}
+
+/* --- bells -------------------------------------------------------------------------------- */
+
+static void count_ring(void *owner)
+{
+    ++*(unsigned *)owner;
+}
+
+Test(backend_state, pools_hear_of_changes_once_a_turn_until_they_stop_listening)
+{
+    struct backend_state *state = backend_state_take(states, &spec);
+    struct backend_pull pull;
+    unsigned rings = 0;
+
+    backend_state_listen(state, &pull, &bell, count_ring, &rings);
+    run_loop();
+    cr_assert_eq(rings, 0);
+    for (int i = 0; i < 3; i++)
+        backend_state_ring(state);
+    run_loop();
+    cr_assert_eq(rings, 1);
+    spec.serial++;
+    backend_state_follow(state, &spec);
+    backend_state_unlisten(state, &pull);
+    run_loop();
+    cr_assert_eq(rings, 1);
+    backend_state_drop(state);
+}
+
+/* --- names -------------------------------------------------------------------------------- */
+
+static void await_lookups(unsigned count)
+{
+    while (backend_states_lookups(states) < count)
+        run_loop();
+}
+
+static struct set_server first_server(struct backend_state *state)
+{
+    struct server_set *set = backend_state_set(state);
+    struct set_server server = set->servers[0];
+
+    server_set_unref(set);
+    return server;
+}
+
+Test(backend_state, names_are_looked_up_by_themselves)
+{
+    struct backend_state *state;
+
+    servers[0].endpoint =
+        (struct endpoint){.kind = ENDPOINT_NAME, .name = "localhost", .port = 8080};
+    state = backend_state_take(states, &spec);
+    cr_assert_eq(first_server(state).known, ADDRESSES_AWAITED);
+    await_lookups(1);
+    cr_assert_eq(first_server(state).known, ADDRESSES_KNOWN);
+    cr_assert_geq(first_server(state).address_count, 1);
+    cr_assert_eq(address_port(&first_server(state).addresses[0]), 8080);
+    backend_state_drop(state);
+}
+
+Test(backend_state, a_name_that_does_not_resolve_is_known_to_be_missing)
+{
+    struct backend_state *state;
+
+    servers[0].endpoint =
+        (struct endpoint){.kind = ENDPOINT_NAME, .name = "does-not-exist.invalid", .port = 8080};
+    state = backend_state_take(states, &spec);
+    await_lookups(1);
+    cr_assert_eq(first_server(state).known, ADDRESSES_MISSING);
+    backend_state_drop(state);
+}
+
+Test(backend_state, one_may_end_while_its_names_are_looked_up)
+{
+    servers[0].endpoint =
+        (struct endpoint){.kind = ENDPOINT_NAME, .name = "localhost", .port = 8080};
+    for (int i = 0; i < 50; i++) {
+        struct backend_state *state = backend_state_take(states, &spec);
+        if (i % 2 == 0)
+            run_loop();
+        backend_state_drop(state);
+        if (i % 3 == 0)
+            run_loop();
+    }
+}
