@@ -65,6 +65,17 @@ static void arm_deadline(struct dial *dial)
     deadline_set(dial->loop, &dial->deadline, share_ms > 0 ? share_ms : 1);
 }
 
+/* A peer that is gone without a word, or forgotten by what is in between, is found out. */
+static void keep_alive(int fd)
+{
+    static const int idle_s = 60, interval_s = 10, probes = 6, on = 1;
+
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+}
+
 /* 0: on its way or there; else errno. */
 static int connect_current(struct dial *dial)
 {
@@ -77,6 +88,7 @@ static int connect_current(struct dial *dial)
     if (address->as.any.sa_family != AF_UNIX) {
         int on = 1;
         setsockopt(dial->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+        keep_alive(dial->fd);
     }
     if (connect(dial->fd, &address->as.any, address->length) == 0) {
         dial->state = DIAL_CONNECTED;

@@ -323,6 +323,19 @@ void backend_state_ring(struct backend_state *state)
     pthread_mutex_unlock(&state->all->lock);
 }
 
+bool backend_state_decide(struct backend_state *state,
+                          bool (*decide)(const struct server_set *set, void *owner), void *owner)
+{
+    bool is_decided;
+
+    pthread_mutex_lock(&state->all->lock);
+    is_decided = decide(state->set, owner);
+    if (is_decided)
+        ring_all(state);
+    pthread_mutex_unlock(&state->all->lock);
+    return is_decided;
+}
+
 void backend_states_each(struct backend_states *all,
                          void (*visit)(void *owner, struct backend_state *state), void *owner)
 {

@@ -62,6 +62,10 @@ struct server_set *backend_state_set(struct backend_state *state);
 void backend_state_listen(struct backend_state *state, struct backend_pull *pull, struct bell *bell,
                           void (*run)(void *owner), void *owner);
 void backend_state_unlisten(struct backend_state *state, struct backend_pull *pull);
+/* Calls `decide` with the servers there are, while nobody else decides and no set is made. True if
+ * it says so: then all pools are rung for. Any thread. */
+bool backend_state_decide(struct backend_state *state,
+                          bool (*decide)(const struct server_set *set, void *owner), void *owner);
 /* Rings for all pools: something about the servers is other than it was. Any thread. */
 void backend_state_ring(struct backend_state *state);
 

@@ -1,8 +1,10 @@
 #include "upstream/connection.h"
 
 #include "base/check.h"
+#include "base/table.h"
 #include "net/descriptors.h"
 #include "net/tcp_stream.h"
+#include "upstream/warm_up.h"
 
 #include <stdlib.h>
 
@@ -28,6 +30,8 @@ struct upstream_connection {
     uint64_t due_ms;          /* to be made by then; 0: no limit */
     uint64_t dialed_us;       /* when dialing began */
     uint64_t idle_since_ms;   /* IDLE, WATCHED */
+    uint64_t retire_ms;       /* when it is too old; 0: never */
+    unsigned uses;            /* requests it was handed out for */
     uint64_t idle_ms;         /* how long it was idle before it was taken last */
     enum pool_failure failure;
     bool is_reused;
@@ -73,6 +77,8 @@ static void set_state(struct upstream_connection *c, enum connection_state state
     enum connection_use use = use_of(c);
     if (use == before)
         return;
+    if (before == USE_IDLE || before == USE_UNCLAIMED)
+        warm_up_note_gone(server->shared->warm_up);
     if (before != USE_COUNT) {
         list_remove(&c->node);
         server->connection_count[before]--;
@@ -110,13 +116,21 @@ void connection_close(struct upstream_connection *c)
 
 /* --- idle --------------------------------------------------------------------------------- */
 
+static bool is_worn(const struct upstream_connection *c)
+{
+    unsigned uses_most = c->server->shared->env.connection_uses;
+
+    return (uses_most != 0 && c->uses >= uses_most) ||
+           (c->retire_ms != 0 && loop_now_ms(loop_of(c)) >= c->retire_ms);
+}
+
 /* How long it may be idle now, with those that are idle already; 0: not at all. */
 static uint64_t room_ms(const struct upstream_connection *c)
 {
     const struct server *server = c->server;
     unsigned idle = server->connection_count[USE_IDLE];
     unsigned keepalive = server->shared->keepalive;
-    if (c->is_named || server->shared->names_clients)
+    if (c->is_named || server->shared->names_clients || is_worn(c))
         return 0;
     if (server->is_retired || idle >= 2 * keepalive ||
         descriptor_is_reserve(tcp_stream_fd(c->stream)))
@@ -235,9 +249,20 @@ static void fail(struct upstream_connection *c, enum pool_failure failure)
     loop_wake(loop_of(c), c->claimant);
 }
 
+/* Up to a tenth less than the age that is allowed: not all at once. */
+static void set_age(struct upstream_connection *c)
+{
+    uint64_t age_ms = c->server->shared->env.connection_age_ms;
+    uint64_t spread = hash_bytes(slice_make((const char *)&c, sizeof(c)));
+
+    if (age_ms != 0)
+        c->retire_ms = loop_now_ms(loop_of(c)) + age_ms - spread % (age_ms / 10 + 1);
+}
+
 static void note_made(struct upstream_connection *c)
 {
     count(c, METRIC_UPSTREAM_CONNECTS);
+    set_age(c);
     histogram_add(&c->server->shared->env.metrics->upstream_connect,
                   loop_now_us(loop_of(c)) - c->dialed_us);
     c->http = h1_connection_new(c->stream, H1_TO_BACKEND, c->server->shared->env.response_limits);
@@ -342,6 +367,7 @@ enum io connection_answer(struct upstream_connection *c, enum pool_failure *fail
 void connection_hand_out(struct upstream_connection *c)
 {
     c->server->requests++;
+    c->uses++;
     c->is_counted = c->server->shared->counts_requests;
     if (c->is_counted)
         atomic_fetch_add_explicit(&c->server->state->in_flight, 1, memory_order_relaxed);

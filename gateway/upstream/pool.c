@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "upstream/balancer.h"
 #include "upstream/connection.h"
+#include "upstream/warm_up.h"
 
 #include <stdlib.h>
 
@@ -14,6 +15,7 @@ struct pool {
     char *name;
     struct backend_state *state; /* taken */
     struct backend_pull pull;
+    struct warm_up warm_up;
     struct list awaiting; /* waits of which no server was there to be asked yet */
     bool is_awaited;      /* there may be more servers: a name is looked up for the first time */
     struct server **servers;
@@ -240,7 +242,10 @@ struct pool *pool_new(const struct pool_env *env, const struct upstream_spec *sp
     pool->name = slice_duplicate(spec->name);
     pool->shared.name = pool->name;
     list_init(&pool->awaiting);
+    warm_up_init(&pool->warm_up, env->loop);
+    pool->shared.warm_up = &pool->warm_up;
     pool->state = backend_state_take(env->states, spec);
+    pool->shared.backend = pool->state;
     backend_state_listen(pool->state, &pool->pull, env->bell, look_again, pool);
     pool_follow(pool, spec);
     return pool;
@@ -318,6 +323,7 @@ static void look_again(void *owner)
     /* Behind the picks that were made: frequent changes must not favour the first server. */
     if (take_servers(pool, set))
         balancer_restart(pool->servers, pool->server_count, pool->shared.env.worker + pool->picks);
+    warm_up_follow(&pool->warm_up, pool->warm_up.min_idle, pool->servers, pool->server_count);
     server_set_unref(set);
     list_each (&pool->awaiting, node) {
         struct pool_wait *wait = container_of(node, struct pool_wait, place);
@@ -329,7 +335,10 @@ static void look_again(void *owner)
 void pool_follow(struct pool *pool, const struct upstream_spec *spec)
 {
     pool->shared.keepalive = spec->keepalive;
+    pool->shared.eject = spec->eject;
+    pool->shared.slow_start_ms = spec->slow_start_ms;
     pool->shared.counts_requests = spec->balance != BALANCE_ROUND_ROBIN;
+    pool->warm_up.min_idle = spec->names_clients ? 0 : spec->min_idle;
     backend_state_follow(pool->state, spec);
     look_again(pool);
     /* What was made for the other way of talking is of no use for this one. */
@@ -338,13 +347,10 @@ void pool_follow(struct pool *pool, const struct upstream_spec *spec)
     pool->shared.names_clients = spec->names_clients;
 }
 
-void pool_free(struct pool *pool)
+static void free_pool(void *owner)
 {
-    assert(pool_in_use(pool) == 0);
-    for (unsigned i = 0; i < pool->server_count; i++)
-        retire(pool->servers[i]);
-    backend_state_unlisten(pool->state, &pool->pull);
-    backend_state_drop(pool->state);
+    struct pool *pool = container_of(owner, struct pool, warm_up);
+
     while (pool->spare_waits != NULL) {
         struct pool_wait *wait = pool->spare_waits;
         pool->spare_waits = wait->next_spare;
@@ -355,6 +361,17 @@ void pool_free(struct pool *pool)
     free(pool);
 }
 
+void pool_free(struct pool *pool)
+{
+    assert(pool_in_use(pool) == 0);
+    warm_up_clear(&pool->warm_up);
+    for (unsigned i = 0; i < pool->server_count; i++)
+        retire(pool->servers[i]);
+    backend_state_unlisten(pool->state, &pool->pull);
+    backend_state_drop(pool->state);
+    loop_bury(pool->shared.env.loop, &pool->warm_up.task, free_pool);
+}
+
 unsigned pool_in_use(const struct pool *pool)
 {
     return pool->wait_count + pool->shared.out_count;
@@ -363,6 +380,7 @@ unsigned pool_in_use(const struct pool *pool)
 void pool_close_idle(struct pool *pool)
 {
     pool->shared.keepalive = 0;
+    pool->warm_up.min_idle = 0;
     close_idle(pool);
 }
 

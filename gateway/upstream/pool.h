@@ -28,6 +28,10 @@ struct pool_env {
     const struct h1_limits *response_limits;
     unsigned worker;       /* its number: where the round robin starts */
     unsigned worker_count; /* of the process */
+    /* When a connection is not used again: so that servers behind a balancer in between get their
+     * share, and nothing that piles up in one lasts for ever. 0: never. */
+    uint64_t connection_age_ms;
+    unsigned connection_uses;
 };
 
 struct pool *pool_new(const struct pool_env *env, const struct upstream_spec *spec);

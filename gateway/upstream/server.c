@@ -3,8 +3,11 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "upstream/connection.h"
+#include "upstream/ejection.h"
 
 #include <stdlib.h>
+
+enum { SLOW_START_PARTS = 10 }; /* so small a share at first */
 
 static uint64_t now_of(const struct server *server)
 {
@@ -83,8 +86,25 @@ bool server_is_skipped(const struct server *server)
 
 bool server_is_usable(const struct server *server)
 {
+    const struct server_state *state = server->state;
+
     return !server_is_skipped(server) &&
-           atomic_load_explicit(&server->state->verdict, memory_order_relaxed) != CHECK_DOWN;
+           atomic_load_explicit(&state->verdict, memory_order_relaxed) != CHECK_DOWN &&
+           !ejection_is_on(state, now_of(server));
+}
+
+uint32_t server_weight_now(const struct server *server)
+{
+    uint64_t slow_ms = server->shared->slow_start_ms, age_ms;
+    uint64_t back_ms = atomic_load_explicit(&server->state->back_ms, memory_order_relaxed);
+    uint32_t full = (uint32_t)server->weight * 256;
+
+    if (slow_ms == 0 || back_ms == 0 || full == 0 || now_of(server) >= back_ms + slow_ms)
+        return full;
+    age_ms = now_of(server) > back_ms ? now_of(server) - back_ms : 0;
+    if (age_ms < slow_ms / SLOW_START_PARTS)
+        age_ms = slow_ms / SLOW_START_PARTS;
+    return (uint32_t)((full * age_ms + slow_ms - 1) / slow_ms);
 }
 
 void server_note_chosen(struct server *server)
@@ -121,6 +141,39 @@ void server_note_unreachable(struct server *server)
     server->skip_until_ms = now_ms + server->skip_ms;
 }
 
+static void await_back(struct server *server)
+{
+    uint64_t until_ms = atomic_load(&server->state->ejected_until_ms), now_ms = now_of(server);
+
+    deadline_set(server->shared->env.loop, &server->back,
+                 until_ms > now_ms ? until_ms - now_ms : 1);
+}
+
+static void consider_ejection(struct server *server, enum upstream_outcome outcome)
+{
+    const struct pool_shared *shared = server->shared;
+
+    if (ejection_note(&shared->eject, shared->backend, server->state, outcome)) {
+        server_close_idle(server);
+        await_back(server);
+    }
+}
+
+static void check_back(void *owner)
+{
+    struct server *server = owner;
+
+    if (!deadline_passed(server->shared->env.loop, &server->back))
+        return;
+    deadline_clear(&server->back);
+    if (server->is_retired)
+        return;
+    ejection_end(server->shared->backend, server->state);
+    if (ejection_is_on(server->state,
+                       now_of(server))) /* it was prolonged, or is over in a moment */
+        await_back(server);
+}
+
 void server_count(struct server *server, enum upstream_outcome outcome)
 {
     if (server->counters == NULL)
@@ -128,6 +181,8 @@ void server_count(struct server *server, enum upstream_outcome outcome)
             server_view_counters(server->shared->env.counters, slice_of(server->shared->name),
                                  slice_of(server_name(server)));
     counter_add(&server->counters[outcome], 1);
+    if (server->shared->eject.after > 0)
+        consider_ejection(server, outcome);
 }
 
 /* --- life --------------------------------------------------------------------------------- */
@@ -142,7 +197,8 @@ struct server *server_new(struct pool_shared *shared, const struct set_server *f
     server->host = slice_duplicate(slice_of(from->host));
     for (int use = 0; use < USE_COUNT; use++)
         list_init(&server->connections[use]);
-    task_init(&server->task, NULL, server);
+    task_init(&server->task, check_back, server);
+    deadline_init(&server->back, &server->task);
     server_follow(server, from);
     return server;
 }
@@ -165,6 +221,8 @@ static void free_server(void *owner)
 void server_unref(struct server *server)
 {
     assert(server->references > 0);
-    if (--server->references == 0)
-        loop_bury(server->shared->env.loop, &server->task, free_server);
+    if (--server->references > 0)
+        return;
+    deadline_clear(&server->back);
+    loop_bury(server->shared->env.loop, &server->task, free_server);
 }

@@ -18,11 +18,15 @@ enum {
 /* What all servers of a pool share. */
 struct pool_shared {
     struct pool_env env;
-    const char *name;     /* the pool's */
-    unsigned keepalive;   /* idle connections per server; 0 while draining */
-    unsigned out_count;   /* connections that were handed out */
-    bool names_clients;   /* each connection is one client's */
-    bool counts_requests; /* those in flight, in server_state: somebody goes by them */
+    const char *name; /* the pool's */
+    struct backend_state *backend;
+    struct eject_spec eject;
+    uint64_t slow_start_ms;
+    struct warm_up *warm_up; /* the pool's */
+    unsigned keepalive;      /* idle connections per server; 0 while draining */
+    unsigned out_count;      /* connections that were handed out */
+    bool names_clients;      /* each connection is one client's */
+    bool counts_requests;    /* those in flight, in server_state: somebody goes by them */
 };
 
 /* What a connection does for its server. */
@@ -57,7 +61,8 @@ struct server {
     struct address *addresses; /* the one that worked last comes first */
     int address_count;
 
-    struct task task; /* buries it */
+    struct deadline back; /* the end of an ejection that this worker has seen coming */
+    struct task task;     /* for that; buries it */
     struct idle_habit idle_habit;
     struct list connections[USE_COUNT]; /* newest first */
     unsigned connection_count[USE_COUNT];
@@ -78,6 +83,8 @@ static inline const char *server_name(const struct server *server)
 
 /* Whether it may get a request now, as far as anybody knows. */
 bool server_is_usable(const struct server *server);
+/* Its weight times 256; less while it starts slowly, but never 0 unless its weight is. */
+uint32_t server_weight_now(const struct server *server);
 
 /* What became of one request's try with it. */
 void server_count(struct server *server, enum upstream_outcome outcome);

@@ -1,6 +1,7 @@
 #include "upstream/server_set.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 
 #include <stdlib.h>
 
@@ -36,6 +37,8 @@ struct set_server *server_set_add(struct server_set *set, struct slice name,
     *server = (struct set_server){.state = known != NULL ? server_state_ref(known)
                                                          : server_state_new(name)};
     set->count++;
+    if (known == NULL && before != NULL)
+        atomic_store(&server->state->back_ms, clock_monotonic_ms());
     return server;
 }
 

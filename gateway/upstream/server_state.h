@@ -19,7 +19,11 @@ struct server_state {
     _Alignas(64) _Atomic uint32_t in_flight; /* requests, where somebody wants to know: pool.h */
     _Atomic uint32_t connections;
     _Alignas(64) _Atomic uint32_t verdict; /* enum check_verdict; the control thread writes it */
-    _Atomic uint64_t back_ms; /* when it came back, on the loops' clock; 0: it was never away */
+    _Atomic uint32_t failures;         /* of requests, in a row, where somebody ejects by that */
+    _Atomic uint64_t ejected_until_ms; /* on the loops' clock; 0: it is not ejected */
+    _Atomic uint64_t
+        back_ms;        /* when it came, or came back, on that clock; 0: it was always there */
+    uint32_t ejections; /* in a row; of backend_state_decide */
 };
 
 /* One reference is the caller's. */

@@ -107,6 +107,9 @@ void worker_pools_adopt(struct worker_pools *pools, const struct config *config)
             named->serial = spec->serial;
         }
     }
+    for (unsigned i = 0; i < config->backend_count; i++)
+        if (config->upstreams[i]->min_idle > 0)
+            find_pool(pools, config->upstreams[i]); /* to be ready before it is asked for */
 }
 
 void pools_close_idle(struct worker_pools *pools)

@@ -13,7 +13,11 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-enum { ARENA_RESERVE_BYTES = 1024 * 1024 };
+enum {
+    ARENA_RESERVE_BYTES = 1024 * 1024,
+    CONNECTION_AGE_MS = 3600 * 1000, /* of connections to servers */
+    CONNECTION_USES = 100 * 1000,
+};
 
 enum worker_state { WORKER_RUNNING, WORKER_DRAINING, WORKER_STOPPED };
 
@@ -436,7 +440,9 @@ struct worker *worker_start(const struct worker_options *options, struct error *
                                          .counters = &worker->servers,
                                          .response_limits = &worker->response_limits,
                                          .worker = options->number,
-                                         .worker_count = options->count});
+                                         .worker_count = options->count,
+                                         .connection_age_ms = CONNECTION_AGE_MS,
+                                         .connection_uses = CONNECTION_USES});
     if (pthread_create(&worker->thread, NULL, run_worker, worker) != 0) {
         error_set(error, "cannot start worker %u: no more threads are allowed", options->number);
         recent_free(worker->env.recent);

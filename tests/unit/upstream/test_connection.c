@@ -25,6 +25,16 @@ static void set_up(struct backend *b, unsigned keepalive)
     pool_fixture_follow(&b->f);
 }
 
+static void set_up_aged(struct backend *b, uint64_t age_ms, unsigned uses)
+{
+    pool_fixture_init(&b->f, 0);
+    b->f.env.connection_age_ms = age_ms;
+    b->f.env.connection_uses = uses;
+    b->listener = loopback_listen(&b->address);
+    pool_fixture_add(&b->f, &b->address, 1);
+    pool_fixture_follow(&b->f);
+}
+
 static void tear_down(struct backend *b)
 {
     close(b->listener);
@@ -478,6 +488,39 @@ static void name_clients(struct backend *b, bool names_clients)
 {
     b->f.spec.names_clients = names_clients;
     pool_fixture_follow(&b->f);
+}
+
+/* --- age ---------------------------------------------------------------------------------- */
+
+Test(connection, one_that_carried_enough_requests_is_closed)
+{
+    struct backend b;
+
+    set_up_aged(&b, 0, 3);
+    int peer = make_idle(&b, ok);
+    cr_assert(pool_fixture_request(&b.f, take(&b), peer, ok));
+    cr_assert_eq(idle_of(&b), 1);
+    cr_assert(pool_fixture_request(&b.f, take(&b), peer, ok));
+    cr_assert_eq(idle_of(&b), 0);
+    cr_assert(is_closed(peer));
+    close(peer);
+    tear_down(&b);
+}
+
+Test(connection, one_that_is_too_old_is_not_kept)
+{
+    struct backend b;
+
+    set_up_aged(&b, 50, 0);
+    int peer = make_idle(&b, ok);
+    cr_assert_eq(idle_of(&b), 1);
+    struct upstream_connection *connection = take(&b);
+    pool_fixture_run_for(&b.f, 60);
+    cr_assert(pool_fixture_request(&b.f, connection, peer, ok));
+    cr_assert_eq(idle_of(&b), 0);
+    cr_assert(is_closed(peer));
+    close(peer);
+    tear_down(&b);
 }
 
 Test(connection, one_that_names_a_client_serves_nobody_else)

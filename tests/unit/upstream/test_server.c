@@ -158,3 +158,30 @@ Test(server, what_checks_say_is_seen_at_once)
     cr_assert(server_is_usable(f.server));
     tear_down(&f);
 }
+
+/* --- slow start --------------------------------------------------------------------------- */
+
+Test(server, one_that_came_back_gets_to_its_weight_in_time)
+{
+    static const struct {
+        uint64_t age_ms;
+        uint32_t weight; /* times 256 */
+    } rows[] = {{0, 26}, {500, 26}, {1000, 26}, {5000, 128}, {9999, 256}, {10000, 256}};
+    struct fixture f;
+    uint64_t now_ms;
+
+    set_up(&f);
+    now_ms = loop_now_ms(f.shared.env.loop);
+    cr_assert_eq(server_weight_now(f.server), 256); /* it was always there */
+    f.shared.slow_start_ms = 10 * 1000;
+    cr_assert_eq(server_weight_now(f.server), 256);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        atomic_store(&f.set.state->back_ms, now_ms - rows[i].age_ms);
+        cr_assert_eq(server_weight_now(f.server), rows[i].weight, "after %llu ms: %u",
+                     (unsigned long long)rows[i].age_ms, server_weight_now(f.server));
+    }
+    atomic_store(&f.set.state->back_ms, now_ms);
+    f.server->weight = 0;
+    cr_assert_eq(server_weight_now(f.server), 0);
+    tear_down(&f);
+}
