@@ -90,6 +90,31 @@ Test(tls, ciphers_of_mozilla_intermediate)
     gateway_stop(gateway);
 }
 
+Test(tls, ciphers_in_our_order_but_for_chacha)
+{
+    static const struct {
+        const char *offered, *chosen;
+    } rows[] = {
+        {"ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256",
+         "ECDHE-ECDSA-AES128-GCM-SHA256"},
+        {"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256",
+         "ECDHE-ECDSA-CHACHA20-POLY1305"},
+        {"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305",
+         "ECDHE-ECDSA-AES128-GCM-SHA256"},
+    };
+    struct gateway *gateway = start_with_tls("");
+
+    for (int i = 0; i < 3; i++) {
+        struct client *client = client_open_with(
+            gateway_https(gateway), &(struct client_options){.sni = "a.test",
+                                                             .max_version = TLS1_2_VERSION,
+                                                             .ciphers = rows[i].offered});
+        cr_assert_str_eq(SSL_get_cipher_name(client->wire.ssl), rows[i].chosen);
+        client_close(client);
+    }
+    gateway_stop(gateway);
+}
+
 Test(tls, groups)
 {
     static const char *const groups[] = {"X25519", "P-256", "P-384"};
