@@ -2,9 +2,10 @@
 #include "config/targets.h"
 
 #include "base/check.h"
+#include "config/backend_keys.h"
 #include "config/suggest.h"
 
-enum { KEEPALIVE_MOST = 65536, WEIGHT_MOST = 65535 };
+enum { WEIGHT_MOST = 65535 };
 
 /* --- servers ------------------------------------------------------------------------------------
  */
@@ -145,43 +146,17 @@ static bool is_backend_name(struct slice name)
     return name.len > 0;
 }
 
-static void set_keepalive(struct upstream_spec *upstream, unsigned keepalive)
-{
-    upstream->keepalive = keepalive;
-    upstream->has_own_keepalive = true;
-}
-
-/* A connection that says whose it is serves nobody else: none is kept. */
-static void read_proxy_protocol(struct reader *reader, const struct settings_reader *s,
-                                struct upstream_spec *upstream)
-{
-    static const char *const versions[] = {"v2"};
-    unsigned version;
-
-    if (!reader_word(reader, s->proxy_protocol, versions, 1, &version))
-        return;
-    upstream->names_clients = true;
-    upstream->keepalive = 0;
-    if (s->keepalive)
-        reader_error(reader, s->keepalive, AT_KEY,
-                     "\"keepalive\" has no effect here: with \"proxy_protocol\" a connection is "
-                     "one client's, and none is kept");
-}
-
 static bool read_backend_object(struct load *load, const struct json_node *node,
                                 struct backend *backend, struct upstream_spec *upstream)
 {
-    struct settings_reader s = {.here = IN_BACKEND};
-    uint64_t keepalive;
+    struct backend_entry entry = {.upstream = upstream};
+    struct settings_reader s = {.here = IN_BACKEND, .backend = &entry};
 
     reader_object(&load->reader, node, &setting_rules, IN_BACKEND, &s);
     backend->layer = s.layer;
-    if (s.keepalive && reader_count(&load->reader, s.keepalive, 0, KEEPALIVE_MOST, &keepalive))
-        set_keepalive(upstream, (unsigned)keepalive);
-    if (s.proxy_protocol)
-        read_proxy_protocol(&load->reader, &s, upstream);
-    if (s.servers)
-        return targets_read_servers(&load->reader, s.servers, upstream);
+    backend_keys_check(&load->reader, &entry);
+    if (entry.servers)
+        return targets_read_servers(&load->reader, entry.servers, upstream);
     reader_missing(&load->reader, node, "servers", "a list of addresses");
     return false;
 }

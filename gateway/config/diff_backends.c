@@ -1,4 +1,5 @@
 /* `backends` and servers, compared. */
+#include "config/backend_words.h"
 #include "config/diff_internal.h"
 
 /* --- servers ------------------------------------------------------------------------------------
@@ -48,6 +49,29 @@ void compare_servers(struct comparison *c, enum change_about about, struct slice
 /* --- backends -----------------------------------------------------------------------------------
  */
 
+/* What is in force on one side alone is told by what puts it in force. A secret is not told, only
+ * that it is another one. */
+static void compare_key(struct comparison *c, struct change change, enum upstream_key key,
+                        const struct upstream_spec *was, const struct upstream_spec *is)
+{
+    bool is_other_secret =
+        key == UPSTREAM_STICKY_KEY && !slice_equal(was->sticky.key, is->sticky.key);
+
+    change.kind = CHANGE_CHANGED;
+    change.key = slice_of(backend_key_name(key));
+    change.was = backend_words(c->arena, key, was);
+    change.is = backend_words(c->arena, key, is);
+    if (change.was.len == 0 || change.is.len == 0)
+        return;
+    if (!slice_equal(change.was, change.is)) {
+        comparison_add(c, change);
+    } else if (is_other_secret) {
+        change.was = slice_of("");
+        change.is = slice_of("changed");
+        comparison_add(c, change);
+    }
+}
+
 static void compare_backend(struct comparison *c, const struct upstream_spec *was,
                             const struct upstream_spec *is)
 {
@@ -61,17 +85,8 @@ static void compare_backend(struct comparison *c, const struct upstream_spec *wa
         return;
     }
     compare_servers(c, ABOUT_BACKEND, is->name, was, is);
-    change.kind = CHANGE_CHANGED;
-    change.key = slice_of("keepalive");
-    change.was = words_count(c->arena, was->keepalive);
-    change.is = words_count(c->arena, is->keepalive);
-    if (was->keepalive != is->keepalive)
-        comparison_add(c, change);
-    change.key = slice_of("proxy_protocol");
-    change.was = slice_of(was->names_clients ? "v2" : "off");
-    change.is = slice_of(is->names_clients ? "v2" : "off");
-    if (was->names_clients != is->names_clients)
-        comparison_add(c, change);
+    for (enum upstream_key key = 0; key < UPSTREAM_KEY_COUNT; key++)
+        compare_key(c, change, key, was, is);
 }
 
 static void index_backends(const struct config *config, struct table *by_name)

@@ -1,4 +1,5 @@
 /* `routes`: hosts, their paths, where they lead, and the settings in force there, compared. */
+#include "config/affinity.h"
 #include "config/diff_internal.h"
 
 #include "base/check.h"
@@ -44,6 +45,18 @@ static const struct route_target *find_target(const struct route *route,
     return NULL;
 }
 
+static void compare_split_on(struct comparison *c, const struct route *was, const struct route *is)
+{
+    struct change change = {.kind = CHANGE_CHANGED,
+                            .about = ABOUT_SETTING,
+                            .key = slice_of("split_on"),
+                            .was = affinity_words(c->arena, &was->split_on),
+                            .is = affinity_words(c->arena, &is->split_on)};
+
+    if (!slice_equal(change.was, change.is))
+        comparison_join(c, comparison_group(c, &c->settings, change), is->name);
+}
+
 /* Share by share; where a route has moved, its one share then against its one share now. */
 static void compare_route_settings(struct comparison *c, const struct route *was,
                                    const struct route *is)
@@ -55,6 +68,8 @@ static void compare_route_settings(struct comparison *c, const struct route *was
         compare_settings(c, is, &was->settings, &after);
         return;
     }
+    if (was->target_count > 1 && is->target_count > 1)
+        compare_split_on(c, was, is);
     for (unsigned i = 0; i < is->target_count; i++) {
         const struct route_target *before = find_target(was, &is->targets[i]);
         if (!before && was->target_count == 1 && is->target_count == 1)

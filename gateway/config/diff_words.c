@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/json_text.h"
+#include "config/retry_on.h"
 
 #include <stdlib.h>
 
@@ -61,6 +62,11 @@ struct slice words_count(struct arena *arena, uint64_t count)
     return in_units(arena, count, units);
 }
 
+struct slice words_percent(struct arena *arena, unsigned percent)
+{
+    return arena_printf(arena, "%u%%", percent);
+}
+
 struct slice words_network(struct arena *arena, const struct network *network)
 {
     char text[ADDRESS_TEXT_SIZE];
@@ -104,6 +110,9 @@ const char *words_setting_key(enum setting setting)
     case SETTING_MAX_BODY: return "max_body";
     case SETTING_HOST: return "host";
     case SETTING_RETRY_ATTEMPTS: return "retry.attempts";
+    case SETTING_RETRY_BUDGET: return "retry.budget";
+    case SETTING_RETRY_ON: return "retry.on";
+    case SETTING_RETRY_TIMEOUT: return "retry.timeout";
     case SETTING_COUNT: break;
     }
     return "";
@@ -119,6 +128,11 @@ static struct slice host_words(struct arena *arena, const struct settings *setti
     return arena_copy(arena, settings->host_name);
 }
 
+static struct slice budget_words(struct arena *arena, unsigned budget)
+{
+    return budget == RETRY_BUDGET_NONE ? words(arena, "off") : words_percent(arena, budget);
+}
+
 struct slice words_setting(struct arena *arena, enum setting setting,
                            const struct settings *settings)
 {
@@ -131,9 +145,20 @@ struct slice words_setting(struct arena *arena, enum setting setting,
     case SETTING_MAX_BODY: return words_size(arena, settings->max_body);
     case SETTING_HOST: return host_words(arena, settings);
     case SETTING_RETRY_ATTEMPTS: return words_count(arena, settings->retry_attempts);
+    case SETTING_RETRY_BUDGET: return budget_words(arena, settings->retry_budget);
+    case SETTING_RETRY_ON: return retry_on_words(arena, settings);
+    case SETTING_RETRY_TIMEOUT: return words_duration(arena, settings->retry_timeout_ms);
     case SETTING_COUNT: break;
     }
     return slice_make(NULL, 0);
+}
+
+/* Statuses stand in order. */
+static bool is_same_retry_on(const struct settings *a, const struct settings *b)
+{
+    return a->retry_on == b->retry_on && a->retry_status_count == b->retry_status_count &&
+           memcmp(a->retry_statuses, b->retry_statuses,
+                  a->retry_status_count * sizeof(a->retry_statuses[0])) == 0;
 }
 
 bool words_same_setting(enum setting setting, const struct settings *a, const struct settings *b)
@@ -149,6 +174,9 @@ bool words_same_setting(enum setting setting, const struct settings *a, const st
         return a->host_mode == b->host_mode &&
                (a->host_mode != HOST_NAMED || slice_equal(a->host_name, b->host_name));
     case SETTING_RETRY_ATTEMPTS: return a->retry_attempts == b->retry_attempts;
+    case SETTING_RETRY_BUDGET: return a->retry_budget == b->retry_budget;
+    case SETTING_RETRY_ON: return is_same_retry_on(a, b);
+    case SETTING_RETRY_TIMEOUT: return a->retry_timeout_ms == b->retry_timeout_ms;
     case SETTING_COUNT: break;
     }
     return true;

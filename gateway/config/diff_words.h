@@ -9,7 +9,8 @@ struct slice words_duration(struct arena *arena, uint64_t ms); /* "90s", "5m", "
 struct slice words_size(struct arena *arena, uint64_t bytes);  /* "2GiB", "off" */
 /* A size a second. */
 struct slice words_rate(struct arena *arena, uint64_t bytes);
-struct slice words_count(struct arena *arena, uint64_t count); /* "100", "off" for 0 */
+struct slice words_count(struct arena *arena, uint64_t count);     /* "100", "off" for 0 */
+struct slice words_percent(struct arena *arena, unsigned percent); /* "20%" */
 
 struct slice words_network(struct arena *arena, const struct network *network); /* "10.0.0.0/8" */
 /* Whose connections begin with a PROXY protocol header: "10.0.0.0/8, fd00::/8", however they were

@@ -52,7 +52,10 @@ void explain_print_json(const struct explanation *explanation, bool is_live, str
 /* --- settings in force --------------------------------------------------------------------------
  */
 
-enum { EXPLAIN_SETTINGS_MAX = SETTING_COUNT + 2, EXPLAIN_CLIENT_SETTINGS = CLIENT_SETTING_COUNT };
+enum {
+    EXPLAIN_SETTINGS_MAX = SETTING_COUNT + UPSTREAM_KEY_COUNT + 1,
+    EXPLAIN_CLIENT_SETTINGS = CLIENT_SETTING_COUNT
+};
 
 struct explained_setting {
     const char *key;    /* "timeout.connect" */

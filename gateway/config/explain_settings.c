@@ -2,6 +2,9 @@
 #include "config/explain.h"
 
 #include "base/json.h"
+#include "config/affinity.h"
+#include "config/backend_words.h"
+#include "config/diff_words.h"
 
 enum value_kind { VALUE_DURATION, VALUE_SIZE, VALUE_RATE, VALUE_COUNT };
 
@@ -14,6 +17,9 @@ static const char *const keys[SETTING_COUNT] = {
     [SETTING_MAX_BODY] = "max_body",
     [SETTING_HOST] = "host",
     [SETTING_RETRY_ATTEMPTS] = "retry.attempts",
+    [SETTING_RETRY_BUDGET] = "retry.budget",
+    [SETTING_RETRY_ON] = "retry.on",
+    [SETTING_RETRY_TIMEOUT] = "retry.timeout",
 };
 
 static const char *const client_keys[CLIENT_SETTING_COUNT] = {
@@ -75,6 +81,9 @@ static struct slice print_setting(struct arena *arena, enum setting setting,
     case SETTING_TUNNEL_IDLE: return print_value(arena, VALUE_DURATION, settings->tunnel_idle_ms);
     case SETTING_MAX_BODY: return print_value(arena, VALUE_SIZE, settings->max_body);
     case SETTING_RETRY_ATTEMPTS: return print_value(arena, VALUE_COUNT, settings->retry_attempts);
+    case SETTING_RETRY_BUDGET:
+    case SETTING_RETRY_ON:
+    case SETTING_RETRY_TIMEOUT: return words_setting(arena, setting, settings);
     case SETTING_HOST:
         return settings->host_mode == HOST_PRESERVE  ? slice_of("preserve")
                : settings->host_mode == HOST_BACKEND ? slice_of("backend")
@@ -207,27 +216,27 @@ struct explained_clients explain_clients(const struct snapshot *snapshot, struct
 /* --- the list -----------------------------------------------------------------------------------
  */
 
-/* What only an entry of `backends` can set. */
-static unsigned list_backend_settings(const struct route *route, const struct route_target *target,
-                                      struct arena *arena, struct explained_setting list[2])
+/* What only an entry of `backends` can set, as far as it is in force. */
+static unsigned list_backend_keys(const struct route *route, const struct route_target *target,
+                                  struct arena *arena, struct explained_setting *list)
 {
     const struct upstream_spec *upstream = target->upstream;
-    enum setting_place names_clients =
-        upstream->names_clients ? SETTING_OF_BACKEND : SETTING_BUILT_IN;
-    enum setting_place keepalive =
-        upstream->has_own_keepalive ? SETTING_OF_BACKEND : SETTING_BUILT_IN;
+    unsigned count = 0;
 
-    list[0] = (struct explained_setting){
-        .key = "keepalive",
-        .value = print_value(arena, VALUE_COUNT, upstream->keepalive),
-        .from = upstream->names_clients
-                    ? find_place(arena, names_clients, "proxy_protocol", route, target)
-                    : find_place(arena, keepalive, "keepalive", route, target)};
-    list[1] = (struct explained_setting){
-        .key = "proxy_protocol",
-        .value = slice_of(upstream->names_clients ? "v2" : "off"),
-        .from = find_place(arena, names_clients, "proxy_protocol", route, target)};
-    return 2;
+    for (enum upstream_key key = 0; key < UPSTREAM_KEY_COUNT; key++) {
+        /* With it no connection is kept. */
+        enum upstream_key by =
+            key == UPSTREAM_KEEPALIVE && upstream->names_clients ? UPSTREAM_PROXY_PROTOCOL : key;
+        bool is_written = upstream->written & UINT32_C(1) << by;
+        struct slice value = backend_words(arena, key, upstream);
+        if (value.len > 0)
+            list[count++] = (struct explained_setting){
+                .key = backend_key_name(key),
+                .value = value,
+                .from = find_place(arena, is_written ? SETTING_OF_BACKEND : SETTING_BUILT_IN,
+                                   backend_key_name(by), route, target)};
+    }
+    return count;
 }
 
 unsigned explain_settings(const struct route *route, const struct route_target *target,
@@ -244,8 +253,13 @@ unsigned explain_settings(const struct route *route, const struct route_target *
             .value = print_setting(arena, setting, settings),
             .from = find_place(arena, settings->from[setting], keys[setting], route, target)};
     }
+    if (target && route->target_count > 1)
+        list[count++] = (struct explained_setting){
+            .key = "split_on",
+            .value = affinity_words(arena, &route->split_on),
+            .from = find_place(arena, route->split_on_from, "split_on", route, target)};
     if (target)
-        count += list_backend_settings(route, target, arena, &list[count]);
+        count += list_backend_keys(route, target, arena, &list[count]);
     return count;
 }
 

@@ -242,6 +242,22 @@ bool reader_count(struct reader *reader, const struct json_node *node, uint64_t 
     return true;
 }
 
+bool reader_percent(struct reader *reader, const struct json_node *node, unsigned *percent)
+{
+    static const struct unit units[] = {{"%", 1}};
+    uint64_t value;
+
+    if (!json_is_string(node->value) && !json_is_number(node->value))
+        return fail_kind(reader, node, "a percentage such as \"20%\"");
+    if (parse_quantity(reader_node_text(node), units, 1, &value) != QUANTITY_GOOD || value > 100) {
+        reader_error(reader, node, AT_VALUE,
+                     "a whole percentage from \"0%%\" to \"100%%\" is expected, in quotes");
+        return false;
+    }
+    *percent = (unsigned)value;
+    return true;
+}
+
 /* --- the other types ----------------------------------------------------------------------------
  */
 

@@ -47,6 +47,8 @@ bool reader_rate(struct reader *reader, const struct json_node *node, uint64_t m
                  uint64_t *bytes_a_second);
 bool reader_count(struct reader *reader, const struct json_node *node, uint64_t least,
                   uint64_t most, uint64_t *count);
+/* "20%", from 0% to 100%. */
+bool reader_percent(struct reader *reader, const struct json_node *node, unsigned *percent);
 bool reader_bool(struct reader *reader, const struct json_node *node, bool *value);
 /* A copy in the arena, terminated. `what` names what is expected: "an address". */
 bool reader_text(struct reader *reader, const struct json_node *node, const char *what,

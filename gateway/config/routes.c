@@ -91,20 +91,59 @@ static bool check_one_target(struct reader *reader, const struct json_node *node
 /* --- routes -------------------------------------------------------------------------------------
  */
 
-static void fill_route(struct load *load, const struct route_object *object, struct route *route,
+/* Where nothing is split it has no effect. */
+static void refuse_split_on(struct reader *reader, const struct route_object *object,
+                            const char *why)
+{
+    if (object->settings.split_on_node)
+        reader_error(reader, object->settings.split_on_node, AT_KEY,
+                     "\"split_on\" has no effect here: %s", why);
+}
+
+static void split_on(struct route *route, const struct route_object *object,
+                     enum setting_place place)
+{
+    if (!object || !object->settings.split_on_node)
+        return;
+    route->split_on = object->settings.split_on;
+    route->split_on_from = place;
+}
+
+/* Leads it to backends; `host` is the entry around a path's, or NULL. */
+static void read_to(struct load *load, const struct route_object *object,
+                    const struct route_object *host, struct route *route,
+                    const struct layer *const nearest[2])
+{
+    size_t errors = load->reader.problems->errors;
+
+    targets_read_to(load, object->to, route, nearest);
+    if (route->target_count > 1) {
+        split_on(route, host, SETTING_OF_HOST);
+        split_on(route, object, host ? SETTING_OF_PATH : SETTING_OF_HOST);
+    } else if (load->reader.problems->errors == errors) {
+        refuse_split_on(&load->reader, object,
+                        "\"to\" is no map of several backends to their shares (addresses are one "
+                        "backend together)");
+    }
+}
+
+static void fill_route(struct load *load, const struct route_object *object,
+                       const struct route_object *host, struct route *route,
                        const struct layer *const nearest[2])
 {
     struct reader *reader = &load->reader;
 
     if (object->to) {
-        targets_read_to(load, object->to, route, nearest);
+        read_to(load, object, host, route, nearest);
     } else if (object->redirect) {
         answers_read_redirect(reader, object->redirect, route);
         settings_refuse_for_backends(reader, &object->settings.layer, "a redirect");
+        refuse_split_on(reader, object, "a redirect asks no backend");
     } else {
         answers_read_respond(reader, object->respond, route);
         settings_refuse_for_backends(reader, &object->settings.layer,
                                      "a response of the gateway's own");
+        refuse_split_on(reader, object, "a response of the gateway's own asks no backend");
     }
 }
 
@@ -130,21 +169,21 @@ static void merge_route_settings(struct load *load, struct route *route,
     settings_merge(layers, load->reader.arena, &route->settings);
 }
 
-/* A host without paths, or one of its paths. Returns what kind of route it became. */
-static enum route_kind read_route(struct load *load, const struct json_node *node,
-                                  struct route_object *object, struct slice path,
-                                  const struct layer *host_layer)
+/* A host without paths, or one of its paths, whose host is `host`. */
+static const struct route *read_route(struct load *load, const struct json_node *node,
+                                      const struct route_object *object, struct slice path,
+                                      const struct route_object *host)
 {
     const struct layer *own = object ? &object->settings.layer : NULL;
-    const struct layer *nearest[2] = {host_layer ? own : NULL, host_layer ? host_layer : own};
+    const struct layer *nearest[2] = {host ? own : NULL, host ? &host->settings.layer : own};
     struct route *route = add_route(load, path);
 
     merge_route_settings(load, route, nearest);
     if (object)
-        fill_route(load, object, route, nearest);
+        fill_route(load, object, host, route, nearest);
     else
         targets_read_to(load, node, route, nearest);
-    return route->kind;
+    return route;
 }
 
 /* --- paths --------------------------------------------------------------------------------------
@@ -163,24 +202,25 @@ static bool check_key_is_new(struct reader *reader, struct table *seen, struct s
     return false;
 }
 
-/* Returns whether a backend can be asked here. */
-static bool read_path_entry(struct load *load, const struct json_node *node, struct slice path,
-                            const struct layer *host_layer)
+/* NULL: it is wrong. */
+static const struct route *read_path_entry(struct load *load, const struct json_node *node,
+                                           struct slice path, const struct route_object *host)
 {
     struct route_object object = {.settings = {.here = IN_PATH}};
 
     if (!json_is_object(node->value))
-        return read_route(load, node, NULL, path, host_layer) == ROUTE_TO;
+        return read_route(load, node, NULL, path, host);
     reader_object(&load->reader, node, &route_rules, IN_PATH, &object.settings);
     if (!check_one_target(&load->reader, node, &object, false))
-        return true;
-    return read_route(load, node, &object, path, host_layer) == ROUTE_TO;
+        return NULL;
+    return read_route(load, node, &object, path, host);
 }
 
 static void read_paths(struct load *load, const struct route_object *object)
 {
     struct reader *reader = &load->reader;
-    bool asks_backends = false;
+    bool asks_backends = false, splits = false;
+    const struct route *route;
     struct table seen;
     struct slice path;
 
@@ -190,14 +230,18 @@ static void read_paths(struct load *load, const struct route_object *object)
         reader_error(reader, object->paths, AT_VALUE, "\"paths\" is empty: nothing would match");
     table_init(&seen);
     for (struct json_node *node = object->paths->first; node; node = node->next) {
-        if (!hosts_read_path(reader, node, &path) || !check_key_is_new(reader, &seen, path, node))
-            asks_backends = true;
-        else if (read_path_entry(load, node, path, &object->settings.layer))
-            asks_backends = true;
+        route = NULL;
+        if (hosts_read_path(reader, node, &path) && check_key_is_new(reader, &seen, path, node))
+            route = read_path_entry(load, node, path, object);
+        /* Who knows what a wrong one would be. */
+        asks_backends |= !route || route->kind == ROUTE_TO;
+        splits |= !route || (route->kind == ROUTE_TO && route->target_count != 1);
     }
     table_clear(&seen);
     if (!asks_backends && object->paths->first)
         settings_refuse_for_backends(reader, &object->settings.layer, "none of these paths");
+    if (!splits && object->paths->first)
+        refuse_split_on(reader, object, "none of these paths has several shares");
 }
 
 /* --- hosts --------------------------------------------------------------------------------------

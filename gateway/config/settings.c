@@ -1,5 +1,8 @@
 #include "config/settings.h"
 
+#include "config/affinity.h"
+#include "config/backend_keys.h"
+#include "config/retry_on.h"
 #include "http/target.h"
 
 enum {
@@ -233,11 +236,39 @@ static void read_attempts(struct reader *reader, const struct json_node *node, v
     s->layer.from[SETTING_RETRY_ATTEMPTS] = node;
 }
 
+static void read_budget(struct reader *reader, const struct json_node *node, void *into)
+{
+    struct settings_reader *s = into;
+    unsigned percent;
+
+    if (json_is_integer(node->value) && json_integer_value(node->value) == 0)
+        s->layer.values.retry_budget = RETRY_BUDGET_NONE;
+    else if (reader_percent(reader, node, &percent))
+        s->layer.values.retry_budget = (uint16_t)percent;
+    else
+        return;
+    s->layer.from[SETTING_RETRY_BUDGET] = node;
+}
+
+static void read_retry_on(struct reader *reader, const struct json_node *node, void *into)
+{
+    struct settings_reader *s = into;
+
+    if (retry_on_read(reader, node, &s->layer.values))
+        s->layer.from[SETTING_RETRY_ON] = node;
+}
+
+static void read_retry_timeout(struct reader *reader, const struct json_node *node, void *into)
+{
+    struct settings_reader *s = into;
+    read_layer_duration(reader, node, s, SETTING_RETRY_TIMEOUT, &s->layer.values.retry_timeout_ms);
+}
+
 static const struct rule retry_list[] = {
     {"attempts", IN_ANY, read_attempts},
-    {"budget", IN_ANY, NULL},
-    {"on", IN_ANY, NULL},
-    {"timeout", IN_ANY, NULL},
+    {"budget", IN_ANY, read_budget},
+    {"on", IN_ANY, read_retry_on},
+    {"timeout", IN_ANY, read_retry_timeout},
 };
 static const struct rules retry_rules = {retry_list, 4, NULL};
 
@@ -246,22 +277,12 @@ static void read_retry(struct reader *reader, const struct json_node *node, void
     reader_object(reader, node, &retry_rules, ((struct settings_reader *)into)->here, into);
 }
 
-static void keep_servers(struct reader *reader, const struct json_node *node, void *into)
+static void read_split_on(struct reader *reader, const struct json_node *node, void *into)
 {
-    (void)reader;
-    ((struct settings_reader *)into)->servers = node;
-}
+    struct settings_reader *s = into;
 
-static void keep_keepalive(struct reader *reader, const struct json_node *node, void *into)
-{
-    (void)reader;
-    ((struct settings_reader *)into)->keepalive = node;
-}
-
-static void keep_proxy_protocol(struct reader *reader, const struct json_node *node, void *into)
-{
-    (void)reader;
-    ((struct settings_reader *)into)->proxy_protocol = node;
+    s->split_on_node = node;
+    affinity_read(reader, node, AFFINITY_OF_SPLITS, &s->split_on);
 }
 
 static void keep_tls(struct reader *reader, const struct json_node *node, void *into)
@@ -276,24 +297,10 @@ static const struct rule setting_list[] = {
     {"max_body", IN_ANY, read_max_body},
     {"host", IN_ANY, read_host},
     {"retry", IN_ANY, read_retry},
-    {"servers", IN_BACKEND, keep_servers},
-    {"keepalive", IN_BACKEND, keep_keepalive},
     {"tls", IN_HOST, keep_tls},
     {"headers", IN_ANY, NULL},
     {"rewrite", IN_ROUTE, NULL},
-    {"balance", IN_BACKEND, NULL},
-    {"hash_on", IN_BACKEND, NULL},
-    {"sticky", IN_BACKEND, NULL},
-    {"slow_start", IN_BACKEND, NULL},
-    {"split_on", IN_ROUTE, NULL},
-    {"health", IN_BACKEND, NULL},
-    {"eject", IN_BACKEND, NULL},
-    {"hold", IN_BACKEND, NULL},
-    {"max_connections", IN_BACKEND, NULL},
-    {"max_requests", IN_BACKEND, NULL},
-    {"min_idle", IN_BACKEND, NULL},
-    {"hedge", IN_BACKEND, NULL},
-    {"proxy_protocol", IN_BACKEND, keep_proxy_protocol},
+    {"split_on", IN_ROUTE, read_split_on},
     {"rate_limit", IN_ANY, NULL},
     {"allow", IN_ANY, NULL},
     {"deny", IN_ANY, NULL},
@@ -304,7 +311,7 @@ static const struct rule setting_list[] = {
     {"hsts", IN_ANY, NULL},
 };
 const struct rules setting_rules = {setting_list, sizeof(setting_list) / sizeof(setting_list[0]),
-                                    NULL};
+                                    &backend_rules};
 
 /* --- merging ------------------------------------------------------------------------------------
  */

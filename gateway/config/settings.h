@@ -15,10 +15,11 @@ struct layer {
 struct settings_reader {
     unsigned here; /* enum place */
     struct layer layer;
-    struct globals *globals; /* IN_DEFAULTS: limits that no route can change */
-    /* IN_BACKEND: read by its owner */
-    const struct json_node *servers, *keepalive, *proxy_protocol;
-    const struct json_node *tls; /* IN_HOST: the same */
+    struct globals *globals;               /* IN_DEFAULTS: limits that no route can change */
+    struct backend_entry *backend;         /* IN_BACKEND: config/backend_keys.h */
+    const struct json_node *tls;           /* IN_HOST: read by its owner */
+    const struct json_node *split_on_node; /* IN_ROUTE; `split_on` is NONE where it is wrong */
+    struct affinity split_on;
 };
 
 /* Rules for every setting there is; `into` is a struct settings_reader. */

@@ -42,6 +42,7 @@ struct route {
     unsigned target_count;
     uint64_t total_weight;
     struct affinity split_on; /* which clients get the same share again and again; NONE: in turn */
+    enum setting_place split_on_from;
 
     /* ROUTE_REDIRECT and ROUTE_RESPOND */
     int status;

@@ -67,6 +67,38 @@ struct hold_spec {
     unsigned queue;  /* so many at once in the process */
 };
 
+/* What an entry can say beside its servers, as bits of what was said. */
+enum upstream_key {
+    UPSTREAM_KEEPALIVE,
+    UPSTREAM_PROXY_PROTOCOL,
+    UPSTREAM_BALANCE,
+    UPSTREAM_HASH_ON,
+    UPSTREAM_STICKY,
+    UPSTREAM_STICKY_TTL,
+    UPSTREAM_STICKY_KEY,
+    UPSTREAM_SLOW_START,
+    UPSTREAM_HEALTH,
+    UPSTREAM_HEALTH_HOST,
+    UPSTREAM_HEALTH_STATUS,
+    UPSTREAM_HEALTH_BODY,
+    UPSTREAM_HEALTH_EVERY,
+    UPSTREAM_HEALTH_TIMEOUT,
+    UPSTREAM_HEALTH_RISE,
+    UPSTREAM_HEALTH_FALL,
+    UPSTREAM_EJECT,
+    UPSTREAM_EJECT_AFTER,
+    UPSTREAM_EJECT_FOR,
+    UPSTREAM_EJECT_MAX,
+    UPSTREAM_HOLD,
+    UPSTREAM_HOLD_FOR,
+    UPSTREAM_HOLD_QUEUE,
+    UPSTREAM_MAX_CONNECTIONS,
+    UPSTREAM_MAX_REQUESTS,
+    UPSTREAM_MIN_IDLE,
+    UPSTREAM_HEDGE,
+    UPSTREAM_KEY_COUNT
+};
+
 /* One of a backend is counted and shared by the generations that say the same of it; one of an
  * inline target lives in its host's arena, lives and dies with its host, and is never counted. */
 struct upstream_spec {
@@ -77,10 +109,10 @@ struct upstream_spec {
     uint64_t fingerprint; /* of what was written; 0: inline */
     struct server_spec *servers;
     unsigned server_count;
-    bool is_inline;         /* written in a route, whose name it has; else of `backends` */
-    unsigned keepalive;     /* idle connections kept per server and worker */
-    bool has_own_keepalive; /* its entry says so; else what is built in */
-    bool names_clients;     /* each connection begins with a PROXY protocol header, and is used for
+    bool is_inline;     /* written in a route, whose name it has; else of `backends` */
+    uint32_t written;   /* enum upstream_key: its entry says so; else what is built in */
+    unsigned keepalive; /* idle connections kept per server and worker */
+    bool names_clients; /* each connection begins with a PROXY protocol header, and is used for
                                one request */
     enum balance balance;
     struct affinity hash_on; /* BALANCE_HASH */

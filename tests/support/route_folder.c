@@ -225,8 +225,18 @@ static void describe_settings(const struct settings *s, FILE *out)
     fprintf(out, " body_idle %lu connect %lu first_byte %lu idle %lu tunnel_idle %lu max_body %lu",
             s->body_idle_ms, s->connect_ms, s->first_byte_ms, s->idle_ms, s->tunnel_idle_ms,
             s->max_body);
-    fprintf(out, " host %d %.*s attempts %u\n", s->host_mode, (int)s->host_name.len,
+    fprintf(out, " host %d %.*s attempts %u", s->host_mode, (int)s->host_name.len,
             s->host_name.len ? s->host_name.at : "", s->retry_attempts);
+    fprintf(out, " budget %u try %lu on %u", s->retry_budget, s->retry_timeout_ms, s->retry_on);
+    for (unsigned i = 0; i < s->retry_status_count; i++)
+        fprintf(out, " %u", s->retry_statuses[i]);
+    fprintf(out, "\n");
+}
+
+static void describe_affinity(const char *what, const struct affinity *affinity, FILE *out)
+{
+    fprintf(out, " %s %d %.*s", what, affinity->kind, (int)affinity->name.len,
+            affinity->name.len ? affinity->name.at : "");
 }
 
 static void describe_route(const struct snapshot *snapshot, const char *host, const char *path,
@@ -243,6 +253,7 @@ static void describe_route(const struct snapshot *snapshot, const char *host, co
     }
     fprintf(out, " %.*s kind %d status %d", (int)route->name.len, route->name.at, route->kind,
             route->status);
+    describe_affinity("split_on", &route->split_on, out);
     for (unsigned i = 0; i < route->target_count; i++) {
         fprintf(out, " to %.*s %u", (int)route->targets[i].upstream->name.len,
                 route->targets[i].upstream->name.at, route->targets[i].weight);
@@ -264,6 +275,38 @@ static void describe_route(const struct snapshot *snapshot, const char *host, co
     arena_clear(&arena);
 }
 
+static void describe_text(const char *what, struct slice text, FILE *out)
+{
+    fprintf(out, " %s %.*s", what, (int)text.len, text.len ? text.at : "");
+}
+
+static void describe_health(const struct health_spec *health, FILE *out)
+{
+    fprintf(out, " health %d every %lu timeout %lu rise %u fall %u", health->is_on,
+            health->every_ms, health->timeout_ms, health->rise, health->fall);
+    describe_text("path", health->path, out);
+    describe_text("method", health->method, out);
+    describe_text("host", health->host, out);
+    describe_text("body", health->body, out);
+    for (unsigned i = 0; i < health->status_count; i++)
+        fprintf(out, " %u-%u", health->statuses[i].least, health->statuses[i].most);
+}
+
+static void describe_care(const struct upstream_spec *upstream, FILE *out)
+{
+    fprintf(out, " balance %d slow_start %lu", upstream->balance, upstream->slow_start_ms);
+    describe_affinity("hash_on", &upstream->hash_on, out);
+    describe_text("sticky", upstream->sticky.cookie, out);
+    describe_text("key", upstream->sticky.key, out);
+    fprintf(out, " ttl %lu", upstream->sticky.ttl_ms);
+    describe_health(&upstream->health, out);
+    fprintf(out, " eject %u for %lu most %u", upstream->eject.after, upstream->eject.for_ms,
+            upstream->eject.most_percent);
+    fprintf(out, " hold %lu queue %u", upstream->hold.for_ms, upstream->hold.queue);
+    fprintf(out, " connections %u requests %u min_idle %u hedge %u\n", upstream->max_connections,
+            upstream->max_requests, upstream->min_idle, upstream->hedge_permille);
+}
+
 static void describe_upstream(const struct upstream_spec *upstream, FILE *out)
 {
     fprintf(out, "upstream %.*s keepalive %u names_clients %d:", (int)upstream->name.len,
@@ -272,7 +315,7 @@ static void describe_upstream(const struct upstream_spec *upstream, FILE *out)
         fprintf(out, " %.*s %u %d", (int)upstream->servers[i].name.len,
                 upstream->servers[i].name.at, upstream->servers[i].weight,
                 upstream->servers[i].is_backup);
-    fprintf(out, "\n");
+    describe_care(upstream, out);
 }
 
 static void describe_tls(const struct snapshot *snapshot, FILE *out)

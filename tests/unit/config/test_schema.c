@@ -75,8 +75,11 @@ struct leaf {
     "'routes': { 'a.test': { 'paths': { '/': [{ 'to': " to rest " }, 'x:9'] } } }"
 #define IN_PATH_TO(to, rest) \
     "'routes': { 'a.test': { 'paths': { '/': { 'to': [{ 'to': " to rest " }, 'x:9'] } } } }"
-#define HOST(members) "'routes': { 'a.test': { " members " } }"
-#define PATH(members) "'routes': { 'a.test': { 'paths': { '/': { " members " } } } }"
+#define HOST(members)    "'routes': { 'a.test': { " members " } }"
+#define PATH(members)    "'routes': { 'a.test': { 'paths': { '/': { " members " } } } }"
+#define SPLIT(entry)     "'backends': { 'b': 'x:1', 'c': 'x:2' }, 'routes': { 'a.test': " entry " }"
+#define SPLIT_HOST(rest) SPLIT("{ 'to': { 'b': 1, 'c': 1 }" rest " }")
+#define SPLIT_PATH(rest) SPLIT("{ 'paths': { '/': { 'to': { 'b': 1, 'c': 1 }" rest " } } }")
 #define TEST(members)                                                                         \
     "'listen': { 'http': ':80' }, 'routes': { 'a.test': 'b', 'c.test': { 'respond': {} } }, " \
     "'backends': { 'b': 'x:1' }, 'tests': [{ " members " }]"
@@ -138,6 +141,44 @@ static const struct leaf leaves[] = {
      IN_SERVERS("'x:1'", ", 'weight': 2")},
     {"backends.*.servers.backup", IN_SERVERS("'x:1'", ", 'backup': true"),
      IN_SERVERS("'x:1'", ", 'backup': false")},
+    {"backends.*.balance", BACKEND("'balance'", "'random'"), BACKEND("'balance'", "'latency'")},
+    {"backends.*.hash_on", BACKEND("'balance'", "'hash'"),
+     BACKEND("'balance': 'hash', 'hash_on'", "'header:X-A'")},
+    {"backends.*.sticky.cookie", BACKEND("'sticky'", "{ 'cookie': 'a' }"),
+     BACKEND("'sticky'", "{ 'cookie': 'b' }")},
+    {"backends.*.sticky.ttl", BACKEND("'sticky'", "{ 'cookie': 'a' }"),
+     BACKEND("'sticky'", "{ 'cookie': 'a', 'ttl': '1h' }")},
+    {"backends.*.sticky.key", BACKEND("'sticky'", "{ 'cookie': 'a', 'key': '0123456789abcdef' }"),
+     BACKEND("'sticky'", "{ 'cookie': 'a', 'key': '0123456789abcdee' }")},
+    {"backends.*.slow_start", BACKEND("'slow_start'", "'1s'"), BACKEND("'slow_start'", "'2s'")},
+    {"backends.*.health.path", BACKEND("'health'", "{}"), BACKEND("'health'", "{ 'path': '/a' }")},
+    {"backends.*.health.method", BACKEND("'health'", "{ 'path': '/a' }"),
+     BACKEND("'health'", "{ 'path': '/a', 'method': 'HEAD' }")},
+    {"backends.*.health.host", BACKEND("'health'", "{ 'path': '/a' }"),
+     BACKEND("'health'", "{ 'path': '/a', 'host': 'b.test' }")},
+    {"backends.*.health.status", BACKEND("'health'", "{ 'path': '/a', 'status': 200 }"),
+     BACKEND("'health'", "{ 'path': '/a', 'status': ['200-299', '404'] }")},
+    {"backends.*.health.body", BACKEND("'health'", "{ 'path': '/a' }"),
+     BACKEND("'health'", "{ 'path': '/a', 'body': 'ok' }")},
+    {"backends.*.health.every", BACKEND("'health'", "{ 'every': '3s' }"),
+     BACKEND("'health'", "{ 'every': '4s' }")},
+    {"backends.*.health.timeout", BACKEND("'health'", "{}"),
+     BACKEND("'health'", "{ 'timeout': '1s' }")},
+    {"backends.*.health.rise", BACKEND("'health'", "{}"), BACKEND("'health'", "{ 'rise': 1 }")},
+    {"backends.*.health.fall", BACKEND("'health'", "{}"), BACKEND("'health'", "{ 'fall': 1 }")},
+    {"backends.*.eject.after", BACKEND("'eject'", "{}"), BACKEND("'eject'", "{ 'after': 1 }")},
+    {"backends.*.eject.for", BACKEND("'eject'", "{}"), BACKEND("'eject'", "{ 'for': '1s' }")},
+    {"backends.*.eject.max", BACKEND("'eject'", "{}"), BACKEND("'eject'", "{ 'max': '20%' }")},
+    {"backends.*.hold.for", BACKEND("'hold'", "{}"), BACKEND("'hold'", "{ 'for': '1s' }")},
+    {"backends.*.hold.queue", BACKEND("'hold'", "{}"), BACKEND("'hold'", "{ 'queue': 1 }")},
+    {"backends.*.max_connections", BACKEND("'max_connections'", "1"),
+     BACKEND("'max_connections'", "2")},
+    {"backends.*.max_requests", BACKEND("'max_requests'", "1"), BACKEND("'max_requests'", "2")},
+    {"backends.*.min_idle", BACKEND("'min_idle'", "1"), BACKEND("'min_idle'", "2")},
+    {"backends.*.hedge", BACKEND("'hedge'", "'p95'"), BACKEND("'hedge'", "'p99.9'")},
+    {"routes.*.split_on", SPLIT_HOST(""), SPLIT_HOST(", 'split_on': 'ip'")},
+    {"routes.*.paths.*.split_on", SPLIT_PATH(", 'split_on': 'ip'"),
+     SPLIT_PATH(", 'split_on': 'cookie:a'")},
     {"backends.*.keepalive", BACKEND("'keepalive'", "1"), BACKEND("'keepalive'", "2")},
     {"backends.*.proxy_protocol", BACKEND("'//'", "1"), BACKEND("'proxy_protocol'", "'v2'")},
     {"defaults.timeout.handshake", DEFAULTS("'timeout'", "{ 'handshake': '1s' }"),
@@ -244,7 +285,11 @@ static const struct setting_leaf setting_leaves[] = {
     {"max_body", "'max_body': 1", "'max_body': '2KiB'"},
     {"host", "'host': 'preserve'", "'host': 'backend'"},
     {"retry.attempts", "'retry': { 'attempts': 1 }", "'retry': { 'attempts': 3 }"},
+    {"retry.budget", "'retry': { 'budget': 0 }", "'retry': { 'budget': '100%' }"},
+    {"retry.on", "'retry': { 'on': [] }", "'retry': { 'on': ['5xx', 404, '429'] }"},
+    {"retry.timeout", "'retry': { 'timeout': '1s' }", "'retry': { 'timeout': '2s' }"},
 };
+enum { SETTING_LEAVES = sizeof(setting_leaves) / sizeof(setting_leaves[0]) };
 static const struct {
     const char *path, *head, *tail;
 } setting_places[] = {
@@ -313,7 +358,7 @@ Test(schema, every_key_makes_a_difference, .timeout = 60)
     for (size_t i = 0; i < LEAVES; i++)
         expect_difference(leaves[i].path, leaves[i].before, leaves[i].after);
     for (size_t p = 0; p < 4; p++)
-        for (size_t s = 0; s < 8; s++) {
+        for (size_t s = 0; s < SETTING_LEAVES; s++) {
             snprintf(path, sizeof(path), "%s.%s", setting_places[p].path, setting_leaves[s].path);
             snprintf(before, sizeof(before), "%s%s%s", setting_places[p].head,
                      setting_leaves[s].before, setting_places[p].tail);
@@ -366,7 +411,7 @@ static bool has_test(const char *path)
         if (strcmp(others[i], path) == 0)
             return true;
     for (size_t p = 0; p < 4; p++)
-        for (size_t s = 0; s < 8; s++)
+        for (size_t s = 0; s < SETTING_LEAVES; s++)
             if (has_suffix(path, setting_places[p].path, setting_leaves[s].path))
                 return true;
     return false;
@@ -383,7 +428,7 @@ Test(schema, every_key_has_a_test)
     unsigned count = 0;
 
     json_schema_each_leaf(schema, expect_test, &count);
-    cr_expect_geq(count, LEAVES + 32U);
+    cr_expect_geq(count, LEAVES + 4U * SETTING_LEAVES);
 }
 
 static void note_leaf(void *owner, const char *path)
@@ -402,7 +447,7 @@ Test(schema, every_tested_key_is_in_it)
         cr_expect(json_object_get(found, leaves[i].path) || strstr(leaves[i].path, "*.to") != NULL,
                   "%s", leaves[i].path);
     for (size_t p = 0; p < 4; p++)
-        for (size_t s = 0; s < 8; s++) {
+        for (size_t s = 0; s < SETTING_LEAVES; s++) {
             snprintf(path, sizeof(path), "%s.%s", setting_places[p].path, setting_leaves[s].path);
             cr_expect(json_object_get(found, path), "%s", path);
         }
@@ -463,6 +508,36 @@ Test(schema, refuses_what_the_gateway_refuses)
         "'routes': {}, 'listen': { 'status': { 'bind': ':1', 'proxy_protocol': { 'from': [] } } }",
         "'routes': {}, 'backends': { 'b': { 'servers': 'x:1', 'proxy_protocol': 'v1' } }",
         "'routes': {}, 'backends': { 'b': { 'servers': 'x:1', 'proxy_protocol': true } }",
+        BACKEND("'balance'", "'fair'"),
+        BACKEND("'hash_on'", "'ip'"),
+        BACKEND("'balance': 'hash', 'hash_on'", "'header'"),
+        BACKEND("'balance': 'hash', 'hash_on'", "'query:a'"),
+        BACKEND("'sticky'", "{}"),
+        BACKEND("'sticky'", "{ 'cookie': 'a', 'key': 'too short' }"),
+        BACKEND("'slow_start'", "5"),
+        BACKEND("'health'", "'/healthz'"),
+        BACKEND("'health'", "{ 'path': 'healthz' }"),
+        BACKEND("'health'", "{ 'method': 'HEAD' }"),
+        BACKEND("'health'", "{ 'path': '/', 'status': 99 }"),
+        BACKEND("'health'", "{ 'path': '/', 'status': '2xx' }"),
+        BACKEND("'health'", "{ 'path': '/', 'status': [] }"),
+        BACKEND("'health'", "{ 'every': 0 }"),
+        BACKEND("'health'", "{ 'timeout': '0s' }"),
+        BACKEND("'health'", "{ 'rise': 0 }"),
+        BACKEND("'eject'", "{ 'after': -1 }"),
+        BACKEND("'eject'", "{ 'max': 50 }"),
+        BACKEND("'eject'", "{ 'max': '101%' }"),
+        BACKEND("'hold'", "'5s'"),
+        BACKEND("'hold'", "{ 'queue': '100' }"),
+        BACKEND("'max_connections'", "-1"),
+        BACKEND("'hedge'", "'p49'"),
+        BACKEND("'hedge'", "'p100'"),
+        BACKEND("'hedge'", "95"),
+        SPLIT_HOST(", 'split_on': 'uri'"),
+        "'routes': {}, 'defaults': { 'retry': { 'budget': 20 } }",
+        "'routes': {}, 'defaults': { 'retry': { 'on': 'connect' } }",
+        "'routes': {}, 'defaults': { 'retry': { 'on': ['crash'] } }",
+        "'routes': {}, 'defaults': { 'retry': { 'on': [200] } }",
         "'routes': {}, 'drain_delay': 5",
         "'routes': {}, 'drain_delay': '5 s'",
         "'routes': {}, 'defaults': { 'max_body': '5MB' }",

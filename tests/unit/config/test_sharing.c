@@ -70,6 +70,25 @@ Test(sharing, warnings_tell_the_places_of_now)
     cr_expect_eq(folder.problems.list[0].line, 3);
 }
 
+/* Its words outlive the load that read them. */
+Test(sharing, what_a_backend_says_of_itself)
+{
+#define TOLD                                                                                \
+    "'b': { 'servers': 'x:1', 'balance': 'hash', 'hash_on': 'header:X-A', 'sticky': {"      \
+    " 'cookie': 'srv', 'key': '0123456789abcdef' }, 'health': { 'path': '/up', 'host': 'h'" \
+    " } }"
+    load("'backends': { " TOLD " }, 'routes': { 'a.test': 'b' }");
+    const struct upstream_spec *b = host("a.test")->backends[0];
+    load("'backends': { " TOLD ", 'c': 'x:2' }, 'routes': { 'a.test': 'b', 'c.test': 'c' }");
+    cr_expect_eq(host("a.test")->backends[0], b);
+    cr_expect(slice_equal(b->hash_on.name, slice_of("x-a")));
+    cr_expect(slice_equal(b->sticky.cookie, slice_of("srv")));
+    cr_expect(slice_equal(b->sticky.key, slice_of("0123456789abcdef")));
+    cr_expect(slice_equal(b->health.path, slice_of("/up")));
+    cr_expect(slice_equal(b->health.host, slice_of("h")));
+    cr_expect_eq(b->health.statuses[0].most, 399);
+}
+
 Test(sharing, hosts_of_backends_that_did_not_change)
 {
     load("'backends': { 'b': 'x:1', 'c': 'x:2' }, 'routes': { 'a.test': 'b', 'b.test': 'c', "
