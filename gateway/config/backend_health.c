@@ -78,7 +78,11 @@ static void read_host(struct reader *reader, const struct json_node *node, void 
         return;
     if (slice_equal(text, slice_of("backend")))
         return; /* as without it */
-    if (host_normalise(reader->arena, text, &name, &port))
+    if (slice_equal(text, slice_of("preserve")))
+        reader_error(reader, node, AT_VALUE,
+                     "there is nothing to preserve: no client asks; \"backend\" or a name is "
+                     "expected");
+    else if (host_normalise(reader->arena, text, &name, &port))
         h->health->host = text;
     else
         reader_error(reader, node, AT_VALUE,

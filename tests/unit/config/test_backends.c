@@ -280,6 +280,8 @@ Test(backends, mistakes_of_health)
          "TRACE asks for nothing", NULL},
         {"'health': { 'path': '/', 'host': 'a b' }", "backends.b.health.host", "no host name",
          NULL},
+        {"'health': { 'path': '/', 'host': 'preserve' }", "backends.b.health.host",
+         "nothing to preserve", NULL},
         {"'health': { 'path': '/', 'status': '399-200' }", "backends.b.health.status",
          "a status from 100 to 599", NULL},
         {"'health': { 'path': '/', 'status': [200, '2xx'] }", "backends.b.health.status[1]",
