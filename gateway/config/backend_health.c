@@ -210,9 +210,9 @@ static void read_fall(struct reader *reader, const struct json_node *node, void 
  */
 
 static const struct rule health_list[] = {
-    {"path", 0, read_path},     {"method", 0, read_method},   {"host", 0, read_host},
-    {"status", 0, read_status}, {"body", 0, read_body},       {"every", 0, read_every},
-    {"rise", 0, read_rise},     {"timeout", 0, read_timeout}, {"fall", 0, read_fall},
+    {"path", 0, read_path},       {"method", 0, read_method}, {"host", 0, read_host},
+    {"status", 0, read_status},   {"body", 0, read_body},     {"every", 0, read_every},
+    {"timeout", 0, read_timeout}, {"rise", 0, read_rise},     {"fall", 0, read_fall},
 };
 static const struct rules health_rules = {health_list, 9, NULL};
 

@@ -70,6 +70,36 @@ Test(explain_command, the_running_gateway_and_the_file)
     command_expect(SALLYPORT("explain", "--live", "--admin", admin, "https://a.test/"), 1);
 }
 
+#define STICKY(key)                                                           \
+    "{ @base, 'backends': { 'api': { 'servers': ['127.0.0.1:1'], 'sticky': {" \
+    "    'cookie': 'server', 'key': '" key "' } } }, 'routes': { 'a.test': 'api' } }"
+
+static void expect_no_secret(const struct command *command)
+{
+    command_expect(command, 0);
+    cr_expect_null(strstr(command->out, "a-secret-of"), "%s", command->out);
+    cr_expect_null(strstr(command->err, "a-secret-of"), "%s", command->err);
+}
+
+Test(explain_command, key_of_sticky_cookies_is_told_nowhere)
+{
+    struct gateway *gateway = gateway_start(STICKY("a-secret-of-its-own"));
+    const char *file = workplace_path("routes.json");
+
+    gateway_rewrite(STICKY("a-secret-of-another"));
+    struct command *reload = SALLYPORT("reload", "-c", file);
+    expect_no_secret(reload);
+    command_says(reload, "backend api, sticky.key: changed");
+    struct command *live = SALLYPORT("explain", "--live", "-c", file, "https://a.test/");
+    expect_no_secret(live);
+    command_says(live, "sticky.key                written   backends.api.sticky.key");
+    expect_no_secret(SALLYPORT("explain", "--json", "-c", file, "https://a.test/"));
+    expect_no_secret(SALLYPORT("status", "--json", "-c", file));
+    expect_no_secret(SALLYPORT("check", "--json", "-c", file));
+    cr_expect_null(strstr(gateway_stderr(gateway), "a-secret-of"));
+    gateway_stop(gateway);
+}
+
 Test(explain_command, what_a_terminal_would_obey_is_escaped)
 {
     const char *file = route_file("routes.json", SMALL);
