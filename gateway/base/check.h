@@ -9,6 +9,13 @@
 #include <assert.h>
 #include <stddef.h>
 
+/* What would take too long where requests are served: only in builds that tests are for. */
+#ifdef SALLYPORT_CHECKS
+#define assert_in_tests(expression) assert(expression)
+#else
+#define assert_in_tests(expression) ((void)(0 && (expression)))
+#endif
+
 #define container_of(pointer, type, member) \
     ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 

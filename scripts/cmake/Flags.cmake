@@ -14,6 +14,10 @@ endif()
 add_library(sallyport_flags INTERFACE)
 target_compile_definitions(sallyport_flags INTERFACE _GNU_SOURCE)
 target_compile_options(sallyport_flags INTERFACE -g -fno-common)
+# Builds that tests are for check more: assert_in_tests.
+if(SALLYPORT_SANITIZE OR CMAKE_BUILD_TYPE STREQUAL "Debug")
+  target_compile_definitions(sallyport_flags INTERFACE SALLYPORT_CHECKS)
+endif()
 
 # A flag that this compiler or this architecture does not know is left out.
 function(add_flag_if_known flag)
