@@ -1,10 +1,54 @@
 #include "upstream/balancer.h"
 
-/* Who may be picked, the wishes first. */
-enum round { PRIMARIES, BACKUPS, AVOIDED, SKIPPED_PRIMARIES, SKIPPED_BACKUPS, REST, ROUND_COUNT };
+#include "base/check.h"
+
+#include <stdlib.h>
 
 /* So many picks ahead do as well as any. */
 enum { OFFSET_MAX = 256 };
+
+/* How willingly a server is picked: only the best there are of it come into the choice. */
+enum rank {
+    PRIMARY,
+    BACKUP,
+    AVOIDED,
+    UNUSABLE_PRIMARY,
+    UNUSABLE_BACKUP,
+    UNUSABLE_AVOIDED,
+    NEVER,
+};
+
+static struct share *(*const strategies[])(struct choice *choice) = {
+    [BALANCE_ROUND_ROBIN] = balance_round_robin,
+    [BALANCE_LEAST_REQUESTS] = balance_least_requests,
+    [BALANCE_RANDOM] = balance_random,
+    [BALANCE_LATENCY] = balance_latency,
+    [BALANCE_HASH] = balance_hash,
+};
+
+/* --- life --------------------------------------------------------------------------------- */
+
+void balancer_init(struct balancer *balancer, uint64_t seed)
+{
+    *balancer = (struct balancer){.random = {seed}};
+}
+
+void balancer_clear(struct balancer *balancer)
+{
+    free(balancer->candidates);
+}
+
+void balancer_follow(struct balancer *balancer, struct server *const *servers,
+                     unsigned server_count)
+{
+    balancer->servers = servers;
+    if (server_count != balancer->server_count)
+        balancer->candidates =
+            memory_resize(balancer->candidates, server_count * sizeof(*balancer->candidates));
+    balancer->server_count = server_count;
+}
+
+/* --- the choice --------------------------------------------------------------------------- */
 
 static bool was_tried(const struct balancer_history *history, const struct server *server)
 {
@@ -15,77 +59,84 @@ static bool was_tried(const struct balancer_history *history, const struct serve
     return false;
 }
 
-static bool is_eligible(const struct server *server, const struct balancer_history *history,
-                        enum round round)
+static enum rank rank_of(const struct server *server, uint32_t weight,
+                         const struct balancer_history *history)
 {
-    if (server->weight == 0 || was_tried(history, server))
-        return false;
-    bool is_avoided = server == history->avoid;
-    switch (round) {
-    case PRIMARIES: return !server->is_backup && !is_avoided && server_is_usable(server);
-    case BACKUPS: return server->is_backup && !is_avoided && server_is_usable(server);
-    case AVOIDED: return is_avoided && server_is_usable(server);
-    case SKIPPED_PRIMARIES: return !server->is_backup && !is_avoided;
-    case SKIPPED_BACKUPS: return server->is_backup && !is_avoided;
-    default: return true;
+    if (weight == 0 || was_tried(history, server))
+        return NEVER;
+    bool is_usable = server_is_usable(server);
+    if (server == history->avoid)
+        return is_usable ? AVOIDED : UNUSABLE_AVOIDED;
+    if (server->share.is_backup)
+        return is_usable ? BACKUP : UNUSABLE_BACKUP;
+    return is_usable ? PRIMARY : UNUSABLE_PRIMARY;
+}
+
+static void add(struct choice *choice, struct server *server, uint32_t weight)
+{
+    choice->candidates[choice->count++] =
+        (struct candidate){.share = &server->share, .weight = weight};
+}
+
+static void gather_best(struct choice *choice, const struct balancer *balancer,
+                        const struct balancer_history *history)
+{
+    enum rank best = NEVER;
+    for (unsigned i = 0; i < balancer->server_count; i++) {
+        struct server *server = balancer->servers[i];
+        uint32_t weight = server_weight_now(server);
+        enum rank rank = rank_of(server, weight, history);
+        if (rank < best) {
+            best = rank;
+            choice->count = 0;
+        }
+        if (rank == best && rank != NEVER)
+            add(choice, server, weight);
     }
 }
 
-/* One pick among the eligible: each gains its weight, the one that is ahead wins and pays what all
- * of them gained. Over a cycle each gains as much as it pays only if it wins as often as its
- * weight. */
-static struct server *turn(struct server *const *servers, unsigned count,
-                           const struct balancer_history *history, enum round round)
+struct server *balancer_pick(struct balancer *balancer, const struct balancer_ask *ask)
 {
-    struct server *ahead = NULL;
-    int64_t gained = 0;
-    for (unsigned i = 0; i < count; i++) {
-        struct server *server = servers[i];
-        if (!is_eligible(server, history, round))
-            continue;
-        server->turn += server->weight;
-        gained += server->weight;
-        if (ahead == NULL || server->turn > ahead->turn)
-            ahead = server;
-    }
-    if (ahead != NULL)
-        ahead->turn -= gained;
-    return ahead;
+    struct choice choice = {
+        .candidates = balancer->candidates,
+        .key = ask->key,
+        .now_us = ask->now_us,
+        .random = &balancer->random,
+    };
+    gather_best(&choice, balancer, ask->history);
+    if (choice.count == 0)
+        return NULL;
+    struct share *share = choice.candidates[0].share;
+    if (choice.count > 1)
+        share = strategies[balancer->balance](&choice);
+    return container_of(share, struct server, share);
 }
 
-struct server *balancer_pick(struct server *const *servers, unsigned count,
-                             const struct balancer_history *history)
-{
-    struct server *picked = NULL;
-    if (count == 1) {
-        bool may = servers[0]->weight > 0 && !was_tried(history, servers[0]);
-        return may ? servers[0] : NULL;
-    }
-    for (enum round round = PRIMARIES; picked == NULL && round < ROUND_COUNT; round++)
-        picked = turn(servers, count, history, round);
-    return picked;
-}
+/* --- cycles ------------------------------------------------------------------------------- */
 
-static void advance(struct server *const *servers, unsigned count, enum round round,
-                    uint64_t offset)
+/* Usable or not, for that changes. */
+static void advance(const struct balancer *balancer, bool backups, uint64_t offset)
 {
-    const struct balancer_history none = {0};
+    struct choice choice = {.candidates = balancer->candidates};
     uint64_t cycle = 0;
-    for (unsigned i = 0; i < count; i++)
-        cycle += is_eligible(servers[i], &none, round) ? servers[i]->weight : 0;
-    if (cycle == 0)
+    for (unsigned i = 0; i < balancer->server_count; i++) {
+        struct server *server = balancer->servers[i];
+        uint32_t weight = server_weight_now(server);
+        if (server->share.is_backup != backups || weight == 0)
+            continue;
+        cycle += server->share.weight;
+        add(&choice, server, weight);
+    }
+    if (choice.count < 2)
         return;
     for (offset %= cycle < OFFSET_MAX ? cycle : OFFSET_MAX; offset > 0; offset--)
-        turn(servers, count, &none, round);
+        balance_round_robin(&choice);
 }
 
-void balancer_restart(struct server *const *servers, unsigned count, uint64_t offset)
+void balancer_restart(struct balancer *balancer, uint64_t offset)
 {
-    for (unsigned i = 0; i < count; i++)
-        servers[i]->turn = 0;
-    if (count == 1)
-        return;
-    /* Skipped or not: these rounds look at neither. */
-    advance(servers, count, SKIPPED_PRIMARIES, offset);
-    advance(servers, count, SKIPPED_BACKUPS, offset);
+    for (unsigned i = 0; i < balancer->server_count; i++)
+        balancer->servers[i]->share.turn = 0;
+    advance(balancer, false, offset);
+    advance(balancer, true, offset);
 }

@@ -12,6 +12,7 @@ enum { SPARE_WAITS_MAX = 64 };
 
 struct pool {
     struct pool_shared shared;
+    struct balancer balancer;
     char *name;
     struct backend_state *state; /* taken */
     struct backend_pull pull;
@@ -95,7 +96,9 @@ static struct server *choose_server(struct pool_wait *wait)
     struct pool *pool = wait->pool;
     if (wait->tries >= wait->max_tries)
         return NULL;
-    struct server *server = balancer_pick(pool->servers, pool->server_count, &wait->history);
+    struct balancer_ask ask = {.history = &wait->history,
+                               .now_us = loop_now_us(pool->shared.env.loop)};
+    struct server *server = balancer_pick(&pool->balancer, &ask);
     if (server == NULL)
         return NULL;
     pool->picks++;
@@ -241,6 +244,7 @@ struct pool *pool_new(const struct pool_env *env, const struct upstream_spec *sp
     pool->shared.env = *env;
     pool->name = slice_duplicate(spec->name);
     pool->shared.name = pool->name;
+    balancer_init(&pool->balancer, random_seed());
     list_init(&pool->awaiting);
     warm_up_init(&pool->warm_up, env->loop);
     pool->shared.warm_up = &pool->warm_up;
@@ -297,8 +301,8 @@ static bool take_servers(struct pool *pool, const struct server_set *set)
     for (unsigned i = 0; i < set->count; i++) {
         const struct set_server *to = &set->servers[i];
         struct server *server = claim(old, old_count, to->state, i);
-        is_changed |=
-            server == NULL || server->weight != to->weight || server->is_backup != to->is_backup;
+        is_changed |= server == NULL || server->share.weight != to->weight ||
+                      server->share.is_backup != to->is_backup;
         if (server == NULL)
             server = server_new(&pool->shared, to);
         else
@@ -310,6 +314,7 @@ static bool take_servers(struct pool *pool, const struct server_set *set)
             retire(old[i]);
     }
     free(old);
+    balancer_follow(&pool->balancer, pool->servers, pool->server_count);
     return is_changed;
 }
 
@@ -322,7 +327,7 @@ static void look_again(void *owner)
     pool->is_awaited = set->is_awaited;
     /* Behind the picks that were made: frequent changes must not favour the first server. */
     if (take_servers(pool, set))
-        balancer_restart(pool->servers, pool->server_count, pool->shared.env.worker + pool->picks);
+        balancer_restart(&pool->balancer, pool->shared.env.worker + pool->picks);
     warm_up_follow(&pool->warm_up, pool->warm_up.min_idle, pool->servers, pool->server_count);
     server_set_unref(set);
     list_each (&pool->awaiting, node) {
@@ -337,6 +342,7 @@ void pool_follow(struct pool *pool, const struct upstream_spec *spec)
     pool->shared.keepalive = spec->keepalive;
     pool->shared.eject = spec->eject;
     pool->shared.slow_start_ms = spec->slow_start_ms;
+    pool->balancer.balance = spec->balance;
     pool->shared.counts_requests = spec->balance != BALANCE_ROUND_ROBIN;
     pool->warm_up.min_idle = spec->names_clients ? 0 : spec->min_idle;
     backend_state_follow(pool->state, spec);
@@ -356,6 +362,7 @@ static void free_pool(void *owner)
         pool->spare_waits = wait->next_spare;
         free(wait);
     }
+    balancer_clear(&pool->balancer);
     free(pool->servers);
     free(pool->name);
     free(pool);
@@ -397,10 +404,10 @@ void pool_server_status(const struct pool *pool, unsigned index, struct pool_ser
     const struct server *server = pool->servers[index];
     *status = (struct pool_server_status){
         .name = slice_of(server_name(server)),
-        .weight = server->weight,
+        .weight = server->share.weight,
         .idle = server->connection_count[USE_IDLE],
         .busy = server->connection_count[USE_BUSY],
-        .is_backup = server->is_backup,
+        .is_backup = server->share.is_backup,
         .is_skipped = server_is_skipped(server),
         .idle_limit_ms = idle_habit_limit_ms(&server->idle_habit),
         .requests = server->requests,

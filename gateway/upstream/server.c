@@ -66,8 +66,8 @@ static void follow_addresses(struct server *server, const struct set_server *fro
 
 void server_follow(struct server *server, const struct set_server *from)
 {
-    server->weight = from->weight;
-    server->is_backup = from->is_backup;
+    server->share.weight = from->weight;
+    server->share.is_backup = from->is_backup;
     server->known = from->known;
     if (strcmp(server->host, from->host) != 0) {
         free(server->host);
@@ -97,7 +97,7 @@ uint32_t server_weight_now(const struct server *server)
 {
     uint64_t slow_ms = server->shared->slow_start_ms, age_ms;
     uint64_t back_ms = atomic_load_explicit(&server->state->back_ms, memory_order_relaxed);
-    uint32_t full = (uint32_t)server->weight * 256;
+    uint32_t full = server->share.weight * 256;
 
     if (slow_ms == 0 || back_ms == 0 || full == 0 || now_of(server) >= back_ms + slow_ms)
         return full;
@@ -194,6 +194,8 @@ struct server *server_new(struct pool_shared *shared, const struct set_server *f
     server->shared = shared;
     server->references = 1;
     server->state = server_state_ref(from->state);
+    server->share.id = server->state->id;
+    server->share.in_flight = &server->state->in_flight;
     server->host = slice_duplicate(slice_of(from->host));
     for (int use = 0; use < USE_COUNT; use++)
         list_init(&server->connections[use]);

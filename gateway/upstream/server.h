@@ -6,6 +6,7 @@
 #define UPSTREAM_SERVER_H
 
 #include "base/list.h"
+#include "upstream/balance.h"
 #include "upstream/idle_habit.h"
 #include "upstream/pool.h"
 #include "upstream/server_set.h"
@@ -45,10 +46,7 @@ struct server {
     bool is_retired;
     unsigned references; /* the pool's list, each connection, each wait that tries it */
 
-    /* the balancer's */
-    uint16_t weight;
-    bool is_backup;
-    int64_t turn;
+    struct share share; /* the balancer's */
 
     /* what connecting taught */
     uint64_t skip_ms;   /* how long it is skipped after its last failure; 0: none */

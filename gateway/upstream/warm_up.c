@@ -13,7 +13,7 @@ static bool fill(const struct warm_up *warm_up, struct server *server)
 {
     unsigned ready = server->connection_count[USE_IDLE] + server->connection_count[USE_UNCLAIMED];
 
-    if (server->weight == 0 || ready >= warm_up->min_idle)
+    if (server->share.weight == 0 || ready >= warm_up->min_idle)
         return true;
     if (!server_is_usable(server))
         return false;

@@ -1,56 +1,25 @@
 /* Who gets the next request: weighted round robin, exact over every cycle, and who is passed over.
  */
-#include "upstream/balancer.h"
+#include "base/table.h"
+#include "support/balancer_fixture.h"
 
 #include <criterion/criterion.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-enum { SERVERS_MAX = 16 };
-
-struct fixture {
-    struct pool_shared shared;
-    struct server *servers[SERVERS_MAX];
-    unsigned count;
-};
-
-static void set_up(struct fixture *f, const uint16_t *weights, unsigned count)
+/* Round robin, if a test says no other. */
+static void set_up(struct balancer_fixture *f, const uint16_t *weights, unsigned count)
 {
-    *f = (struct fixture){.shared = {.env = {.loop = loop_new()}}, .count = count};
-    for (unsigned i = 0; i < count; i++) {
-        char name[16];
-        snprintf(name, sizeof(name), "%u", i);
-        struct set_server set = {
-            .state = server_state_new(slice_of(name)), .host = name, .weight = weights[i]};
-        f->servers[i] = server_new(&f->shared, &set);
-        server_state_unref(set.state);
-    }
+    balancer_fixture_init(f, BALANCE_ROUND_ROBIN, weights, count);
 }
 
-static void tear_down(struct fixture *f)
+static void tear_down(struct balancer_fixture *f)
 {
-    for (unsigned i = 0; i < f->count; i++)
-        server_unref(f->servers[i]);
-    loop_free(f->shared.env.loop);
+    balancer_fixture_clear(f);
 }
 
-/* Index of the next one, or -1. */
-static int pick(const struct fixture *f, const struct balancer_history *history)
+static int pick(struct balancer_fixture *f)
 {
-    const struct balancer_history none = {0};
-    const struct server *server =
-        balancer_pick(f->servers, f->count, history != NULL ? history : &none);
-    for (unsigned i = 0; i < f->count; i++) {
-        if (f->servers[i] == server)
-            return (int)i;
-    }
-    return -1;
-}
-
-static void skip(struct server *server)
-{
-    server->skip_ms = SERVER_SKIP_MAX_MS;
-    server->skip_until_ms = UINT64_MAX;
+    return balancer_fixture_pick(f);
 }
 
 static unsigned cycle_of(const uint16_t *weights, unsigned count)
@@ -64,13 +33,13 @@ static unsigned cycle_of(const uint16_t *weights, unsigned count)
 /* Any window as long as a cycle, wherever it begins, gives each server its weight. */
 static void check_exact(const uint16_t *weights, unsigned count, unsigned offset)
 {
-    struct fixture f;
+    struct balancer_fixture f;
     set_up(&f, weights, count);
-    balancer_restart(f.servers, f.count, offset);
-    unsigned cycle = cycle_of(weights, count), got[SERVERS_MAX] = {0};
+    balancer_restart(&f.balancer, offset);
+    unsigned cycle = cycle_of(weights, count), got[BALANCED_MAX] = {0};
     int *picks = calloc(3 * cycle, sizeof(*picks));
     for (unsigned i = 0; i < 3 * cycle; i++) {
-        picks[i] = pick(&f, NULL);
+        picks[i] = pick(&f);
         cr_assert_geq(picks[i], 0);
         got[picks[i]]++;
         if (i >= cycle)
@@ -119,8 +88,8 @@ Test(balancer, random_weights_are_exact_too)
 {
     srand(42);
     for (int round = 0; round < 50; round++) {
-        uint16_t weights[SERVERS_MAX];
-        unsigned count = 1 + (unsigned)rand() % SERVERS_MAX;
+        uint16_t weights[BALANCED_MAX];
+        unsigned count = 1 + (unsigned)rand() % BALANCED_MAX;
         for (unsigned i = 0; i < count; i++)
             weights[i] = (uint16_t)(rand() % 20);
         weights[0]++;
@@ -132,10 +101,10 @@ Test(balancer, the_heavy_one_does_not_come_in_one_piece)
 {
     static const uint16_t weights[] = {5, 1, 1};
     static const int expected[] = {0, 0, 1, 0, 2, 0, 0};
-    struct fixture f;
+    struct balancer_fixture f;
     set_up(&f, weights, 3);
     for (unsigned i = 0; i < 21; i++)
-        cr_assert_eq(pick(&f, NULL), expected[i % 7], "pick %u", i);
+        cr_assert_eq(pick(&f), expected[i % 7], "pick %u", i);
     tear_down(&f);
 }
 
@@ -144,15 +113,15 @@ Test(balancer, the_heavy_one_does_not_come_in_one_piece)
 Test(balancer, an_offset_starts_so_many_picks_later)
 {
     static const uint16_t weights[] = {3, 2, 2};
-    struct fixture f;
+    struct balancer_fixture f;
     int picks[14];
     set_up(&f, weights, 3);
     for (unsigned i = 0; i < 14; i++)
-        picks[i] = pick(&f, NULL);
+        picks[i] = pick(&f);
     for (unsigned offset = 0; offset < 20; offset++) {
-        balancer_restart(f.servers, f.count, offset);
+        balancer_restart(&f.balancer, offset);
         for (unsigned i = 0; i < 7; i++)
-            cr_assert_eq(pick(&f, NULL), picks[(i + offset) % 7]);
+            cr_assert_eq(pick(&f), picks[(i + offset) % 7]);
     }
     tear_down(&f);
 }
@@ -160,18 +129,18 @@ Test(balancer, an_offset_starts_so_many_picks_later)
 Test(balancer, backups_get_something_only_when_no_primary_is_usable)
 {
     static const uint16_t weights[] = {1, 1, 2, 1};
-    struct fixture f;
+    struct balancer_fixture f;
     set_up(&f, weights, 4);
-    f.servers[2]->is_backup = f.servers[3]->is_backup = true;
+    f.servers[2]->share.is_backup = f.servers[3]->share.is_backup = true;
     for (int i = 0; i < 10; i++)
-        cr_assert_lt(pick(&f, NULL), 2);
-    skip(f.servers[0]);
+        cr_assert_lt(pick(&f), 2);
+    balancer_fixture_skip(&f, 0);
     for (int i = 0; i < 10; i++)
-        cr_assert_eq(pick(&f, NULL), 1);
-    skip(f.servers[1]);
+        cr_assert_eq(pick(&f), 1);
+    balancer_fixture_skip(&f, 1);
     unsigned got[4] = {0};
     for (int i = 0; i < 9; i++)
-        got[pick(&f, NULL)]++;
+        got[pick(&f)]++;
     cr_assert_eq(got[2], 6);
     cr_assert_eq(got[3], 3);
     tear_down(&f);
@@ -180,25 +149,25 @@ Test(balancer, backups_get_something_only_when_no_primary_is_usable)
 Test(balancer, primaries_without_weight_leave_it_to_the_backups)
 {
     static const uint16_t weights[] = {0, 1};
-    struct fixture f;
+    struct balancer_fixture f;
     set_up(&f, weights, 2);
-    f.servers[1]->is_backup = true;
+    f.servers[1]->share.is_backup = true;
     for (int i = 0; i < 5; i++)
-        cr_assert_eq(pick(&f, NULL), 1);
-    f.servers[1]->weight = 0;
-    cr_assert_eq(pick(&f, NULL), -1);
+        cr_assert_eq(pick(&f), 1);
+    f.servers[1]->share.weight = 0;
+    cr_assert_eq(pick(&f), -1);
     tear_down(&f);
 }
 
 Test(balancer, the_others_stay_exact_while_one_is_skipped)
 {
     static const uint16_t weights[] = {2, 3, 1};
-    struct fixture f;
+    struct balancer_fixture f;
     unsigned got[3] = {0};
     set_up(&f, weights, 3);
-    skip(f.servers[1]);
+    balancer_fixture_skip(&f, 1);
     for (int i = 0; i < 30; i++)
-        got[pick(&f, NULL)]++;
+        got[pick(&f)]++;
     cr_assert_eq(got[0], 20);
     cr_assert_eq(got[1], 0);
     cr_assert_eq(got[2], 10);
@@ -208,66 +177,129 @@ Test(balancer, the_others_stay_exact_while_one_is_skipped)
 Test(balancer, when_all_are_skipped_all_are_tried_primaries_first)
 {
     static const uint16_t weights[] = {1, 1, 1};
-    struct fixture f;
-    struct balancer_history history = {0};
+    struct balancer_fixture f;
     unsigned got[3] = {0};
     set_up(&f, weights, 3);
-    f.servers[2]->is_backup = true;
+    f.servers[2]->share.is_backup = true;
     for (int i = 0; i < 3; i++)
-        skip(f.servers[i]);
+        balancer_fixture_skip(&f, i);
     for (int i = 0; i < 10; i++)
-        got[pick(&f, NULL)]++;
+        got[pick(&f)]++;
     cr_assert_eq(got[0], 5);
     cr_assert_eq(got[1], 5);
     for (int expected_last = 2, i = 0; i < 3; i++) {
-        int picked = pick(&f, &history);
+        int picked = pick(&f);
         cr_assert_geq(picked, 0);
         cr_assert_eq(picked == expected_last, i == 2);
-        history.tried[history.tried_count++] = f.servers[picked];
+        f.history.tried[f.history.tried_count++] = f.servers[picked];
     }
-    cr_assert_eq(pick(&f, &history), -1);
+    cr_assert_eq(pick(&f), -1);
     tear_down(&f);
 }
 
 Test(balancer, the_one_to_avoid_is_the_last_usable_choice)
 {
     static const uint16_t weights[] = {9, 1, 1};
-    struct fixture f;
+    struct balancer_fixture f;
     set_up(&f, weights, 3);
-    f.servers[2]->is_backup = true;
-    struct balancer_history history = {.avoid = f.servers[0]};
+    f.servers[2]->share.is_backup = true;
+    f.history.avoid = f.servers[0];
     for (int i = 0; i < 5; i++)
-        cr_assert_eq(pick(&f, &history), 1);
-    skip(f.servers[1]);
-    cr_assert_eq(pick(&f, &history), 2); /* a backup that is usable */
-    skip(f.servers[2]);
-    cr_assert_eq(pick(&f, &history), 0);
-    skip(f.servers[0]);
-    cr_assert_eq(pick(&f, &history), 1); /* all are skipped: not that one, if there is another */
-    history.tried[history.tried_count++] = f.servers[1];
-    history.tried[history.tried_count++] = f.servers[2];
-    cr_assert_eq(pick(&f, &history), 0);
+        cr_assert_eq(pick(&f), 1);
+    balancer_fixture_skip(&f, 1);
+    cr_assert_eq(pick(&f), 2); /* a backup that is usable */
+    balancer_fixture_skip(&f, 2);
+    cr_assert_eq(pick(&f), 0);
+    balancer_fixture_skip(&f, 0);
+    cr_assert_eq(pick(&f), 1); /* all are skipped: not that one, if there is another */
+    f.history.tried[f.history.tried_count++] = f.servers[1];
+    f.history.tried[f.history.tried_count++] = f.servers[2];
+    cr_assert_eq(pick(&f), 0);
     tear_down(&f);
 }
 
 Test(balancer, a_single_server_is_picked_even_while_it_is_skipped)
 {
     static const uint16_t weights[] = {1};
-    struct fixture f;
+    struct balancer_fixture f;
     set_up(&f, weights, 1);
-    skip(f.servers[0]);
-    cr_assert_eq(pick(&f, NULL), 0);
-    struct balancer_history history = {.tried = {f.servers[0]}, .tried_count = 1};
-    cr_assert_eq(pick(&f, &history), -1);
-    f.servers[0]->weight = 0;
-    cr_assert_eq(pick(&f, NULL), -1);
+    balancer_fixture_skip(&f, 0);
+    cr_assert_eq(pick(&f), 0);
+    f.history = (struct balancer_history){.tried = {f.servers[0]}, .tried_count = 1};
+    cr_assert_eq(pick(&f), -1);
+    f.servers[0]->share.weight = 0;
+    cr_assert_eq(pick(&f), -1);
     tear_down(&f);
 }
 
 Test(balancer, nobody_to_pick_from)
 {
-    struct fixture f;
+    struct balancer_fixture f;
     set_up(&f, NULL, 0);
-    cr_assert_eq(pick(&f, NULL), -1);
+    cr_assert_eq(pick(&f), -1);
+    tear_down(&f);
+}
+
+/* A weight that grows, as while a server starts slowly: at any time each has what was its share so
+ * far, to a request or two. */
+Test(balancer, round_robin_is_even_while_a_weight_changes)
+{
+    static const uint16_t weights[] = {1, 100, 50};
+    struct balancer_fixture f;
+    double due[3] = {0};
+    int got[3] = {0};
+    set_up(&f, weights, 3);
+    for (unsigned i = 0; i < 2000; i++) {
+        f.servers[0]->share.weight = 1 + i / 10;
+        double all = f.servers[0]->share.weight + 150.0;
+        got[pick(&f)]++;
+        for (unsigned s = 0; s < 3; s++) {
+            due[s] += f.servers[s]->share.weight / all;
+            cr_assert_lt(due[s] - got[s], 2, "server %u after %u", s, i);
+            cr_assert_gt(due[s] - got[s], -2, "server %u after %u", s, i);
+        }
+    }
+    tear_down(&f);
+}
+
+/* Whatever the strategy: it gets to choose only among those. */
+Test(balancer, every_strategy_leaves_out_who_may_not_be_picked)
+{
+    static const uint16_t weights[] = {0, 1, 2, 1, 3, 1, 9};
+    for (enum balance balance = BALANCE_ROUND_ROBIN; balance <= BALANCE_HASH; balance++) {
+        struct balancer_fixture f;
+        unsigned got[7] = {0};
+        balancer_fixture_init(&f, balance, weights, 7);
+        balancer_fixture_skip(&f, 1);
+        f.history = (struct balancer_history){
+            .avoid = f.servers[2], .tried = {f.servers[3]}, .tried_count = 1};
+        f.servers[6]->share.is_backup = true;
+        for (unsigned i = 0; i < 1000; i++) {
+            f.ask.key = hash_fixed(slice_make((const char *)&i, sizeof(i)));
+            got[pick(&f)]++;
+        }
+        cr_assert_eq(got[4] + got[5], 1000, "strategy %d", balance);
+        cr_assert(got[4] > got[5] && got[5] > 0, "strategy %d: %u, %u", balance, got[4], got[5]);
+        balancer_fixture_skip(&f, 4);
+        balancer_fixture_skip(&f, 5);
+        cr_assert_eq(pick(&f), 6, "strategy %d", balance);
+        tear_down(&f);
+    }
+}
+
+Test(balancer, servers_come_and_go)
+{
+    static const uint16_t weights[] = {1, 1, 1, 1};
+    struct balancer_fixture f;
+    set_up(&f, weights, 4);
+    balancer_follow(&f.balancer, f.servers, 0);
+    cr_assert_eq(pick(&f), -1);
+    balancer_follow(&f.balancer, f.servers, 2);
+    for (unsigned i = 0; i < 4; i++)
+        cr_assert_eq(pick(&f), (int)i % 2);
+    balancer_follow(&f.balancer, f.servers, 4);
+    f.balancer.balance = BALANCE_LEAST_REQUESTS;
+    f.in_flight[0] = f.in_flight[1] = f.in_flight[2] = 1;
+    cr_assert_eq(pick(&f), 3);
     tear_down(&f);
 }

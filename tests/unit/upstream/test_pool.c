@@ -487,6 +487,33 @@ Test(pool, an_unchanged_spec_goes_on_where_it_was)
     pool_fixture_clear(&f);
 }
 
+Test(pool, chooses_as_its_newest_spec_says)
+{
+    struct pool_fixture f;
+    int listeners[2];
+    pool_fixture_init(&f, 0);
+    for (int i = 0; i < 2; i++) {
+        struct address address;
+        listeners[i] = loopback_listen(&address);
+        pool_fixture_add(&f, &address, 1);
+    }
+    f.spec.balance = BALANCE_LEAST_REQUESTS;
+    pool_fixture_follow(&f);
+    struct pool_result held = pool_fixture_ask(&f, NULL);
+    cr_assert_eq(held.answer, IO_OK);
+    unsigned busy = strcmp(held.server, f.names[0]) == 0 ? 0 : 1;
+    for (int i = 0; i < 5; i++)
+        cr_assert_neq(index_of_next(&f), busy);
+    f.spec.balance = BALANCE_ROUND_ROBIN;
+    pool_fixture_follow(&f);
+    unsigned first = index_of_next(&f);
+    cr_assert_neq(index_of_next(&f), first);
+    upstream_connection_give_back(held.connection);
+    close(listeners[0]);
+    close(listeners[1]);
+    pool_fixture_clear(&f);
+}
+
 Test(pool, a_changed_weight_is_exact_from_then_on)
 {
     struct pool_fixture f;

@@ -181,7 +181,7 @@ Test(server, one_that_came_back_gets_to_its_weight_in_time)
                      (unsigned long long)rows[i].age_ms, server_weight_now(f.server));
     }
     atomic_store(&f.set.state->back_ms, now_ms);
-    f.server->weight = 0;
+    f.server->share.weight = 0;
     cr_assert_eq(server_weight_now(f.server), 0);
     tear_down(&f);
 }
