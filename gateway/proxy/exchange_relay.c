@@ -156,10 +156,12 @@ enum step exchange_send_head(struct exchange *x)
         return exchange_fail(x, backend->reason == REASON_OVER_LIMIT ? REASON_OVER_LIMIT
                                                                      : REASON_BACKEND_RESET);
     }
-    if (x->request.framing == BODY_NONE)
+    if (x->request.framing == BODY_NONE) {
         x->up.state = PUMP_DONE;
-    else
+        upstream_connection_note_sent(x->connection);
+    } else {
         body_pump_start(&x->up, x->settings->max_body);
+    }
     exchange_enter(x, AWAIT_REPLY);
     return STEP_AGAIN;
 }
@@ -180,6 +182,10 @@ static enum step pump_request(struct exchange *x)
         return STEP_AGAIN;
     x->moved_on |= body_pump_run(&x->up, x->client_stream, x->backend_stream);
     switch (x->up.state) {
+    case PUMP_DONE:
+        if (x->state == AWAIT_REPLY)
+            upstream_connection_note_sent(x->connection);
+        break;
     case PUMP_READ_FAILED:
         if (x->down.state == PUMP_DONE && !x->is_tunnel)
             break; /* it has its answer and needs no more */
@@ -307,6 +313,7 @@ static bool is_farewell(const struct exchange *x)
 
 static enum step take_reply_head(struct exchange *x)
 {
+    upstream_connection_note_answered(x->connection);
     if (!x->has_upstream_time) {
         x->has_upstream_time = true;
         x->upstream_us = loop_now_us(x->env->loop) - x->upstream_asked_us;

@@ -33,6 +33,7 @@ struct upstream_connection {
     uint64_t retire_ms;       /* when it is too old; 0: never */
     unsigned uses;            /* requests it was handed out for */
     uint64_t idle_ms;         /* how long it was idle before it was taken last */
+    uint64_t sent_us;         /* since when its server owes an answer; 0: it does not */
     enum pool_failure failure;
     bool is_reused;
     bool is_counted; /* among its server's requests in flight */
@@ -368,6 +369,7 @@ void connection_hand_out(struct upstream_connection *c)
 {
     c->server->requests++;
     c->uses++;
+    c->sent_us = 0;
     c->is_counted = c->server->shared->counts_requests;
     if (c->is_counted)
         atomic_fetch_add_explicit(&c->server->state->in_flight, 1, memory_order_relaxed);
@@ -487,8 +489,34 @@ void upstream_connection_note_stale(struct upstream_connection *c)
         idle_habit_note_closed(&c->server->idle_habit, c->idle_ms);
 }
 
+void upstream_connection_note_sent(struct upstream_connection *c)
+{
+    c->sent_us = loop_now_us(loop_of(c));
+}
+
+void upstream_connection_note_answered(struct upstream_connection *c)
+{
+    uint64_t now_us = loop_now_us(loop_of(c));
+    if (c->sent_us != 0)
+        peak_ewma_note(&c->server->share.latency, now_us, now_us - c->sent_us);
+    c->sent_us = 0;
+}
+
+/* What the end of its request tells of latency. */
+static void note_outcome(struct upstream_connection *c, enum upstream_outcome outcome)
+{
+    struct peak_ewma *latency = &c->server->share.latency;
+    uint64_t now_us = loop_now_us(loop_of(c));
+    uint64_t waited_us = c->sent_us != 0 ? now_us - c->sent_us : 0;
+    if (outcome == UPSTREAM_5XX || upstream_outcome_blames_server(outcome))
+        peak_ewma_note_failure(latency, now_us, waited_us);
+    else if (outcome == UPSTREAM_CANCELED)
+        peak_ewma_note_at_least(latency, now_us, waited_us);
+}
+
 void upstream_connection_count(struct upstream_connection *c, enum upstream_outcome outcome)
 {
+    note_outcome(c, outcome);
     c->server->response_failures += upstream_outcome_blames_server(outcome);
     server_count(c->server, outcome);
 }

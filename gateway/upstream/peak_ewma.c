@@ -2,6 +2,9 @@
 
 #include <math.h>
 
+/* When no more is left than this. */
+static const double FORGOTTEN = 1e-5;
+
 /* How much of what was known counts by now: 1 to 0. */
 static double share_left(const struct peak_ewma *average, uint64_t now_us)
 {
@@ -30,7 +33,14 @@ void peak_ewma_note_failure(struct peak_ewma *average, uint64_t now_us, uint64_t
     peak_ewma_note(average, now_us, took_us > counts_us ? took_us : counts_us);
 }
 
+void peak_ewma_note_at_least(struct peak_ewma *average, uint64_t now_us, uint64_t waited_us)
+{
+    if (waited_us > peak_ewma_now(average, now_us))
+        peak_ewma_note(average, now_us, waited_us);
+}
+
 uint64_t peak_ewma_now(const struct peak_ewma *average, uint64_t now_us)
 {
-    return (uint64_t)(average->latency_us * share_left(average, now_us));
+    double left = share_left(average, now_us);
+    return left > FORGOTTEN ? (uint64_t)ceil(left * average->latency_us) : 0;
 }

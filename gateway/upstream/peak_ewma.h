@@ -29,6 +29,9 @@ void peak_ewma_note(struct peak_ewma *average, uint64_t now_us, uint64_t latency
 /* It gave no answer, or one that counts as none, after so long. */
 void peak_ewma_note_failure(struct peak_ewma *average, uint64_t now_us, uint64_t took_us);
 
+/* Nobody waited longer than so long for an answer: it says something only if it is worse. */
+void peak_ewma_note_at_least(struct peak_ewma *average, uint64_t now_us, uint64_t waited_us);
+
 /* 0: nothing was noted yet, or so long ago that it says nothing any more. */
 uint64_t peak_ewma_now(const struct peak_ewma *average, uint64_t now_us);
 

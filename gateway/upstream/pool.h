@@ -87,6 +87,10 @@ bool upstream_connection_names_client(const struct upstream_connection *connecti
 void upstream_connection_name_client(struct upstream_connection *connection,
                                      const struct proxy_header *client);
 bool upstream_connection_is_reused(const struct upstream_connection *connection);
+/* The request is out, whole: how long its server takes is counted from now on, */
+void upstream_connection_note_sent(struct upstream_connection *connection);
+/* until the head of an answer is there. An answer to half a request tells nothing. */
+void upstream_connection_note_answered(struct upstream_connection *connection);
 /* It had ended before a byte of an answer came: teaches the server's idle time, if it was reused.
  */
 void upstream_connection_note_stale(struct upstream_connection *connection);

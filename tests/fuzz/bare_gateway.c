@@ -127,6 +127,16 @@ bool upstream_connection_is_reused(const struct upstream_connection *connection)
     return connection->is_reused;
 }
 
+void upstream_connection_note_sent(struct upstream_connection *connection)
+{
+    (void)connection;
+}
+
+void upstream_connection_note_answered(struct upstream_connection *connection)
+{
+    (void)connection;
+}
+
 void upstream_connection_note_stale(struct upstream_connection *connection)
 {
     (void)connection; /* nothing is learned of fake servers */

@@ -52,8 +52,20 @@ Test(peak_ewma, what_is_not_heard_of_is_forgotten)
     peak_ewma_note(&average, START_US, 20000);
     expect_about(peak_ewma_now(&average, START_US + 10 * SECOND_US), 20000 * 0.367879);
     expect_about(peak_ewma_now(&average, START_US + 20 * SECOND_US), 20000 * 0.135335);
-    cr_assert_eq(peak_ewma_now(&average, START_US + UINT64_C(3600) * SECOND_US), 0);
+    cr_assert_eq(peak_ewma_now(&average, START_US + 110 * SECOND_US), 1);
+    cr_assert_eq(peak_ewma_now(&average, START_US + 120 * SECOND_US), 0);
     cr_assert_eq(peak_ewma_now(&average, UINT64_MAX), 0);
+}
+
+Test(peak_ewma, waiting_without_an_answer_says_something_only_where_it_is_worse)
+{
+    struct peak_ewma average = {0};
+    peak_ewma_note_at_least(&average, START_US, 0);
+    cr_assert_eq(peak_ewma_now(&average, START_US), 0);
+    peak_ewma_note_at_least(&average, START_US, 700);
+    cr_assert_eq(peak_ewma_now(&average, START_US), 700);
+    peak_ewma_note_at_least(&average, START_US + SECOND_US, 100);
+    expect_about(peak_ewma_now(&average, START_US + SECOND_US), 700 * 0.904837);
 }
 
 Test(peak_ewma, a_failure_counts_as_ten_times_what_is_known)

@@ -514,6 +514,108 @@ Test(pool, chooses_as_its_newest_spec_says)
     pool_fixture_clear(&f);
 }
 
+/* --- latency: one that is not measured yet comes first, then the faster one ------------------ */
+
+static void set_up_latency(struct pool_fixture *f, int listeners[2])
+{
+    pool_fixture_init(f, 0);
+    for (int i = 0; i < 2; i++) {
+        struct address address;
+        listeners[i] = loopback_listen(&address);
+        pool_fixture_add(f, &address, 1);
+    }
+    f->spec.balance = BALANCE_LATENCY;
+    pool_fixture_follow(f);
+}
+
+static void tear_down_latency(struct pool_fixture *f, const int listeners[2])
+{
+    close(listeners[0]);
+    close(listeners[1]);
+    pool_fixture_clear(f);
+}
+
+static bool is_first(const struct pool_fixture *f, const struct pool_result *result)
+{
+    return strcmp(result->server, f->names[0]) == 0;
+}
+
+/* The next one answers after so long. Returns whether it is the first one. */
+static bool answer_after(struct pool_fixture *f, uint64_t ms)
+{
+    struct pool_result result = pool_fixture_ask(f, NULL);
+    upstream_connection_note_sent(result.connection);
+    if (ms > 0)
+        pool_fixture_run_for(f, ms);
+    upstream_connection_note_answered(result.connection);
+    upstream_connection_count(result.connection, UPSTREAM_2XX);
+    upstream_connection_give_back(result.connection);
+    return is_first(f, &result);
+}
+
+/* The next one ends like this, after so long. Returns whether it is the first one. */
+static bool end_after(struct pool_fixture *f, uint64_t ms, enum upstream_outcome outcome)
+{
+    struct pool_result result = pool_fixture_ask(f, NULL);
+    upstream_connection_note_sent(result.connection);
+    if (ms > 0)
+        pool_fixture_run_for(f, ms);
+    upstream_connection_count(result.connection, outcome);
+    upstream_connection_give_back(result.connection);
+    return is_first(f, &result);
+}
+
+Test(pool, latency_is_learned_of_answers)
+{
+    struct pool_fixture f;
+    int listeners[2];
+    set_up_latency(&f, listeners);
+    bool faster = answer_after(&f, 0);
+    cr_assert_neq(answer_after(&f, 30), faster);
+    for (int i = 0; i < 5; i++)
+        cr_assert_eq(answer_after(&f, 0), faster);
+    tear_down_latency(&f, listeners);
+}
+
+Test(pool, an_answer_to_half_a_request_tells_nothing_of_latency)
+{
+    struct pool_fixture f;
+    int listeners[2];
+    set_up_latency(&f, listeners);
+    bool measured = answer_after(&f, 0);
+    for (int i = 0; i < 5; i++) {
+        struct pool_result result = pool_fixture_ask(&f, NULL);
+        cr_assert_neq(is_first(&f, &result), measured);
+        upstream_connection_note_answered(result.connection);
+        upstream_connection_count(result.connection, UPSTREAM_4XX);
+        upstream_connection_give_back(result.connection);
+    }
+    tear_down_latency(&f, listeners);
+}
+
+/* However long the other one's answer has taken in the end: waits grow. */
+static void expect_avoided_after(enum upstream_outcome outcome, uint64_t ms)
+{
+    struct pool_fixture f;
+    int listeners[2];
+    unsigned times = 0;
+    set_up_latency(&f, listeners);
+    bool faster = answer_after(&f, 0);
+    cr_assert_neq(answer_after(&f, 10), faster);
+    while (end_after(&f, ms << times, outcome) == faster)
+        cr_assert_lt(++times, 8);
+    cr_assert_gt(times, 0);
+    tear_down_latency(&f, listeners);
+}
+
+Test(pool, latency_is_learned_of_failures_and_of_waiting_in_vain)
+{
+    expect_avoided_after(UPSTREAM_5XX, 0);
+    expect_avoided_after(UPSTREAM_RESET, 0);
+    expect_avoided_after(UPSTREAM_TIMEOUT, 60);
+    expect_avoided_after(UPSTREAM_CANCELED, 60);
+}
+
 Test(pool, a_changed_weight_is_exact_from_then_on)
 {
     struct pool_fixture f;
