@@ -65,6 +65,21 @@ static enum connection_use use_of(const struct upstream_connection *c)
     }
 }
 
+/* From the moment that somebody is to get it, connected or not: a server that lets connections wait
+ * is as busy as one that lets requests wait. */
+static void count_in_flight(struct upstream_connection *c, bool is_busy)
+{
+    _Atomic uint32_t *in_flight = &c->server->state->in_flight;
+
+    if (is_busy && c->server->shared->counts_requests) {
+        c->is_counted = true;
+        atomic_fetch_add_explicit(in_flight, 1, memory_order_relaxed);
+    } else if (!is_busy && c->is_counted) {
+        c->is_counted = false;
+        atomic_fetch_sub_explicit(in_flight, 1, memory_order_relaxed);
+    }
+}
+
 /* The one writer of `state` and `claimant`; keeps the server's lists and counts in step. */
 static void set_state(struct upstream_connection *c, enum connection_state state,
                       struct task *claimant)
@@ -78,6 +93,7 @@ static void set_state(struct upstream_connection *c, enum connection_state state
     enum connection_use use = use_of(c);
     if (use == before)
         return;
+    count_in_flight(c, use == USE_BUSY);
     if (before == USE_IDLE || before == USE_UNCLAIMED)
         warm_up_note_gone(server->shared->warm_up);
     if (before != USE_COUNT) {
@@ -90,18 +106,9 @@ static void set_state(struct upstream_connection *c, enum connection_state state
     }
 }
 
-/* Its request is over. */
-static void note_idle_again(struct upstream_connection *c)
-{
-    if (c->is_counted)
-        atomic_fetch_sub_explicit(&c->server->state->in_flight, 1, memory_order_relaxed);
-    c->is_counted = false;
-}
-
 void connection_close(struct upstream_connection *c)
 {
     struct server *server = c->server;
-    note_idle_again(c);
     set_state(c, CONNECTION_CLOSED, NULL);
     atomic_fetch_sub(&server->state->connections, 1);
     deadline_clear(&c->deadline);
@@ -370,9 +377,6 @@ void connection_hand_out(struct upstream_connection *c)
     c->server->requests++;
     c->uses++;
     c->sent_us = 0;
-    c->is_counted = c->server->shared->counts_requests;
-    if (c->is_counted)
-        atomic_fetch_add_explicit(&c->server->state->in_flight, 1, memory_order_relaxed);
     set_state(c, CONNECTION_OUT, NULL);
 }
 
@@ -524,7 +528,6 @@ void upstream_connection_count(struct upstream_connection *c, enum upstream_outc
 void upstream_connection_give_back(struct upstream_connection *c)
 {
     assert(c->state == CONNECTION_OUT);
-    note_idle_again(c);
     if (h1_connection_state(c->http) == H1_IDLE)
         idle_habit_note_told(&c->server->idle_habit, h1_connection_idle_hint(c->http));
     rest_or_close(c);

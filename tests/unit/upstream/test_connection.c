@@ -490,6 +490,42 @@ static void name_clients(struct backend *b, bool names_clients)
     pool_fixture_follow(&b->f);
 }
 
+/* --- requests in flight --------------------------------------------------------------------- */
+
+static unsigned in_flight_of(struct backend *b)
+{
+    struct server_set *set = NULL;
+    struct backend_state *state = backend_state_take(b->f.states, &b->f.spec);
+    unsigned count;
+
+    set = backend_state_set(state);
+    count = atomic_load(&set->servers[0].state->in_flight);
+    server_set_unref(set);
+    backend_state_drop(state);
+    return count;
+}
+
+Test(connection, a_request_is_in_flight_from_the_moment_its_server_is_chosen)
+{
+    const struct pool_ask ask = {.connect_timeout_ms = 1000, .max_tries = 1};
+    struct backend b;
+
+    set_up(&b, 4);
+    b.f.spec.balance = BALANCE_LEAST_REQUESTS;
+    pool_fixture_follow(&b.f);
+    struct pool_wait *wait = pool_ask(b.f.pool, &ask, &b.f.task);
+    cr_assert_eq(in_flight_of(&b), 1); /* not connected yet */
+    pool_wait_end(wait);
+    cr_assert_eq(in_flight_of(&b), 0);
+    struct upstream_connection *connection = take(&b);
+    cr_assert_eq(in_flight_of(&b), 1);
+    b.f.spec.balance = BALANCE_ROUND_ROBIN; /* nobody goes by it any more */
+    pool_fixture_follow(&b.f);
+    upstream_connection_give_back(connection);
+    cr_assert_eq(in_flight_of(&b), 0);
+    tear_down(&b);
+}
+
 /* --- age ---------------------------------------------------------------------------------- */
 
 Test(connection, one_that_carried_enough_requests_is_closed)
