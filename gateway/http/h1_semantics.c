@@ -304,10 +304,9 @@ const char *h1_understand_response(struct http_head *head, struct arena *arena,
 static bool is_forbidden_trailer(const struct http_field *field)
 {
     static const char *const names[] = {
-        "age",           "authorization", "cache-control", "content-encoding",
-        "content-range", "content-type",  "cookie",        "expires",
-        "location",      "max-forwards",  "pragma",        "range",
-        "retry-after",   "set-cookie",    "vary",          "www-authenticate",
+        "age",          "authorization", "cache-control", "content-encoding", "content-range",
+        "content-type", "expires",       "location",      "max-forwards",     "pragma",
+        "range",        "retry-after",   "vary",          "www-authenticate",
     };
 
     if (field->id != FIELD_OTHER)
