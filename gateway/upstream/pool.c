@@ -35,6 +35,7 @@ struct pool_wait {
     uint64_t connect_timeout_ms;
     unsigned max_tries, tries;
     bool is_fresh;
+    uint64_t key, sticky_server; /* of the ask */
     struct balancer_history history;
     struct server *server;                  /* tried last; NULL: none yet */
     struct upstream_connection *connection; /* being made, or made; NULL: none */
@@ -91,17 +92,40 @@ static void set_server(struct pool_wait *wait, struct server *server)
         server_ref(server);
 }
 
+/* The one that the client belongs to, to be tried first; NULL: whoever's turn it is. */
+static struct server *find_sticky(const struct pool_wait *wait)
+{
+    const struct pool *pool = wait->pool;
+    if (wait->sticky_server == 0 || wait->tries > 0)
+        return NULL;
+    for (unsigned i = 0; i < pool->server_count; i++) {
+        struct server *server = pool->servers[i];
+        if (server->state->id == wait->sticky_server)
+            return server != wait->history.avoid && server_is_usable(server) ? server : NULL;
+    }
+    return NULL;
+}
+
+static struct server *pick_server(struct pool_wait *wait)
+{
+    struct pool *pool = wait->pool;
+    const struct balancer_ask ask = {
+        .history = &wait->history, .key = wait->key, .now_us = loop_now_us(pool->shared.env.loop)};
+    struct server *server = balancer_pick(&pool->balancer, &ask);
+    pool->picks += server != NULL;
+    return server;
+}
+
 static struct server *choose_server(struct pool_wait *wait)
 {
     struct pool *pool = wait->pool;
     if (wait->tries >= wait->max_tries)
         return NULL;
-    struct balancer_ask ask = {.history = &wait->history,
-                               .now_us = loop_now_us(pool->shared.env.loop)};
-    struct server *server = balancer_pick(&pool->balancer, &ask);
+    struct server *server = find_sticky(wait);
+    if (server == NULL)
+        server = pick_server(wait);
     if (server == NULL)
         return NULL;
-    pool->picks++;
     if (wait->tries > 0)
         metric_add(pool->shared.env.metrics, METRIC_UPSTREAM_RETRIES, 1);
     wait->history.tried[wait->history.tried_count++] = server;
@@ -175,6 +199,8 @@ struct pool_wait *pool_ask(struct pool *pool, const struct pool_ask *ask, struct
     wait->max_tries = ask->max_tries < BALANCER_TRIES_MAX ? ask->max_tries : BALANCER_TRIES_MAX;
     wait->tries = 0;
     wait->is_fresh = ask->fresh;
+    wait->key = ask->key;
+    wait->sticky_server = ask->sticky_server;
     wait->history.avoid = find_server(pool, ask->avoid);
     wait->history.tried_count = 0;
     wait->server = NULL;

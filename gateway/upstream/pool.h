@@ -58,6 +58,9 @@ struct pool_ask {
     bool fresh;         /* no idle connection: a retry after a stale one. So is the last of several
                            tries, for nobody could make up for it */
     struct slice avoid; /* a server (its name) that just failed this request; empty: none */
+    uint64_t key;       /* of the client, where balance is by it (upstream/affinity.h) */
+    uint64_t sticky_server; /* hash_fixed of the name of the one that the client belongs to: it
+                               comes first if it is usable, whatever its weight; 0: none */
 };
 
 /* Asks for a connection: chooses a server (weighted round robin, exact per cycle; backups when no

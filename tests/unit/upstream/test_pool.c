@@ -1,6 +1,8 @@
 /* A pool chooses, connects, goes on to the next server, and follows its generations. */
 #include "support/pool_fixture.h"
 
+#include "base/table.h"
+
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,6 +132,103 @@ Test(pool, avoids_the_server_that_failed_the_request_before)
     upstream_connection_give_back(result.connection);
     close(listeners[0]);
     close(listeners[1]);
+    pool_fixture_clear(&f);
+}
+
+/* --- clients that belong to a server ------------------------------------------------------ */
+
+static void expect_server(struct pool_fixture *f, const struct pool_ask *ask, unsigned index)
+{
+    struct pool_result result = pool_fixture_ask(f, ask);
+    cr_assert_eq(result.answer, IO_OK);
+    cr_expect_str_eq(result.server, f->names[index]);
+    upstream_connection_give_back(result.connection);
+}
+
+Test(pool, a_client_gets_the_server_that_it_belongs_to)
+{
+    struct pool_fixture f;
+    int listeners[4];
+    pool_fixture_init(&f, 0);
+    for (int i = 0; i < 4; i++) {
+        struct address address;
+        listeners[i] = loopback_listen(&address);
+        pool_fixture_add(&f, &address, i == 2 ? 0 : 1); /* one is drained, one a backup */
+    }
+    f.servers[3].is_backup = true;
+    pool_fixture_follow(&f);
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < 4; i++) {
+            const struct pool_ask ask = {.max_tries = 2,
+                                         .sticky_server = hash_fixed(f.servers[i].name)};
+            expect_server(&f, &ask, i);
+        }
+        /* the turn of the others goes on as if nothing had been */
+        for (unsigned i = 0; i < 2; i++)
+            cr_expect_eq(index_of_next(&f), i);
+    }
+    const struct pool_ask unknown = {.max_tries = 2, .sticky_server = 1};
+    expect_server(&f, &unknown, 0);
+    const struct pool_ask failed = {
+        .max_tries = 2, .avoid = f.servers[0].name, .sticky_server = hash_fixed(f.servers[0].name)};
+    expect_server(&f, &failed, 1);
+    for (int i = 0; i < 4; i++)
+        close(listeners[i]);
+    pool_fixture_clear(&f);
+}
+
+Test(pool, a_client_goes_on_from_a_server_that_is_down)
+{
+    struct pool_fixture f;
+    struct address dead, alive;
+    int refusing = loopback_refuse(&dead), listener = loopback_listen(&alive);
+    pool_fixture_init(&f, 0);
+    pool_fixture_add(&f, &dead, 1);
+    pool_fixture_add(&f, &alive, 1);
+    pool_fixture_follow(&f);
+    const struct pool_ask ask = {
+        .connect_timeout_ms = 1000, .max_tries = 2, .sticky_server = hash_fixed(f.servers[0].name)};
+    for (unsigned attempts = 2; attempts > 0; attempts--) {
+        struct pool_result result = pool_fixture_ask(&f, &ask);
+        cr_assert_eq(result.answer, IO_OK);
+        cr_assert_eq(result.attempts, attempts); /* the second time it is skipped */
+        cr_expect_str_eq(result.server, f.names[1]);
+        upstream_connection_give_back(result.connection);
+    }
+    close(refusing);
+    close(listener);
+    pool_fixture_clear(&f);
+}
+
+Test(pool, a_key_leads_to_its_server)
+{
+    struct pool_fixture f;
+    int listeners[3];
+    bool is_seen[3] = {false};
+    pool_fixture_init(&f, 0);
+    for (int i = 0; i < 3; i++) {
+        struct address address;
+        listeners[i] = loopback_listen(&address);
+        pool_fixture_add(&f, &address, 1);
+    }
+    f.spec.balance = BALANCE_HASH;
+    pool_fixture_follow(&f);
+    for (uint64_t key = 1; key <= 30; key++) {
+        const struct pool_ask ask = {.max_tries = 1, .key = key * 0x9e3779b97f4a7c15};
+        struct pool_result first = pool_fixture_ask(&f, &ask);
+        upstream_connection_give_back(first.connection);
+        for (unsigned i = 0; i < 3; i++) {
+            if (strcmp(first.server, f.names[i]) != 0)
+                continue;
+            is_seen[i] = true;
+            expect_server(&f, &ask, i);
+            expect_server(&f, &ask, i);
+        }
+    }
+    for (int i = 0; i < 3; i++) {
+        cr_expect(is_seen[i]);
+        close(listeners[i]);
+    }
     pool_fixture_clear(&f);
 }
 
