@@ -1,6 +1,8 @@
 #include "routing/route.h"
 
 #include "base/check.h"
+#include "base/table.h"
+#include "upstream/affinity.h"
 
 /* The value of a placeholder, as a URL has it. */
 static struct slice part_value(const struct redirect_part *part, bool is_tls, struct slice host,
@@ -71,14 +73,9 @@ static uint64_t spreading_step(uint64_t total)
     return step;
 }
 
-const struct route_target *route_pick_target(const struct route *route, uint64_t n)
+/* The shares lie side by side, each as wide as its weight; `at` is below total_weight. */
+static const struct route_target *target_at(const struct route *route, uint64_t at)
 {
-    uint64_t at;
-
-    if (route->target_count == 1)
-        return &route->targets[0];
-    assert(route->total_weight > 0);
-    at = n % route->total_weight * spreading_step(route->total_weight) % route->total_weight;
     for (unsigned i = 0; i < route->target_count; i++) {
         if (at < route->targets[i].weight)
             return &route->targets[i];
@@ -86,4 +83,22 @@ const struct route_target *route_pick_target(const struct route *route, uint64_t
     }
     assert(!"total_weight is not the sum of the weights");
     return NULL;
+}
+
+const struct route_target *route_pick_target(const struct route *route, uint64_t n)
+{
+    uint64_t total = route->total_weight;
+
+    if (route->target_count == 1)
+        return &route->targets[0];
+    assert(total > 0);
+    return target_at(route, n % total * spreading_step(total) % total);
+}
+
+const struct route_target *route_pick_target_for(const struct route *route, uint64_t key)
+{
+    /* With the route's name: those who get the canary here are not the same everywhere. */
+    uint64_t point = affinity_join(hash_fixed(route->name), key);
+
+    return target_at(route, (uint64_t)((unsigned __int128)point * route->total_weight >> 64));
 }

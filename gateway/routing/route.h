@@ -60,5 +60,9 @@ struct slice route_location(const struct route *route, struct arena *arena, bool
 /* The target for the n-th request of this route on a worker: exact shares per total_weight
  * requests, smoothly interleaved for small totals. */
 const struct route_target *route_pick_target(const struct route *route, uint64_t n);
+/* The target for a client, by what tells it from others (upstream/affinity.h): the same again and
+ * again, on every gateway. Clients fall on the shares in the order of the file, so that a change of
+ * weights moves no more of them than it must. */
+const struct route_target *route_pick_target_for(const struct route *route, uint64_t key);
 
 #endif
