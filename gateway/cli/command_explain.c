@@ -16,7 +16,7 @@ static void print(const struct buffer *text, FILE *to)
  */
 
 static void explain_snapshot(const struct arguments *arguments, const struct snapshot *snapshot,
-                             const struct explain_request *request)
+                             const struct followed_request *request)
 {
     struct arena arena = {0};
     struct explanation *explanation = arena_alloc(&arena, sizeof(*explanation));
@@ -45,7 +45,7 @@ static void print_problems(const struct arguments *arguments, const struct probl
 }
 
 /* Loaded as a start would: a broken certificate does not stop the others. */
-static int explain_file(const struct arguments *arguments, const struct explain_request *request)
+static int explain_file(const struct arguments *arguments, const struct followed_request *request)
 {
     struct problems problems;
     int code = EXIT_INVALID;
@@ -102,7 +102,7 @@ static int explain_live(const struct arguments *arguments)
 
 int command_explain(const struct arguments *arguments)
 {
-    struct explain_request request;
+    struct followed_request request;
     struct arena arena = {0};
     struct error error;
     int code = EXIT_USAGE;

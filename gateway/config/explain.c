@@ -1,33 +1,17 @@
 #include "config/explain.h"
 
 #include "base/clock.h"
-#include "config/client_ip.h"
 #include "http/target.h"
 
 /* --- who asks, and where ------------------------------------------------------------------------
  */
 
-static void find_client(struct explanation *e, struct arena *arena)
-{
-    const struct explain_request *request = e->request;
-    const struct globals *globals = e->snapshot->globals;
-    char text[ADDRESS_TEXT_SIZE];
-
-    if (request->peer.length == 0)
-        return;
-    address_format_ip(&request->peer, text);
-    e->client_ip = arena_copy(arena, slice_of(text));
-    e->is_trusted = client_ip_is_trusted(globals, &request->peer);
-    if (e->is_trusted)
-        e->client_ip = client_ip_find(globals, e->client_ip, arena, &request->fields);
-}
-
 static bool has_other_port(const struct explanation *e)
 {
     const struct listen_spec *listener = e->followed.listener;
 
-    return listener && e->request->follow.port != 0 && listener->address_count > 0 &&
-           address_port(&listener->addresses[0]) != e->request->follow.port;
+    return listener && e->request->port != 0 && listener->address_count > 0 &&
+           address_port(&listener->addresses[0]) != e->request->port;
 }
 
 /* --- certificates -------------------------------------------------------------------------------
@@ -63,8 +47,7 @@ static struct slice normal_sni(const struct explanation *e, struct arena *arena)
     struct slice name = slice_of("");
     uint16_t port;
 
-    if (e->request->follow.sni.len == 0 ||
-        !host_normalise(arena, e->request->follow.sni, &name, &port))
+    if (e->request->sni.len == 0 || !host_normalise(arena, e->request->sni, &name, &port))
         return slice_of("");
     return name;
 }
@@ -117,15 +100,14 @@ static void find_near_misses(struct explanation *e, struct arena *arena)
         near_misses_paths(host, path, f->route, arena, &e->paths);
 }
 
-void explain(const struct snapshot *snapshot, const struct explain_request *request,
+void explain(const struct snapshot *snapshot, const struct followed_request *request,
              struct arena *arena, struct explanation *explanation)
 {
     *explanation = (struct explanation){
         .snapshot = snapshot, .request = request, .now = clock_wall_ms() / 1000};
-    follow_request(snapshot, &request->follow, arena, &explanation->followed);
+    follow_request(snapshot, request, arena, &explanation->followed);
     explanation->is_other_port = has_other_port(explanation);
-    find_client(explanation, arena);
-    if (request->follow.is_tls && !explanation->followed.unreachable)
+    if (request->is_tls && !explanation->followed.unreachable)
         find_certificates(explanation, arena);
     find_near_misses(explanation, arena);
 }

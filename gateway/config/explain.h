@@ -24,13 +24,11 @@ struct explained_clients {
 /* Borrowed from snapshot and request, or in the arena. */
 struct explanation {
     const struct snapshot *snapshot;
-    const struct explain_request *request;
+    const struct followed_request *request;
     struct followed followed;
     int64_t now; /* seconds since 1970 */
 
-    bool is_trusted;        /* the peer, by trusted_proxies */
-    struct slice client_ip; /* empty: the peer's address was not said */
-    bool is_other_port;     /* no listener has the URL's port: another one's answer is told */
+    bool is_other_port; /* no listener has the URL's port: another one's answer is told */
 
     struct explained_clients clients; /* by the SNI; nothing in it without TLS */
     struct other_certificate others[EXPLAIN_CERTS_MAX];
@@ -40,7 +38,7 @@ struct explanation {
 
 /* Cheap enough for the control thread: it looks once at each host, certificate, and path of the
  * host. */
-void explain(const struct snapshot *snapshot, const struct explain_request *request,
+void explain(const struct snapshot *snapshot, const struct followed_request *request,
              struct arena *arena, struct explanation *explanation);
 
 /* For people; and JSON with keys that stay. `is_live`: of the running gateway, whose generation is

@@ -47,7 +47,7 @@ static void print_misses(const struct near_misses *misses, const char *name, str
 
 static void print_request(const struct explanation *e, struct buffer *out)
 {
-    const struct followed_request *request = &e->request->follow;
+    const struct followed_request *request = e->request;
     const struct followed *f = &e->followed;
 
     print_member(out, ",\"request\":{", "method", request->method);
@@ -96,8 +96,8 @@ static void print_client(const struct explanation *e, struct buffer *out)
     }
     address_format_ip(&e->request->peer, peer);
     print_text_member(out, ",\"client\":{", "peer_ip", peer);
-    buffer_printf(out, ",\"is_trusted\":%s", e->is_trusted ? "true" : "false");
-    print_member(out, ",", "client_ip", e->client_ip);
+    buffer_printf(out, ",\"is_trusted\":%s", e->followed.is_trusted ? "true" : "false");
+    print_member(out, ",", "client_ip", e->followed.client_ip);
     buffer_append_text(out, "}");
 }
 
@@ -130,7 +130,7 @@ static void print_tls(const struct explanation *e, struct buffer *out)
                                            [TLS_REFUSAL_UNKNOWN_NAME] = "unknown_name",
                                            [TLS_REFUSAL_NOT_USABLE] = "not_usable"};
 
-    if (!e->request->follow.is_tls || e->followed.unreachable) {
+    if (!e->request->is_tls || e->followed.unreachable) {
         buffer_append_text(out, ",\"tls\":null");
         return;
     }
@@ -221,7 +221,7 @@ static void print_target(const struct explanation *e, const struct route_target 
                          struct buffer *out)
 {
     const struct upstream_spec *upstream = target->upstream;
-    bool is_too_large = follow_is_too_large(target, &e->request->follow);
+    bool is_too_large = follow_is_too_large(target, e->request);
 
     print_member(out, "{", "backend", upstream->name);
     buffer_printf(out, ",\"weight\":%u,\"percent\":%.2f,\"status\":%s,\"servers\":[",
@@ -233,7 +233,10 @@ static void print_target(const struct explanation *e, const struct route_target 
         buffer_printf(out, ",\"weight\":%u,\"backup\":%s}", server->weight,
                       server->is_backup ? "true" : "false");
     }
-    buffer_append_text(out, "]");
+    buffer_printf(out, "],\"is_clients\":%s",
+                  !e->followed.share            ? "null"
+                  : e->followed.share == target ? "true"
+                                                : "false");
     print_settings(e, target, out);
     buffer_append_text(out, "}");
 }

@@ -4,7 +4,7 @@
  */
 
 static bool read_url(const struct explain_question *question, struct arena *arena,
-                     struct explain_request *request, struct error *error)
+                     struct followed_request *request, struct error *error)
 {
     struct slice url = slice_of(question->url ? question->url : "");
     ptrdiff_t fragment = slice_find(url, '#');
@@ -12,25 +12,24 @@ static bool read_url(const struct explain_question *question, struct arena *aren
 
     if (fragment >= 0)
         url.len = (size_t)fragment; /* no client sends it */
-    request->follow.method = slice_of(question->method ? question->method : "GET");
-    if (!http_is_token(request->follow.method)) {
+    request->method = slice_of(question->method ? question->method : "GET");
+    if (!http_is_token(request->method)) {
         error_set(error, "\"%s\" is no method", question->method);
         return false;
     }
-    if (!follow_read_url(arena, url, &request->follow, error))
+    if (!follow_read_url(arena, url, request, error))
         return false;
     /* RFC 9112 section 3.2.4: without a path, OPTIONS is about the server as a whole. */
-    path = request->follow.authority.at + request->follow.authority.len;
-    if (http_method_from(request->follow.method) == METHOD_OPTIONS && path == url.at + url.len)
-        request->follow.target = slice_of("*");
+    path = request->authority.at + request->authority.len;
+    if (http_method_from(request->method) == METHOD_OPTIONS && path == url.at + url.len)
+        request->target = slice_of("*");
     return true;
 }
 
-static bool use_header(struct explain_request *request, const struct http_field *field,
+static bool use_header(struct followed_request *request, const struct http_field *field,
                        bool *has_host, struct error *error)
 {
-    if (field->id == FIELD_CONTENT_LENGTH &&
-        !slice_parse_u64(field->value, &request->follow.body_bytes)) {
+    if (field->id == FIELD_CONTENT_LENGTH && !slice_parse_u64(field->value, &request->body_bytes)) {
         error_set(error, "Content-Length is a number, not \"%.*s\"", (int)field->value.len,
                   field->value.at);
         return false;
@@ -43,12 +42,12 @@ static bool use_header(struct explain_request *request, const struct http_field 
         return false;
     }
     *has_host = true;
-    request->follow.authority = field->value;
+    request->authority = field->value;
     return true;
 }
 
 static bool read_headers(const struct explain_question *question, struct arena *arena,
-                         struct explain_request *request, struct error *error)
+                         struct followed_request *request, struct error *error)
 {
     bool has_host = false;
 
@@ -63,26 +62,26 @@ static bool read_headers(const struct explain_question *question, struct arena *
             return false;
         }
         http_fields_add(&request->fields, arena, name, value);
-        request->follow.has_underscores |= slice_find(name, '_') >= 0;
+        request->has_underscores |= slice_find(name, '_') >= 0;
         if (!use_header(request, &request->fields.list[i], &has_host, error))
             return false;
     }
     return true;
 }
 
-static bool read_client(const struct explain_question *question, struct explain_request *request,
+static bool read_client(const struct explain_question *question, struct followed_request *request,
                         struct error *error)
 {
     if (question->sni && question->has_no_sni) {
         error_set(error, "an SNI and none at all cannot both be sent");
         return false;
     }
-    if ((question->sni || question->has_no_sni) && !request->follow.is_tls) {
+    if ((question->sni || question->has_no_sni) && !request->is_tls) {
         error_set(error, "there is no SNI without TLS: the URL begins with http://");
         return false;
     }
     if (question->sni || question->has_no_sni)
-        request->follow.sni = slice_of(question->sni ? question->sni : "");
+        request->sni = slice_of(question->sni ? question->sni : "");
     if (question->ip && !address_parse_ip(slice_of(question->ip), 0, &request->peer)) {
         error_set(error, "\"%s\" is no IP address", question->ip);
         return false;
@@ -91,9 +90,9 @@ static bool read_client(const struct explain_question *question, struct explain_
 }
 
 bool explain_question_read(const struct explain_question *question, struct arena *arena,
-                           struct explain_request *request, struct error *error)
+                           struct followed_request *request, struct error *error)
 {
-    *request = (struct explain_request){.peer = {.length = 0}};
+    *request = (struct followed_request){.is_tls = false};
     return read_url(question, arena, request, error) &&
            read_headers(question, arena, request, error) && read_client(question, request, error);
 }

@@ -17,15 +17,9 @@ struct explain_question {
     unsigned header_count;
 };
 
-struct explain_request {
-    struct followed_request follow;
-    struct http_fields fields;
-    struct address peer; /* length 0: not said */
-};
-
 /* False, with what is wrong in it. What is read is borrowed from the question or in the arena. */
 bool explain_question_read(const struct explain_question *question, struct arena *arena,
-                           struct explain_request *request, struct error *error);
+                           struct followed_request *request, struct error *error);
 
 /* As the query of a URL: "?url=…&method=…". */
 void explain_question_print(const struct explain_question *question, struct buffer *query);

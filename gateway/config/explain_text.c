@@ -55,7 +55,7 @@ static void print_misses(struct page *page, const char *prefix, const struct nea
 
 static void print_request(struct page *page)
 {
-    const struct followed_request *request = &page->e->request->follow;
+    const struct followed_request *request = page->e->request;
     const struct followed *f = &page->e->followed;
     struct slice sent = request->target;
     ptrdiff_t query = slice_find(sent, '?');
@@ -89,7 +89,7 @@ static void print_listener(struct page *page)
     }
     if (page->e->is_other_port)
         line(page, "", PLAIN, "no listener of that kind has port %u: this one's answer is told",
-             page->e->request->follow.port);
+             page->e->request->port);
 }
 
 static void print_client(struct page *page)
@@ -98,15 +98,15 @@ static void print_client(struct page *page)
 
     if (e->request->peer.length == 0)
         return;
-    if (e->is_trusted)
+    if (e->followed.is_trusted)
         line(page, "client", PLAIN,
              "client_ip %.*s: the peer is in trusted_proxies, its X-Forwarded-For is believed",
-             NAMED(e->client_ip));
+             NAMED(e->followed.client_ip));
     else
         line(page, "client", PLAIN,
              "client_ip %.*s: the peer is not in trusted_proxies, what it says of itself is "
              "removed",
-             NAMED(e->client_ip));
+             NAMED(e->followed.client_ip));
 }
 
 /* --- the handshake ------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ static void print_dates(struct page *page, const struct certificate *certificate
 static void print_rule(struct page *page)
 {
     const struct tls_answer *tls = &page->e->followed.tls;
-    const struct followed_request *request = &page->e->request->follow;
+    const struct followed_request *request = page->e->request;
     bool has_sni = request->sni.len > 0;
     const char *file = certificate_file(tls->certificate);
 
@@ -300,6 +300,14 @@ static void print_client_settings(struct page *page)
     arena_clear(&arena);
 }
 
+/* Whether this client is among those. */
+static const char *share_words(const struct followed *f, const struct route_target *target)
+{
+    if (!f->share)
+        return "";
+    return f->share == target ? ", this one among them" : ", not this one";
+}
+
 static void print_target(struct page *page, const struct route_target *target)
 {
     const struct upstream_spec *upstream = target->upstream;
@@ -311,9 +319,11 @@ static void print_target(struct page *page, const struct route_target *target)
         line(page, "backend", PLAIN, "%.*s: its share is 0, it gets nothing new",
              NAMED(upstream->name));
     else
-        line(page, "backend", PLAIN, "%.*s: %.4g%% of the requests", NAMED(upstream->name),
-             100.0 * target->weight / (double)route->total_weight);
-    if (follow_is_too_large(target, &page->e->request->follow))
+        line(page, "backend", PLAIN, "%.*s: %.4g%% of the %s%s", NAMED(upstream->name),
+             100.0 * target->weight / (double)route->total_weight,
+             route->split_on.kind != AFFINITY_NONE ? "clients" : "requests",
+             share_words(&page->e->followed, target));
+    if (follow_is_too_large(target, page->e->request))
         line(page, "", RED, "413 body_too_large: the body is larger than max_body");
     for (unsigned i = 0; i < upstream->server_count; i++) {
         const struct server_spec *server = &upstream->servers[i];
@@ -353,7 +363,7 @@ void explain_print_text(const struct explanation *explanation, bool is_live, boo
     if (explanation->followed.unreachable)
         return;
     print_client(&page);
-    if (explanation->request->follow.is_tls)
+    if (explanation->request->is_tls)
         print_handshake(&page);
     print_answer(&page);
     print_route(&page);

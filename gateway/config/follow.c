@@ -1,7 +1,10 @@
 #include "config/follow.h"
 
 #include "config/acme.h"
+#include "config/client_ip.h"
+#include "http/cookie.h"
 #include "http/target.h"
+#include "upstream/affinity.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -108,16 +111,55 @@ bool follow_is_too_large(const struct route_target *target, const struct followe
     return most != 0 && request->body_bytes > most;
 }
 
+bool follow_may_take(const struct followed *followed, const struct route_target *target)
+{
+    return target->weight > 0 && (!followed->share || followed->share == target);
+}
+
 /* Of a split's shares, one may take what another refuses. */
 static bool every_share_is_too_small(const struct follow *follow)
 {
     const struct route *route = follow->followed->route;
 
     for (unsigned i = 0; i < route->target_count; i++)
-        if (route->targets[i].weight > 0 &&
+        if (follow_may_take(follow->followed, &route->targets[i]) &&
             !follow_is_too_large(&route->targets[i], follow->request))
             return false;
     return true;
+}
+
+static void find_client(struct follow *follow)
+{
+    const struct globals *globals = follow->snapshot->globals;
+    const struct followed_request *request = follow->request;
+    struct followed *f = follow->followed;
+    char text[ADDRESS_TEXT_SIZE];
+
+    if (request->peer.length == 0)
+        return;
+    address_format_ip(&request->peer, text);
+    f->client_ip = arena_copy(follow->arena, slice_of(text));
+    f->is_trusted = client_ip_is_trusted(globals, &request->peer);
+    if (f->is_trusted)
+        f->client_ip = client_ip_find(globals, f->client_ip, follow->arena, &request->fields);
+}
+
+/* Without the cookie that clients go by it takes their address. */
+static bool is_client_told_apart(const struct follow *follow, const struct affinity *by)
+{
+    if (by->kind == AFFINITY_COOKIE && cookie_find(&follow->request->fields, by->name).len > 0)
+        return true;
+    return by->kind != AFFINITY_NONE && follow->followed->client_ip.len > 0;
+}
+
+static void find_share(struct follow *follow)
+{
+    struct followed *f = follow->followed;
+    const struct affinity *split_on = &f->route->split_on;
+    const struct http_head head = {.fields = follow->request->fields};
+
+    if (f->route->target_count > 1 && is_client_told_apart(follow, split_on))
+        f->share = route_pick_target_for(f->route, affinity_key(split_on, &head, f->client_ip));
 }
 
 static bool is_client_known(struct follow *follow)
@@ -146,6 +188,7 @@ static void find_route(struct follow *follow)
     } else if (!route) {
         refuse(follow, REASON_NO_ROUTE);
     } else if (route->kind == ROUTE_TO) {
+        find_share(follow);
         if (every_share_is_too_small(follow))
             refuse(follow, REASON_BODY_TOO_LARGE);
     } else if (route->kind == ROUTE_REDIRECT) {
@@ -235,6 +278,7 @@ void follow_request(const struct snapshot *snapshot, const struct followed_reque
     enum http_method method = http_method_from(request->method);
 
     *followed = (struct followed){.listener = listener};
+    find_client(&follow);
     if (!listener) {
         followed->unreachable = request->is_tls ? "listen.https is off" : "listen.http is off";
         return;

@@ -14,6 +14,8 @@ struct followed_request {
     uint16_t port;          /* of the URL; 0: none */
     uint64_t body_bytes;    /* Content-Length */
     bool has_underscores;   /* in the name of a header */
+    struct http_fields fields;
+    struct address peer; /* length 0: not said */
 };
 
 /* What became of it. Borrowed from the snapshot, or in the arena. */
@@ -26,11 +28,14 @@ struct followed {
     /* What the handshake asks the client for; and what the host does, once it has come to that. A
      * client is taken to have whatever certificate it is asked for. NULL: without TLS. */
     const struct client_policy *asked, *wanted;
-    bool is_unknown;           /* misdirected: those two do not go together */
-    struct slice host_key;     /* the host entry that matched, if its path did or not */
-    const struct route *route; /* NULL: none matched, or none was asked */
-    int status;                /* of the gateway's own answer; 0: a backend's */
-    enum http_reason reason;   /* a refusal: why; NONE: what the route says */
+    bool is_unknown;                  /* misdirected: those two do not go together */
+    struct slice host_key;            /* the host entry that matched, if its path did or not */
+    const struct route *route;        /* NULL: none matched, or none was asked */
+    bool is_trusted;                  /* the peer, by trusted_proxies */
+    struct slice client_ip;           /* empty: the peer's address was not said */
+    const struct route_target *share; /* of a split, where it is the client's; NULL: any */
+    int status;                       /* of the gateway's own answer; 0: a backend's */
+    enum http_reason reason;          /* a refusal: why; NONE: what the route says */
     struct slice location;
     bool is_challenge;              /* ACME's: no route is asked */
     struct slice challenge;         /* the file that answers it, if it is there */
@@ -44,6 +49,10 @@ bool follow_read_url(struct arena *arena, struct slice url, struct followed_requ
 
 /* Whether the target's max_body refuses the request. */
 bool follow_is_too_large(const struct route_target *target, const struct followed_request *request);
+
+/* Whether the request may go there: to the client's share of a split, else to any but those of
+ * weight 0. */
+bool follow_may_take(const struct followed *followed, const struct route_target *target);
 
 /* A refused handshake is followed on all the same, as if it had succeeded without a certificate. */
 void follow_request(const struct snapshot *snapshot, const struct followed_request *request,

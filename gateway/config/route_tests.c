@@ -41,6 +41,8 @@ static void read_request(struct reader *reader, const struct json_node *node, vo
     if (t->has_host)
         read.authority = t->test->request.authority;
     read.has_underscores = t->test->request.has_underscores;
+    read.fields = t->test->request.fields;
+    read.peer = t->test->request.peer;
     if (t->has_sni)
         read.sni = t->test->request.sni;
     t->test->request = read;
@@ -59,6 +61,8 @@ static void read_headers(struct reader *reader, const struct json_node *node, vo
     for (const struct json_node *member = node->first; member; member = member->next) {
         if (!reader_text(reader, member, "a string", &value))
             continue;
+        http_fields_add(&t->test->request.fields, reader->arena,
+                        arena_copy(reader->arena, member->key), value);
         t->test->request.has_underscores |= slice_find(member->key, '_') >= 0;
         if (field_id_from(member->key) != FIELD_HOST)
             continue;
@@ -82,14 +86,13 @@ static void read_sni(struct reader *reader, const struct json_node *node, void *
         reader_error(reader, node, AT_VALUE, "\"%s\" is no host name", text.at);
 }
 
-/* Nothing that is built yet depends on who asks, but what is written here must make sense. */
 static void read_ip(struct reader *reader, const struct json_node *node, void *into)
 {
-    struct address address;
+    struct test_reader *t = into;
     struct slice text;
 
-    (void)into;
-    if (reader_text(reader, node, "an IP address", &text) && !address_parse_ip(text, 0, &address))
+    if (reader_text(reader, node, "an IP address", &text) &&
+        !address_parse_ip(text, 0, &t->test->request.peer))
         reader_error(reader, node, AT_VALUE, "\"%s\" is no IP address", text.at);
 }
 

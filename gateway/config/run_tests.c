@@ -33,7 +33,8 @@ static bool routes_to_backend(const struct run *run)
     return run->outcome.route && run->outcome.route->kind == ROUTE_TO;
 }
 
-/* "gets nothing new" of a share or server with weight 0. */
+/* "gets nothing new" of a share or server with weight 0. Of a split that is by client, where the
+ * test says which client, its share alone. */
 static bool goes_to(const struct run *run, const char *backend, const char *server,
                     struct slice *seen)
 {
@@ -42,7 +43,7 @@ static bool goes_to(const struct run *run, const char *backend, const char *serv
     *seen = slice_of("none");
     for (unsigned i = 0; routes_to_backend(run) && i < route->target_count; i++) {
         const struct upstream_spec *upstream = route->targets[i].upstream;
-        if (route->targets[i].weight == 0)
+        if (!follow_may_take(&run->outcome, &route->targets[i]))
             continue;
         if (backend)
             *seen = upstream->name;

@@ -74,7 +74,7 @@ static void answer_explain(const struct control *control, const struct http_head
     const struct snapshot *snapshot = generations_current(control->generations);
     bool as_text = endpoint_wants_text(head);
     struct explain_question question;
-    struct explain_request request;
+    struct followed_request request;
     struct arena arena = {0};
     struct error error;
 

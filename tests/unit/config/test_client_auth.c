@@ -209,7 +209,7 @@ Test(client_auth, a_renewal_keeps_what_it_cannot_read_unless_it_is_told_to_be_st
 static char *explained(const char *url, const char *sni, bool as_json)
 {
     struct explain_question question = {.url = url, .sni = sni};
-    struct explain_request request;
+    struct followed_request request;
     struct explanation explanation;
     struct buffer out = {0};
     struct error error;

@@ -10,7 +10,7 @@
 
 static struct route_folder folder;
 static struct arena arena;
-static struct explain_request request;
+static struct followed_request request;
 static struct explanation explained;
 
 static void begin(void)
@@ -151,8 +151,8 @@ static void expect_client(const char *ip, const char *forwarded, bool is_trusted
 {
     ask_question((struct explain_question){
         .url = "https://a.test/", .ip = ip, .headers = {forwarded}, .header_count = 1});
-    cr_expect_eq(explained.is_trusted, is_trusted, "%s", ip);
-    expect_text(explained.client_ip, client_ip);
+    cr_expect_eq(explained.followed.is_trusted, is_trusted, "%s", ip);
+    expect_text(explained.followed.client_ip, client_ip);
 }
 
 Test(explain, who_the_client_is)
@@ -162,7 +162,7 @@ Test(explain, who_the_client_is)
     expect_client("192.0.2.1", "X-Forwarded-For: 1.2.3.4", false, "192.0.2.1");
     expect_client("10.0.0.1", "X-Real-IP: 1.2.3.4", true, "10.0.0.1");
     ask("https://a.test/");
-    expect_text(explained.client_ip, "");
+    expect_text(explained.followed.client_ip, "");
 }
 
 /* --- listeners ----------------------------------------------------------------------------------
@@ -307,6 +307,50 @@ Test(explain, shares_and_servers)
     cr_expect_not_null(strstr(text, "c: 5% of the requests"));
     cr_expect_not_null(strstr(text, "d: its share is 0, it gets nothing new"));
     cr_expect_not_null(strstr(text, "x:2, weight 0: gets nothing new"));
+}
+
+static void expect_share(struct explain_question question, const char *words)
+{
+    const struct followed *f = ask_question(question);
+
+    cr_expect_eq(f->share != NULL, words != NULL, "%s", question.ip);
+    cr_expect_not_null(strstr(print(false, false, false), words ? words : "b: 60% of the clients"));
+    cr_expect_not_null(
+        strstr(print(true, false, false), words ? "\"is_clients\":true" : "\"is_clients\":null"));
+}
+
+Test(explain, share_of_a_client)
+{
+    static const char split[] = "'backends': { 'b': 'x:1', 'c': 'x:2' }, 'trusted_proxies': "
+                                "['10.0.0.0/8'], 'routes': { 'a.test': { 'to': { 'b': 60, 'c': 40 "
+                                "}, 'split_on': '%s' } }";
+    static const char b[] = "b: 60% of the clients, this one among them";
+    static const char c[] = "c: 40% of the clients, this one among them";
+    struct explain_question question = {.url = "https://a.test/"};
+    char text[512];
+
+    snprintf(text, sizeof(text), split, "ip");
+    route_folder_good(&folder, text);
+    expect_share(question, NULL);
+    question.ip = "192.0.2.1";
+    expect_share(question, c);
+    question.ip = "192.0.2.2";
+    expect_share(question, b);
+    question.ip = "10.0.0.1"; /* a proxy: whom it names counts */
+    question.headers[question.header_count++] = "X-Forwarded-For: 192.0.2.1";
+    expect_share(question, c);
+
+    snprintf(text, sizeof(text), split, "cookie:id");
+    route_folder_good(&folder, text);
+    expect_share(question, c); /* without the cookie by address */
+    question.headers[question.header_count++] = "Cookie: id=1";
+    expect_share(question, b);
+    question.ip = NULL;
+    expect_share(question, b);
+    question.headers[1] = "Cookie: id=3";
+    expect_share(question, c);
+    question.headers[1] = "Cookie: other=2";
+    expect_share(question, NULL);
 }
 
 /* --- forms --------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@
 #include <criterion/criterion.h>
 
 static struct arena arena;
-static struct explain_request request;
+static struct followed_request request;
 static struct error error;
 
 static void end(void)
@@ -24,7 +24,7 @@ static void expect_text(struct slice is, const char *wanted)
 static const struct followed_request *read(struct explain_question question)
 {
     cr_assert(explain_question_read(&question, &arena, &request, &error), "%s", error.message);
-    return &request.follow;
+    return &request;
 }
 
 static void expect_refusal(struct explain_question question, const char *words)

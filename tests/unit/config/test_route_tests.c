@@ -30,7 +30,9 @@ static void load_test(const char *test)
              "'routes': { 'a.test': { 'paths': { '/': 'api', '/old': { 'redirect': '/new{uri}' },"
              "                                   '=/r': { 'respond': { 'status': 418 } } } },"
              "            'b.test': { 'to': { 'api': 1, 'canary': 1, 'y:1': 0 } },"
-             "            'c.test': ['y:1', 'y:2'], 'other.example': 'api' },"
+             "            'c.test': ['y:1', 'y:2'], 'other.example': 'api',"
+             "            'k.test': { 'to': { 'api': 1, 'canary': 1 }, 'split_on': 'cookie:id' } },"
+             "'trusted_proxies': ['10.0.0.0/8'],"
              "'tests': [\n%s ]",
              test);
     route_folder_load_with_certs(&folder, text);
@@ -190,6 +192,28 @@ static void expect_refused(const char *tests, const char *path, const char *mess
     cr_expect_null(folder.snapshot, "%s", tests);
     cr_expect_eq(folder.problems.errors, 1, "%s: %s", tests, folder.printed);
     route_folder_expect(&folder, 1, 0, path, message, suggestion);
+}
+
+Test(route_tests, share_of_a_client)
+{
+    /* of one that is not said any will do */
+    expect_pass("{ 'request': 'GET https://k.test/', 'expect': { 'backend': 'api' } }");
+    expect_pass("{ 'request': 'GET https://k.test/', 'expect': { 'backend': 'canary' } }");
+    expect_pass("{ 'request': 'GET https://k.test/', 'ip': '192.0.2.1', 'expect': { 'backend': "
+                "'canary' } }");
+    expect_fail("{ 'request': 'GET https://k.test/', 'ip': '192.0.2.1', 'expect': { 'backend': "
+                "'api' } }",
+                "expected \"api\", got \"canary\"");
+    expect_fail("{ 'request': 'GET https://k.test/', 'ip': '192.0.2.2', 'expect': { 'server': "
+                "'x:3' } }",
+                "expected \"x:3\", got \"x:1\"");
+    expect_pass("{ 'request': 'GET https://k.test/', 'ip': '10.0.0.1', 'headers': { "
+                "'X-Forwarded-For': '192.0.2.1' }, 'expect': { 'backend': 'canary' } }");
+    expect_pass("{ 'headers': { 'Cookie': 'id=4' }, 'ip': '192.0.2.1', 'request': "
+                "'GET https://k.test/', 'expect': { 'backend': 'api' } }");
+    expect_fail("{ 'request': 'GET https://k.test/', 'headers': { 'Cookie': 'id=3' }, 'expect': { "
+                "'backend': 'api' } }",
+                "expected \"api\", got \"canary\"");
 }
 
 Test(route_tests, mistakes)
