@@ -9,6 +9,7 @@
 #include "net/jobs.h"
 #include "net/loop.h"
 #include "net/resolver.h"
+#include "tls/mac.h"
 #include "tls/ticket_keys.h"
 #include "worker/worker.h"
 
@@ -33,6 +34,7 @@ struct control {
     struct jobs *files;     /* reads them for workers */
     struct jobs *verifiers; /* of clients' certificates, for workers */
     struct ticket_keys *ticket_keys;
+    uint8_t sticky_key[MAC_KEY_BYTES]; /* signs cookies of backends without a key of their own */
     struct worker **workers;
     unsigned worker_count;
     struct inherited *inherited; /* sockets that were handed over; NULL: none */

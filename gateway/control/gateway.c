@@ -128,6 +128,7 @@ static bool start_workers(struct gateway *g, unsigned count, struct error *error
         return false;
     }
     budget_init(&control->head_memory, HEAD_MEMORY_BYTES);
+    struct slice sticky_key = slice_make((const char *)control->sticky_key, MAC_KEY_BYTES);
     for (; g->ring_count < count; g->ring_count++)
         g->rings[g->ring_count] = line_ring_new(LOG_RING_BYTES);
     control->access_writer = access_writer_start(g->rings, count, error);
@@ -142,6 +143,7 @@ static bool start_workers(struct gateway *g, unsigned count, struct error *error
                                                .files = control->files,
                                                .verifiers = control->verifiers,
                                                .access_log = g->rings[i],
+                                               .sticky_key = sticky_key,
                                                .head_memory = &control->head_memory,
                                                .recent_bytes = recent_bytes(count),
                                                .traffic = control->traffic};
@@ -414,6 +416,7 @@ static bool start(struct gateway *g, const struct gateway_options *options, stru
     control->systemd = systemd_new(control->loop);
     control->inherited = inherited_new();
     control->ticket_keys = ticket_keys_new(TICKET_PERIOD_S);
+    mac_make_key(control->sticky_key);
     control->resolver = resolver_new(RESOLVER_THREADS);
     control->backend_states = backend_states_new(control->loop, control->resolver);
     control->files = jobs_new(FILE_THREADS);

@@ -42,6 +42,8 @@ static void ask_pool(struct exchange *x)
         .connect_timeout_ms = x->settings->connect_ms,
         .max_tries = x->settings->retry_attempts - x->attempts,
         .fresh = x->wants_fresh,
+        .key = x->affinity_key,
+        .sticky_server = x->sticky.server,
     };
 
     if (x->upstream_asked_us == 0)
@@ -108,6 +110,7 @@ static void make_outgoing(struct exchange *x)
     memcpy(fields->list, x->request.fields.list, fields->count * sizeof(*fields->list));
     http_fields_drop_hop_by_hop(fields);
     forwarded_rewrite(x->globals, x->client, &x->arena, &x->request, &x->facts, fields);
+    exchange_hide_cookie(x);
     x->outgoing.keeps_connection = true;
 }
 
@@ -263,6 +266,7 @@ static enum step open_tunnel(struct exchange *x)
     if (!is_tunnel_asked_for(x))
         return exchange_fail(x, REASON_BACKEND_BAD_RESPONSE);
     http_fields_drop_hop_by_hop(&x->response.fields);
+    exchange_set_cookie(x);
     x->response.framing = BODY_CLOSE;
     if (client->ops->write_head(client, &x->response) == IO_ERROR)
         return exchange_fail(x, REASON_CLIENT_CLOSED);
@@ -290,6 +294,7 @@ static enum step begin_response(struct exchange *x)
     if (x->awaits_continue)
         x->up.state = PUMP_OFF; /* refused: the client keeps its body */
     http_fields_drop_hop_by_hop(&x->response.fields);
+    exchange_set_cookie(x);
     x->response.keeps_connection = !x->env->is_draining && request_will_be_read(x);
     if (x->client_stream->ops->write_head(x->client_stream, &x->response) != IO_OK)
         return exchange_fail(x, REASON_CLIENT_CLOSED);

@@ -1,4 +1,5 @@
 #include "proxy/exchange_state.h"
+#include "upstream/affinity.h"
 
 #include <stdio.h>
 
@@ -69,17 +70,31 @@ static void remember(const struct exchange *x, const struct tls_info *tls)
     recent_put(x->env->recent, &request);
 }
 
+/* Of a split the same one for the same client, or the next in turn. */
+static const struct route_target *choose_share(const struct exchange *x)
+{
+    const struct route *route = x->route;
+    struct proxy_env *env = x->env;
+
+    if (route->target_count == 1)
+        return &route->targets[0];
+    if (route->split_on.kind == AFFINITY_NONE)
+        return route_pick_target(route, env->next_turn(env->worker, route));
+    return route_pick_target_for(route,
+                                 affinity_key(&route->split_on, &x->request, x->facts.client_ip));
+}
+
 static enum step go_to_backend(struct exchange *x)
 {
     struct proxy_env *env = x->env;
-    uint64_t turn = x->route->target_count > 1 ? env->next_turn(env->worker, x->route) : 0;
-    const struct route_target *target = route_pick_target(x->route, turn);
+    const struct route_target *target = choose_share(x);
 
     x->upstream = target->upstream;
     x->settings = &target->settings;
     if (x->settings->max_body != 0 && x->request.framing == BODY_LENGTH &&
         x->request.content_length > x->settings->max_body)
         return exchange_fail(x, REASON_BODY_TOO_LARGE);
+    exchange_recognise_client(x);
     x->pool = env->take_pool(env->worker, x->upstream);
     exchange_enter(x, TAKE_UPSTREAM);
     return STEP_AGAIN;

@@ -1,6 +1,6 @@
 /* The exchange's inside, shared by its files alone: exchange.c (runner, ends), exchange_route.c
- * (what shall answer), exchange_acme.c (files of a webroot), exchange_relay.c (the backend's side
- * and the bodies), exchange_wait.c (the deadline). */
+ * (what shall answer), exchange_acme.c (files of a webroot), exchange_affinity.c (which client it
+ * is), exchange_relay.c (the backend's side and the bodies), exchange_wait.c (the deadline). */
 #ifndef PROXY_EXCHANGE_STATE_H
 #define PROXY_EXCHANGE_STATE_H
 
@@ -10,6 +10,7 @@
 #include "proxy/forwarded.h"
 #include "proxy/own_answer.h"
 #include "proxy/pace.h"
+#include "proxy/sticky.h"
 
 enum exchange_state {
     READ_HEAD,
@@ -86,6 +87,8 @@ struct exchange {
     const struct upstream_spec *upstream;
     const struct settings *settings;
     struct origin_facts facts;
+    uint64_t affinity_key;      /* of the client, where the upstream's balance is by it */
+    struct sticky_claim sticky; /* where the client was served before, if it must be known */
     struct http_head request, outgoing, response;
     struct body_pump up, down; /* the request's body, the response's */
     struct own_answer answer;
@@ -120,6 +123,13 @@ void exchange_release_backend(struct exchange *x, enum http_end end, enum upstre
 enum upstream_outcome exchange_backend_outcome(const struct exchange *x);
 
 enum step exchange_choose_route(struct exchange *x);
+
+/* Once its upstream is known: whose request it is, as far as that decides which server gets it. */
+void exchange_recognise_client(struct exchange *x);
+/* Keeps the gateway's cookie from the backend. */
+void exchange_hide_cookie(struct exchange *x);
+/* Has the backend's response set it, if the client needs a new one. */
+void exchange_set_cookie(struct exchange *x);
 
 /* The webroot that answers this request, whatever its host; NULL when it is none of that. Borrowed
  * for this step. */

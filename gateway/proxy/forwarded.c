@@ -66,6 +66,18 @@ void forwarded_facts(struct proxy_env *env, const struct globals *globals,
         id != NULL && is_sane_id(id->value) ? id->value : make_request_id(env, arena);
 }
 
+bool forwarded_is_https(const struct globals *globals, const struct client *client,
+                        const struct http_fields *fields)
+{
+    const struct http_field *said = http_fields_get(fields, FIELD_X_FORWARDED_PROTO);
+    struct slice list, first;
+
+    if (said == NULL || !peer_is_trusted(globals, client))
+        return client->is_tls;
+    list = said->value;
+    return slice_next_in_list(&list, &first) && slice_equal_nocase(first, slice_of("https"));
+}
+
 /* --- the fields that backends see ----------------------------------------------------------------
  */
 

@@ -20,6 +20,10 @@ void forwarded_facts(struct proxy_env *env, const struct globals *globals,
                      const struct client *client, struct arena *arena,
                      const struct http_fields *fields, struct origin_facts *facts);
 
+/* Whether the client itself came by https: what the backend is told in X-Forwarded-Proto. */
+bool forwarded_is_https(const struct globals *globals, const struct client *client,
+                        const struct http_fields *fields);
+
 /* Rewrites `fields` for the backend: forwarding fields of an untrusted peer removed, ours set. What
  * says anything of a client's certificate is removed whoever sent it. */
 void forwarded_rewrite(const struct globals *globals, const struct client *client,

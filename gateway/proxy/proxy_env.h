@@ -37,6 +37,7 @@ struct proxy_env {
     struct jobs *files;         /* reads them off the loop */
     struct jobs *verifiers;     /* of clients' certificates, off the loop */
     struct recent *recent;      /* NULL: requests are not remembered */
+    struct slice sticky_key;    /* the process's: signs cookies of backends without one */
     struct buffer log_line;     /* scratch of the access log */
     struct pin *pin;            /* the newest generation; NULL before the first */
     struct h1_limits limits;    /* of the newest generation; connections borrow them */

@@ -389,6 +389,7 @@ static void fill_env(struct worker *worker)
     env->files = worker->options.files;
     env->head_memory = worker->options.head_memory;
     env->verifiers = worker->options.verifiers;
+    env->sticky_key = worker->options.sticky_key;
     if (worker->options.recent_bytes > 0)
         env->recent = recent_new(worker->options.recent_bytes);
     env->worker = worker;

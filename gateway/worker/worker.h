@@ -26,6 +26,7 @@ struct worker_options {
     struct jobs *files;            /* reads them off the loop */
     struct jobs *verifiers;        /* of clients' certificates */
     struct line_ring *access_log;  /* borrowed; this worker is its producer */
+    struct slice sticky_key;       /* borrowed; the process's, for its cookies */
     struct budget *head_memory;    /* borrowed; the process's, for heads that are not complete */
     size_t recent_bytes;           /* for recent requests; 0: none are remembered */
     struct traffic *traffic;       /* borrowed; this worker's view has its number */

@@ -117,6 +117,34 @@ Test(forwarded, a_trusted_peer_is_appended_and_its_word_kept)
 }
 
 /* Not even from a trusted one: nobody could tell which of the two a backend believes. */
+static bool is_https(void)
+{
+    return forwarded_is_https(&globals, &client, &request.fields);
+}
+
+Test(forwarded, https_is_what_backends_are_told)
+{
+    static const char *const said[] = {"https", "http", "HTTPS, http", "http, https", "", "wss"};
+    static const bool is[] = {true, false, true, false, false, false};
+
+    come_from("10.1.1.1");
+    cr_expect(is_https());
+    client.is_tls = false;
+    cr_expect_not(is_https());
+    for (int i = 0; i < 6; i++) {
+        request.fields.count = 0;
+        send_field("X-Forwarded-Proto", said[i]);
+        come_from("10.1.1.1");
+        cr_expect_eq(is_https(), is[i], "%s", said[i]);
+        cr_expect_str_eq(backend_sees("X-Forwarded-Proto"), said[i]);
+        come_from("192.0.2.7"); /* who is not believed */
+        cr_expect_not(is_https());
+        client.is_tls = true;
+        cr_expect(is_https());
+        client.is_tls = false;
+    }
+}
+
 Test(forwarded, what_reads_like_these_fields_is_nobody_s)
 {
     struct origin_facts found;
