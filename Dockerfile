@@ -18,7 +18,7 @@ RUN cmake --preset release -DSALLYPORT_TESTS=OFF \
 FROM debian:bookworm-slim
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        libev4 libjansson4 libseccomp2 \
+        libc-ares2 libev4 libjansson4 libseccomp2 \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/log/apt /var/log/dpkg.log \
     && groupadd --system --gid 10001 sallyport \
     && useradd --system --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent \

@@ -51,6 +51,8 @@ static int parse_address(const char *text, struct address addresses[ADDRESSES_MA
     struct endpoint endpoint;
     if (count > 0 || !endpoint_parse(slice_of(text), &endpoint, NULL))
         return count;
+    if (endpoint.kind == ENDPOINT_SRV)
+        return 0;
     if (endpoint.kind == ENDPOINT_NAME)
         return look_up(&endpoint, addresses, error);
     addresses[0] = endpoint.address;

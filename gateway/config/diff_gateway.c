@@ -174,6 +174,19 @@ static struct word_set proxies(struct comparison *c, const struct globals *globa
     return set;
 }
 
+static struct slice dns_words(struct comparison *c, const struct globals *globals)
+{
+    struct slice text = slice_of(globals->dns_server_count > 0 ? "" : "the system's");
+    char server[ADDRESS_TEXT_SIZE];
+
+    for (unsigned i = 0; i < globals->dns_server_count; i++) {
+        address_format(&globals->dns_servers[i], server);
+        text =
+            arena_printf(c->arena, "%.*s%s%s", (int)text.len, text.at, i > 0 ? ", " : "", server);
+    }
+    return text;
+}
+
 static struct slice access_words(struct comparison *c, const struct globals *globals)
 {
     switch (globals->access_log) {
@@ -284,6 +297,7 @@ void compare_gateway(struct comparison *c)
     compare_tls(c);
     compare(c, "watch", slice_of(watch_word(was->watch)), slice_of(watch_word(is->watch)));
     compare_sets(c, "trusted_proxies", &proxies_were, &proxies_are);
+    compare(c, "dns.servers", dns_words(c, was), dns_words(c, is));
     compare_logs(c);
     compare_time(c, "drain_delay", was->drain_delay_ms, is->drain_delay_ms);
     compare_time(c, "drain_timeout", was->drain_timeout_ms, is->drain_timeout_ms);

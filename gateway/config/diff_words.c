@@ -192,6 +192,8 @@ struct slice words_address(struct arena *arena, const struct server_spec *server
 
     if (endpoint->kind == ENDPOINT_NAME)
         return arena_printf(arena, "%s:%u", endpoint->name, endpoint->port);
+    if (endpoint->kind == ENDPOINT_SRV)
+        return arena_printf(arena, "srv:%s", endpoint->name);
     address_format(&endpoint->address, text);
     return words(arena, text);
 }

@@ -4,7 +4,7 @@
 
 #include "base/json.h"
 #include "config/problems.h"
-#include "net/address.h"
+#include "net/network.h"
 
 struct reader {
     const char *file;   /* as named by the operator */

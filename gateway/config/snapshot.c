@@ -98,6 +98,37 @@ static void read_metrics(struct reader *reader, const struct json_node *node, vo
     reader_object(reader, node, &metrics_rules, 0, into);
 }
 
+static void read_dns_servers(struct reader *reader, const struct json_node *node, void *into)
+{
+    struct globals *globals = ((struct load *)into)->globals;
+    struct error error = {""};
+    struct slice text;
+    size_t most = 0;
+
+    if (!reader_is_list(reader, node, "a list of addresses such as \"10.0.0.2\""))
+        return;
+    for (const struct json_node *element = node->first; element; element = element->next)
+        most++;
+    globals->dns_servers = arena_alloc(reader->arena, (most + 1) * sizeof(struct address));
+    for (const struct json_node *element = node->first; element; element = element->next) {
+        struct address *server = &globals->dns_servers[globals->dns_server_count];
+        if (!reader_text(reader, element, "an address such as \"10.0.0.2\"", &text))
+            continue;
+        if (name_server_parse(text, server, &error))
+            globals->dns_server_count++;
+        else
+            reader_error(reader, element, AT_VALUE, "%s", error.message);
+    }
+}
+
+static const struct rule dns_list[] = {{"servers", 0, read_dns_servers}};
+static const struct rules dns_rules = {dns_list, 1, NULL};
+
+static void read_dns(struct reader *reader, const struct json_node *node, void *into)
+{
+    reader_object(reader, node, &dns_rules, 0, into);
+}
+
 static void read_certs_strict(struct reader *reader, const struct json_node *node, void *into)
 {
     reader_bool(reader, node, &((struct load *)into)->globals->certs_strict);
@@ -137,7 +168,7 @@ static const struct rule top_list[] = {
     {"metrics", IN_TOP, read_metrics},
     {"user", IN_TOP, reader_later},
     {"group", IN_TOP, reader_later},
-    {"dns", IN_TOP, NULL},
+    {"dns", IN_TOP, read_dns},
     {"redis", IN_TOP, NULL},
 };
 static const struct rules top_rules = {top_list, sizeof(top_list) / sizeof(top_list[0]),

@@ -6,7 +6,7 @@
 #include "base/refcount.h"
 #include "config/problems.h"
 #include "http/h1_parser.h"
-#include "net/address.h"
+#include "net/network.h"
 #include "routing/route_table.h"
 #include "tls/cert_library.h"
 #include "tls/tls_server.h"
@@ -71,6 +71,9 @@ struct globals {
 
     struct network *trusted_proxies;
     unsigned trusted_proxy_count;
+
+    struct address *dns_servers; /* in the order to ask */
+    unsigned dns_server_count;   /* 0: the system's */
 
     uint64_t handshake_ms, header_ms, keepalive_ms;
     uint64_t body_idle_ms; /* of `defaults`: for answers that have no route */

@@ -29,7 +29,7 @@ enum control_state {
 struct control {
     const char *config_file; /* NULL: none was named and none is where one is looked for */
     struct loop *loop;
-    struct resolver *resolver;
+    struct resolver *resolver; /* of this thread's loop, for the whole process */
     struct backend_states *backend_states;
     struct jobs *files;     /* reads them for workers */
     struct jobs *verifiers; /* of clients' certificates, for workers */

@@ -25,7 +25,6 @@ enum {
     LOG_RING_BYTES = 1024 * 1024,
     RECENT_BYTES = 2 * 1024 * 1024,
     RECENT_BYTES_A_WORKER = 256 * 1024,
-    RESOLVER_THREADS = 4,
     FILE_THREADS = 2,
     VERIFY_THREADS = 2,
     HEAD_MEMORY_BYTES = 64 * 1024 * 1024, /* for requests' heads that are not complete */
@@ -417,7 +416,7 @@ static bool start(struct gateway *g, const struct gateway_options *options, stru
     control->inherited = inherited_new();
     control->ticket_keys = ticket_keys_new(TICKET_PERIOD_S);
     mac_make_key(control->sticky_key);
-    control->resolver = resolver_new(RESOLVER_THREADS);
+    control->resolver = resolver_new(control->loop, NULL);
     control->backend_states = backend_states_new(control->loop, control->resolver);
     control->files = jobs_new(FILE_THREADS);
     control->verifiers = jobs_new(VERIFY_THREADS);
@@ -455,8 +454,8 @@ static void free_everything(struct gateway *g)
     traffic_free(control->traffic);
     admission_free(control->admission);
     backend_states_free(control->backend_states);
-    loop_free(control->loop);
     resolver_free(control->resolver);
+    loop_free(control->loop);
     jobs_free(control->files);
     jobs_free(control->verifiers);
     ticket_keys_free(control->ticket_keys);

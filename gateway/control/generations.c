@@ -6,6 +6,7 @@
 #include "control/publication.h"
 #include "control/systemd.h"
 #include "control/watcher.h"
+#include "net/resolver.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -208,6 +209,8 @@ static void finish_publication(void *owner)
     if (old != NULL)
         snapshot_unref(old);
     apply_logs(g, g->current);
+    resolver_set_servers(g->control->resolver, g->current->globals->dns_servers,
+                         g->current->globals->dns_server_count);
     endpoints_follow(g->control->endpoints);
     end_load(g, LOAD_PUBLISHED);
 }

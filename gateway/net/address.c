@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static const uint8_t mapped_prefix[12] = {[10] = 0xff, [11] = 0xff}; /* ::ffff:0:0/96 */
+enum { MAPPED_PREFIX_BYTES = 12 }; /* ::ffff:0:0/96, in front of an IPv4 address */
 
 static struct address make_v4(struct in_addr ip, uint16_t port)
 {
@@ -47,7 +47,7 @@ void address_format_ip(const struct address *address, char text[ADDRESS_TEXT_SIZ
     else if (address->as.any.sa_family == AF_INET)
         inet_ntop(AF_INET, &address->as.v4.sin_addr, text, ADDRESS_TEXT_SIZE);
     else if (IN6_IS_ADDR_V4MAPPED(v6))
-        inet_ntop(AF_INET, v6->s6_addr + sizeof(mapped_prefix), text, ADDRESS_TEXT_SIZE);
+        inet_ntop(AF_INET, v6->s6_addr + MAPPED_PREFIX_BYTES, text, ADDRESS_TEXT_SIZE);
     else
         inet_ntop(AF_INET6, v6, text, ADDRESS_TEXT_SIZE);
 }
@@ -242,6 +242,24 @@ static bool is_name(struct slice text, bool *all_digits)
     return label > 0;
 }
 
+static void copy_lower(struct slice name, char lower[HOST_NAME_SIZE])
+{
+    slice_copy_text(name, lower, HOST_NAME_SIZE);
+    for (char *c = lower; *c != '\0'; c++)
+        *c = *c >= 'A' && *c <= 'Z' ? (char)(*c | 0x20) : *c;
+}
+
+bool host_name_copy(struct slice text, char name[HOST_NAME_SIZE])
+{
+    bool all_digits;
+    if (!is_name(text, &all_digits) || all_digits)
+        return false;
+    if (text.at[text.len - 1] == '.')
+        text.len--;
+    copy_lower(text, name);
+    return true;
+}
+
 static bool parse_name(struct slice host, struct endpoint *endpoint, struct error *error)
 {
     bool all_digits;
@@ -258,9 +276,7 @@ static bool parse_name(struct slice host, struct endpoint *endpoint, struct erro
         return false;
     }
     endpoint->kind = ENDPOINT_NAME;
-    slice_copy_text(host, endpoint->name, sizeof(endpoint->name));
-    for (char *c = endpoint->name; *c != '\0'; c++)
-        *c = *c >= 'A' && *c <= 'Z' ? (char)(*c | 0x20) : *c;
+    copy_lower(host, endpoint->name);
     return true;
 }
 
@@ -319,9 +335,48 @@ static bool take_scheme(struct slice *text, bool *is_url, struct error *error)
     return true;
 }
 
+/* Behind the two labels of a service; empty when they are not in front. */
+static struct slice skip_service(struct slice name)
+{
+    for (int label = 0; label < 2; label++) {
+        ptrdiff_t dot = slice_find(name, '.');
+        if (dot < 2 || name.at[0] != '_')
+            return slice_make(name.at, 0);
+        name = slice_skip(name, (size_t)dot + 1);
+    }
+    return name;
+}
+
+/* "srv:" is off already. Ports are the answer's. */
+static bool parse_service(struct slice name, struct endpoint *endpoint, struct error *error)
+{
+    struct slice host = skip_service(name);
+    bool all_digits;
+    if (slice_find(name, ':') >= 0) {
+        error_set(error,
+                  "\"srv:%.*s\" has a port: SRV records say which ports there are, write "
+                  "srv:%.*s",
+                  shown(name), name.at, (int)slice_find(name, ':'), name.at);
+        return false;
+    }
+    if (!is_name(name, &all_digits) || !is_name(host, &all_digits)) {
+        error_set(error,
+                  "\"srv:%.*s\" is not the name of a service: write "
+                  "srv:_SERVICE._PROTOCOL.NAME, such as srv:_http._tcp.api.internal",
+                  shown(name), name.at);
+        return false;
+    }
+    endpoint->kind = ENDPOINT_SRV;
+    copy_lower(name, endpoint->name);
+    slice_copy_text(host, endpoint->host, sizeof(endpoint->host));
+    return true;
+}
+
 bool endpoint_parse(struct slice text, struct endpoint *endpoint, struct error *error)
 {
     *endpoint = (struct endpoint){.kind = ENDPOINT_UNIX};
+    if (slice_starts_with(text, slice_of("srv:")))
+        return parse_service(slice_skip(text, strlen("srv:")), endpoint, error);
     if (slice_starts_with(text, slice_of("unix:"))) {
         slice_copy_text(slice_of("localhost"), endpoint->host, sizeof(endpoint->host));
         return parse_path(slice_skip(text, strlen("unix:")), &endpoint->address, error);
@@ -400,84 +455,30 @@ int listen_address_parse(struct slice text, struct address addresses[2], struct 
     return 1;
 }
 
-/* --- networks ------------------------------------------------------------------------------------
+/* --- name servers --------------------------------------------------------------------------------
  */
 
-/* An address as the 16 bytes of an IPv6 one; false for Unix sockets. */
-static bool bytes_of(const struct address *address, uint8_t bytes[16])
+bool name_server_parse(struct slice text, struct address *address, struct error *error)
 {
-    if (address->length == 0 || address->as.any.sa_family == AF_UNIX)
-        return false;
-    if (address->as.any.sa_family == AF_INET6) {
-        memcpy(bytes, &address->as.v6.sin6_addr, 16);
-    } else {
-        memcpy(bytes, mapped_prefix, sizeof(mapped_prefix));
-        memcpy(bytes + sizeof(mapped_prefix), &address->as.v4.sin_addr, 4);
-    }
-    return true;
-}
+    enum { DNS_PORT = 53 };
+    struct error detail; /* what is wrong with a port is no news where there is no address */
+    struct slice host, port_text;
+    uint16_t port = DNS_PORT;
+    bool bracketed = false;
 
-/* Clears what lies behind the first `bits`; true if anything was there. */
-static bool clear_host_bits(uint8_t bytes[16], unsigned bits)
-{
-    bool was_set = false;
-    for (unsigned i = 0; i < 16; i++) {
-        unsigned kept = bits > i * 8 ? bits - i * 8 : 0;
-        uint8_t mask = kept >= 8 ? 0xff : (uint8_t)(0xff00 >> kept);
-        was_set = was_set || (bytes[i] & ~mask) != 0;
-        bytes[i] &= mask;
-    }
-    return was_set;
-}
-
-bool network_parse(struct slice text, struct network *network, struct error *error)
-{
-    struct address address;
-    ptrdiff_t slash = slice_find(text, '/');
-    struct slice ip = slice_make(text.at, slash >= 0 ? (size_t)slash : text.len);
-    if (!address_parse_ip(ip, 0, &address)) {
-        error_set(error, "\"%.*s\" is not a network: write 10.0.0.0/8, fd00::/8 or an IP address",
+    if (address_parse_ip(text, DNS_PORT, address))
+        return true;
+    if (!split_host_port(text, &host, &port_text, &bracketed, &detail) ||
+        !address_parse_ip(host, port, address) ||
+        bracketed != (address->as.any.sa_family == AF_INET6)) {
+        error_set(error,
+                  "\"%.*s\" is not the address of a name server: write 10.0.0.2, 10.0.0.2:5353 "
+                  "or [::1]:53",
                   shown(text), text.at);
         return false;
     }
-    bool is_v4 = address.as.any.sa_family == AF_INET;
-    uint64_t most = is_v4 ? 32 : 128, bits = most;
-    if (slash >= 0 &&
-        (!slice_parse_u64(slice_skip(text, (size_t)slash + 1), &bits) || bits > most)) {
-        error_set(error, "\"%.*s\": behind the \"/\" is a number of bits from 0 to %u", shown(text),
-                  text.at, (unsigned)most);
+    if (port_text.at != NULL && !parse_port(port_text, 1, &port, error))
         return false;
-    }
-    network->bits = (uint8_t)(is_v4 ? bits + 96 : bits);
-    bytes_of(&address, network->bytes);
-    if (clear_host_bits(network->bytes, network->bits)) {
-        char meant[INET6_ADDRSTRLEN];
-        inet_ntop(is_v4 ? AF_INET : AF_INET6, network->bytes + (is_v4 ? 12 : 0), meant,
-                  sizeof(meant));
-        error_set(error, "\"%.*s\" has bits set behind the first %u: did you mean %s/%u?",
-                  shown(text), text.at, (unsigned)bits, meant, (unsigned)bits);
-        return false;
-    }
+    address_set_port(address, port);
     return true;
-}
-
-void network_format(const struct network *network, char text[ADDRESS_TEXT_SIZE])
-{
-    bool is_v4 =
-        network->bits >= 96 && memcmp(network->bytes, mapped_prefix, sizeof(mapped_prefix)) == 0;
-    char ip[INET6_ADDRSTRLEN] = "";
-    inet_ntop(is_v4 ? AF_INET : AF_INET6, network->bytes + (is_v4 ? 12 : 0), ip, sizeof(ip));
-    snprintf(text, ADDRESS_TEXT_SIZE, "%s/%u", ip, is_v4 ? network->bits - 96u : network->bits);
-}
-
-bool network_contains(const struct network *network, const struct address *address)
-{
-    uint8_t bytes[16];
-    if (!bytes_of(address, bytes))
-        return false;
-    /* "::/0" stands for IPv6: mapped IPv4 addresses are no part of it. */
-    if (network->bits < 96 && memcmp(bytes, mapped_prefix, sizeof(mapped_prefix)) == 0)
-        return false;
-    clear_host_bits(bytes, network->bits);
-    return memcmp(bytes, network->bytes, sizeof(bytes)) == 0;
 }

@@ -1,4 +1,4 @@
-/* Socket addresses: what operators write, what the kernel takes, and networks that hold them. */
+/* Socket addresses: what operators write, and what the kernel takes. */
 #ifndef NET_ADDRESS_H
 #define NET_ADDRESS_H
 
@@ -32,35 +32,34 @@ bool address_equal(const struct address *a, const struct address *b);
 /* An IP literal without brackets or port. */
 bool address_parse_ip(struct slice text, uint16_t port, struct address *address);
 
-/* Where a backend is, as written in the route file: a name or literal with a port, or a path. */
-enum endpoint_kind { ENDPOINT_IP, ENDPOINT_NAME, ENDPOINT_UNIX };
+enum { HOST_NAME_SIZE = 256 };
+
+/* Takes a host name that came from elsewhere: lower-case, without the dot that may end it. False
+ * when it is none, or would be taken for an IPv4 address. */
+bool host_name_copy(struct slice text, char name[HOST_NAME_SIZE]);
+
+/* Where a backend is, as written in the route file: a name or literal with a port, a path, or a
+ * service whose SRV records say where its servers are. */
+enum endpoint_kind { ENDPOINT_IP, ENDPOINT_NAME, ENDPOINT_UNIX, ENDPOINT_SRV };
 
 struct endpoint {
     enum endpoint_kind kind;
-    struct address address; /* IP and UNIX: complete */
-    char name[256];         /* NAME: lower-case, to be looked up */
-    uint16_t port;
+    struct address address;    /* IP and UNIX: complete */
+    char name[HOST_NAME_SIZE]; /* NAME, SRV: lower-case, to be looked up */
+    uint16_t port;             /* 0: UNIX has none, those of SRV come with its answers */
     /* What `"host": "backend"` puts into Host: the host as written, with the port unless it is 80;
-     * "localhost" for Unix sockets. */
+     * of SRV what is behind the labels of the service; "localhost" for Unix sockets. */
     char host[300];
 };
 
-/* "host:port", "http://host[:port]", "[::1]:80", "unix:/path". */
+/* "host:port", "http://host[:port]", "[::1]:80", "unix:/path", "srv:_http._tcp.api.internal". */
 bool endpoint_parse(struct slice text, struct endpoint *endpoint, struct error *error);
 
 /* Where to listen: ":443" (both families), "127.0.0.1:0", "[::1]:443", "unix:/path". One or two
  * addresses; IPv4 alone for ":port" where the machine has no IPv6. Returns how many, 0 on error. */
 int listen_address_parse(struct slice text, struct address addresses[2], struct error *error);
 
-/* A CIDR block; a bare address is a block of one. */
-struct network {
-    uint8_t bytes[16]; /* IPv4 as IPv4-mapped IPv6 */
-    uint8_t bits;      /* of 128 */
-};
-
-bool network_parse(struct slice text, struct network *network, struct error *error);
-/* "10.0.0.0/8", "fd00::/8". */
-void network_format(const struct network *network, char text[ADDRESS_TEXT_SIZE]);
-bool network_contains(const struct network *network, const struct address *address);
+/* Where to ask DNS: "10.0.0.2", "10.0.0.2:5353", "[::1]:53"; port 53 where none is written. */
+bool name_server_parse(struct slice text, struct address *address, struct error *error);
 
 #endif

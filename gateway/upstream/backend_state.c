@@ -97,7 +97,7 @@ static void copy_entry(const struct server_spec *spec, struct server_entry *entr
     entry->weight = spec->weight;
     entry->is_backup = spec->is_backup;
     entry->port = endpoint->port;
-    if (endpoint->kind == ENDPOINT_NAME)
+    if (endpoint->kind == ENDPOINT_NAME || endpoint->kind == ENDPOINT_SRV)
         entry->lookup_name = slice_duplicate(slice_of(endpoint->name));
     else
         entry->address = endpoint->address;

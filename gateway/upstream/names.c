@@ -120,21 +120,20 @@ static uint64_t note_success(struct name_watch *watch, const struct address *add
 
 static void take_answer(struct name_watch *watch)
 {
-    struct address addresses[RESOLVER_ADDRESSES_MAX];
-    const char *reason = NULL;
+    struct lookup_answer answer;
     uint64_t next_ms;
-    int count = 0;
-    enum io answer = lookup_answer(watch->lookup, addresses, &count, &reason);
 
-    if (answer == IO_WAIT)
+    if (lookup_answer(watch->lookup, &answer) == IO_WAIT)
         return;
     pthread_mutex_lock(watch->names->lock);
     watch->names->answer_count++;
     pthread_mutex_unlock(watch->names->lock);
-    if (answer == IO_OK)
-        next_ms = note_success(watch, addresses, count, NAME_UNAGED_MS);
+    if (answer.outcome == LOOKUP_FOUND)
+        next_ms = note_success(watch, answer.addresses, (int)answer.count,
+                               answer.ttl_s == LOOKUP_TTL_NONE ? NAME_UNAGED_MS
+                                                               : (uint64_t)answer.ttl_s * 1000);
     else
-        next_ms = note_failure(watch, reason);
+        next_ms = note_failure(watch, answer.reason);
     lookup_end(watch->lookup);
     watch->lookup = NULL;
     deadline_set(watch->names->loop, &watch->due, next_ms);
@@ -149,9 +148,7 @@ static void run(void *owner)
         take_answer(watch);
     } else if (deadline_passed(names->loop, &watch->due)) {
         deadline_clear(&watch->due);
-        watch->lookup = lookup_start(names->resolver, names->loop, watch->name, 0, &watch->task);
-        if (watch->lookup == NULL) /* no memory */
-            deadline_set(names->loop, &watch->due, NAME_RETRY_LEAST_MS);
+        watch->lookup = lookup_start(names->resolver, watch->name, 0, &watch->task);
     }
 }
 

@@ -1,4 +1,5 @@
-# What the gateway is linked with: BoringSSL (static), llhttp, libev, jansson, libseccomp.
+# What the gateway is linked with: BoringSSL (static), llhttp, libev, c-ares, jansson,
+# libseccomp.
 
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
@@ -86,7 +87,7 @@ else()
   target_compile_options(llhttp PRIVATE -w)
 endif()
 
-# --- libev, jansson, libseccomp ---------------------------------------------------------------------
+# --- libev, c-ares, jansson, libseccomp -------------------------------------------------------------
 find_path(libev_include ev.h NO_CACHE REQUIRED)
 find_library(libev_library ev NO_CACHE REQUIRED)
 file(STRINGS "${libev_include}/ev.h" libev_lines REGEX "#define EV_VERSION_M(AJOR|INOR) +[0-9]+")
@@ -96,6 +97,11 @@ string(REPLACE ";" "." LIBEV_VERSION "${LIBEV_VERSION}")
 add_library(libev INTERFACE)
 target_include_directories(libev SYSTEM INTERFACE "${libev_include}")
 target_link_libraries(libev INTERFACE "${libev_library}")
+
+# With the C library's own reader of DNS messages, which knows TTLs of every kind of record.
+pkg_check_modules(cares_pc REQUIRED IMPORTED_TARGET libcares)
+add_library(cares INTERFACE)
+target_link_libraries(cares INTERFACE PkgConfig::cares_pc resolv)
 
 pkg_check_modules(jansson_pc REQUIRED IMPORTED_TARGET jansson)
 add_library(jansson INTERFACE)

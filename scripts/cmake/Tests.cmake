@@ -112,7 +112,9 @@ endif()
 if(TARGET sallyport AND NOT SALLYPORT_SANITIZE STREQUAL "fuzz")
   file(GLOB e2e_sources CONFIGURE_DEPENDS "${tests}/e2e/test_*.c")
   file(GLOB harness_sources CONFIGURE_DEPENDS "${tests}/e2e/harness/*.c")
-  list(APPEND harness_sources "${tests}/support/strict_reader.c") # which needs nothing of the gateway
+  list(APPEND harness_sources # which need nothing of the gateway
+    "${tests}/support/strict_reader.c"
+    "${tests}/support/dns_server.c" "${tests}/support/dns_message.c")
   pkg_check_modules(curl_pc IMPORTED_TARGET libcurl)
   pkg_check_modules(openssl_pc IMPORTED_TARGET libssl libcrypto)
   if(e2e_sources AND NOT (criterion_library AND curl_pc_FOUND AND openssl_pc_FOUND))

@@ -4,6 +4,7 @@
 #include "harness/json_log.h"
 #include "harness/tls_client.h"
 #include "harness/workplace.h"
+#include "support/dns_server.h"
 
 #include <criterion/criterion.h>
 #include <ctype.h>
@@ -274,12 +275,41 @@ Test(check, environment_is_expanded_once)
 
 Test(check, name_that_does_not_resolve_is_a_warning)
 {
+    struct dns_server *server = dns_server_start();
+    dns_server_add_a(server, "here.test", 60, "127.0.0.1");
+    dns_server_add_srv(server, "_http._tcp.here.test", 60, 0, 0, 1, "here.test");
     struct command *command = SALLYPORT(
         "check", "--json", "-c",
-        route_file("routes.json", "{ @base, 'routes': { 'a.test': 'no-such-host.invalid:1' } }"));
+        route_file("routes.json",
+                   "{ @base, 'dns': { 'servers': ['%s'] }, 'routes': { 'a.test': ['gone.test:1',"
+                   " 'srv:_http._tcp.gone.test', 'here.test:1', 'srv:_http._tcp.here.test'] } }",
+                   dns_server_address(server)));
 
     command_expect(command, 0);
-    cr_assert_geq(json_array_size(json_member(json_from(command->out), "warnings")), 1);
+    cr_expect_eq(json_array_size(json_member(json_from(command->out), "warnings")), 2, "%s",
+                 command->out);
+    cr_expect(strstr(command->out, "the name does not exist"), "%s", command->out);
+    dns_server_stop(server);
+}
+
+Test(check, ten_thousand_names_at_a_server_that_is_silent_take_no_hour)
+{
+    enum { NAMES = 10000 };
+    struct dns_server *server = dns_server_start();
+    char *servers = malloc(NAMES * 24), *end = servers;
+    dns_server_behave(server, DNS_ANY_TYPE, DNS_SILENT);
+    for (int i = 0; i < NAMES; i++)
+        end += sprintf(end, "%s'n%d.test:1'", i > 0 ? "," : "", i);
+    struct command *command = SALLYPORT(
+        "check", "--json", "-c",
+        route_file("routes.json",
+                   "{ @base, 'dns': { 'servers': ['%s'] }, 'routes': { 'a.test': [%s] } }",
+                   dns_server_address(server), servers));
+
+    command_expect(command, 0);
+    cr_expect_eq(json_array_size(json_member(json_from(command->out), "warnings")), NAMES);
+    free(servers);
+    dns_server_stop(server);
 }
 
 Test(check, expired_certificate_is_a_warning)

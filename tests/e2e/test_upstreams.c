@@ -5,6 +5,7 @@
 #include "harness/origin.h"
 #include "harness/tls_client.h"
 #include "harness/workplace.h"
+#include "support/dns_server.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -186,15 +187,40 @@ Test(upstreams, keepalive_off)
 Test(upstreams, name_that_does_not_resolve)
 {
     struct origin *origin = origin_start("one");
+    struct dns_server *names = dns_server_start();
     struct gateway *gateway = gateway_start(
-        "{ @base, 'routes': { 'a.test': '%s', 'b.test': 'no-such-host.invalid:80' } }",
-        origin_address(origin));
+        "{ @base, 'dns': { 'servers': ['%s'] }, 'routes': { 'a.test': '%s', 'b.test': "
+        "'gone.test:80' } }",
+        dns_server_address(names), origin_address(origin));
     struct client *client = client_open(gateway, "a.test");
 
     struct message *response = client_get(client, "b.test", "/");
     cr_assert(response->status == 502 || response->status == 503, "%s", response->head);
     expect_from(client_get(client, "a.test", "/"), "one");
     gateway_stop(gateway);
+    dns_server_stop(names);
+}
+
+/* In the release build behind the filter of system calls, by UDP and by TCP. */
+Test(upstreams, names_are_asked_for_at_the_servers_of_the_route_file)
+{
+    struct origin *origin = origin_start("one");
+    struct dns_server *names = dns_server_start();
+    const char *port = strrchr(origin_address(origin), ':');
+    dns_server_add_a(names, "app.test", 60, "127.0.0.1");
+    dns_server_add_a(names, "long.test", 60, "127.0.0.1");
+    for (int i = 0; i < 100; i++)
+        dns_server_add_a(names, "long.test", 60, "127.0.0.1");
+    struct gateway *gateway = gateway_start(
+        "{ @base, 'dns': { 'servers': ['%s'] }, 'routes': { 'a.test': 'app.test%s', 'b.test': "
+        "'long.test%s' } }",
+        dns_server_address(names), port, port);
+
+    expect_from(fetch(gateway, "a.test", "/"), "one");
+    expect_from(fetch(gateway, "b.test", "/"), "one");
+    cr_expect_gt(dns_server_tcp_questions(names), 0);
+    gateway_stop(gateway);
+    dns_server_stop(names);
 }
 
 Test(upstreams, every_form_of_an_address)

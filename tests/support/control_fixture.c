@@ -67,7 +67,7 @@ void control_fixture_init(struct control_fixture *f)
     control->config_file = f->folder.file;
     control->ticket_keys = f->folder.keys;
     control->loop = loop_new();
-    control->resolver = resolver_new(1);
+    control->resolver = resolver_new(control->loop, NULL);
     control->backend_states = backend_states_new(control->loop, control->resolver);
     control->state = CONTROL_SERVING;
     control->started_ms = clock_monotonic_ms();
@@ -150,8 +150,8 @@ void control_fixture_clear(struct control_fixture *f)
     admission_free(f->control.admission);
     traffic_free(control->traffic);
     backend_states_free(control->backend_states);
-    loop_free(control->loop);
     resolver_free(control->resolver);
+    loop_free(control->loop);
     for (unsigned i = 0; i < FIXTURE_WORKERS; i++)
         line_ring_free(f->rings[i]);
     free(control->workers);

@@ -39,7 +39,7 @@ void pool_fixture_init(struct pool_fixture *f, unsigned worker)
     *f =
         (struct pool_fixture){.limits = {.head_bytes = 32768, .fields = 100, .request_line = 1024}};
     struct loop *loop = loop_new();
-    f->resolver = resolver_new(1);
+    f->resolver = resolver_new(loop, NULL);
     f->states = backend_states_new(loop, f->resolver);
     bell_init(&f->bell, loop);
     f->env = (struct pool_env){
@@ -113,8 +113,8 @@ void pool_fixture_clear(struct pool_fixture *f)
     deadline_clear(&f->tick);
     bell_clear(&f->bell);
     backend_states_free(f->states);
-    loop_free(f->env.loop);
     resolver_free(f->resolver);
+    loop_free(f->env.loop);
     server_view_clear(&f->counters);
     server_series_clear(&f->series);
     buffer_cache_clear();

@@ -375,6 +375,11 @@ char *snapshot_describe(const struct snapshot *s)
     for (size_t h = 0; h < 3; h++)
         for (size_t p = 0; p < 4; p++)
             describe_route(s, hosts[h], paths[p], out);
+    for (unsigned i = 0; i < s->globals->dns_server_count; i++) {
+        char server[ADDRESS_TEXT_SIZE];
+        address_format(&s->globals->dns_servers[i], server);
+        fprintf(out, "dns %s\n", server);
+    }
     for (unsigned i = 0; i < s->globals->trusted_proxy_count; i++)
         fprintf(out, "trusted %02x%02x %u\n", s->globals->trusted_proxies[i].bytes[12],
                 s->globals->trusted_proxies[i].bytes[13], s->globals->trusted_proxies[i].bits);

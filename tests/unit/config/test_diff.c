@@ -130,6 +130,14 @@ Test(diff, hosts_and_paths_come_go_and_move)
            "missing certificate ||||n.other\n");
 }
 
+Test(diff, services)
+{
+    expect("'routes': {}, 'backends': { 'b': ['srv:_http._tcp.A.test', 'x:1'] }",
+           "'routes': {}, 'backends': { 'b': ['srv:_http._tcp.b.test', 'x:1'] }",
+           "added backend b|servers||srv:_http._tcp.b.test\n"
+           "removed backend b|servers|srv:_http._tcp.a.test|\n");
+}
+
 Test(diff, backends_servers_and_weights)
 {
     expect("'backends': { 'b': ['x:1', 'x:2', { 'to': 'x:3', 'backup': true }], 'gone': 'y:1' },"
@@ -226,6 +234,7 @@ Test(diff, the_gateway_as_a_whole)
            "'admin': 'unix:/a' },"
            "'tls': { 'min_version': '1.3', 'tickets': false, 'unknown_sni': 'default',"
            "'default_cert': 'a.test' }, 'trusted_proxies': ['10.1.0.0/16'], 'drain_delay': '1s',"
+           "'dns': { 'servers': ['10.0.0.2', '[::1]:5353'] },"
            "'watch': 'all', 'certs_strict': true, 'drain_timeout': 0, 'log': { 'access': 'off', "
            "'format': 'json', 'level': 'debug',"
            "'query': true }, 'defaults': { 'timeout': { 'handshake': '1s', 'header': '2s',"
@@ -244,6 +253,7 @@ Test(diff, the_gateway_as_a_whole)
            "changed gateway |tls.default_cert|none|a.test\n"
            "changed gateway |watch|certs|all\n"
            "added gateway |trusted_proxies||10.1.0.0/16\n"
+           "changed gateway |dns.servers|the system's|10.0.0.2:53, [::1]:5353\n"
            "changed gateway |log.access|stdout|off\n"
            "changed gateway |log.format|text|json\n"
            "changed gateway |log.level|info|debug\n"

@@ -146,7 +146,6 @@ Test(mistakes, settings_of_backends_where_none_is_asked)
 Test(mistakes, keys_of_later_versions)
 {
     static const char *const later[] = {
-        "'dns': { 'servers': [] }",
         "'redis': 'localhost:6379'",
         "'defaults': { 'headers': {} }",
         "'defaults': { 'rate_limit': {} }",

@@ -121,6 +121,8 @@ static const struct leaf leaves[] = {
      HOST("'to': 'x:1', 'tls': { 'client_ca': 'ca.pem', 'client_auth': 'require' }")},
     {"trusted_proxies", TO ", 'trusted_proxies': ['10.0.0.0/8']",
      TO ", 'trusted_proxies': ['10.0.0.0/9']"},
+    {"dns.servers", TO ", 'dns': { 'servers': ['10.0.0.2', '10.0.0.3'] }",
+     TO ", 'dns': { 'servers': ['10.0.0.3', '10.0.0.2'] }"},
     {"certs_strict", TO, TO ", 'certs_strict': true"},
     {"watch", TO, TO ", 'watch': 'all'"},
     {"user", TO ", 'user': 'root'", TO ", 'user': 'daemon'"},

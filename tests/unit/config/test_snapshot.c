@@ -1,3 +1,4 @@
+#include "support/dns_server.h"
 #include "support/route_folder.h"
 
 #include <criterion/criterion.h>
@@ -199,15 +200,26 @@ Test(snapshot, a_hundred_thousand_hosts, .timeout = 60)
 Test(snapshot, names_that_do_not_resolve_are_warned_of)
 {
     struct problems problems = {0};
+    struct dns_server *server = dns_server_start();
+    char text[512];
 
-    route_folder_good(&folder, "'backends': { 'b': ['nowhere.invalid:1', '127.0.0.1:1', "
-                               "'localhost:1'] }, 'routes': { 'a.test': 'nowhere.invalid:2' }");
+    dns_server_add_a(server, "here.test", 60, "10.0.0.1");
+    dns_server_add_srv(server, "_http._tcp.here.test", 60, 0, 0, 80, "here.test");
+    snprintf(text, sizeof(text),
+             "'dns': { 'servers': ['%s'] }, 'backends': { 'b': ['nowhere.test:1', '127.0.0.1:1', "
+             "'localhost:1', 'here.test:1', 'srv:_http._tcp.here.test', 'unix:/run/x', "
+             "'srv:_http._tcp.nowhere.test'] }, 'routes': { 'a.test': 'nowhere.test:2' }",
+             dns_server_address(server));
+    route_folder_good(&folder, text);
+    cr_expect_eq(dns_server_questions(server, NULL, DNS_ANY_TYPE), 0, "a load asks nobody");
     snapshot_check_names(folder.snapshot, "r.json", &problems);
-    cr_assert_eq(problems.count, 1, "each name is asked for once");
+    cr_assert_eq(problems.count, 2, "each name is asked for once");
     cr_expect(problems.list[0].is_warning);
-    cr_expect(strstr(problems.list[0].message, "nowhere.invalid:1"));
-    cr_expect(strstr(problems.list[0].message, "backend \"b\""));
+    cr_expect(strstr(problems.list[0].message, "backend \"b\": the name of \"nowhere.test:1\" "
+                                               "does not resolve: the name does not exist"));
+    cr_expect(strstr(problems.list[1].message, "srv:_http._tcp.nowhere.test"));
     problems_clear(&problems);
+    dns_server_stop(server);
 }
 
 /* In a mount namespace of this test's own process; only root may make one. */

@@ -223,6 +223,27 @@ Test(values, networks)
     load_value("'trusted_proxies'", "'10.0.0.0/8'", false);
 }
 
+Test(values, dns_servers)
+{
+    const struct globals *globals = load_value("'dns'", "{}", true)->globals;
+    char text[ADDRESS_TEXT_SIZE];
+
+    cr_expect_eq(globals->dns_server_count, 0);
+    cr_expect_eq(load_value("'dns'", "{ 'servers': [] }", true)->globals->dns_server_count, 0);
+    globals = load_value("'dns'", "{ 'servers': ['10.0.0.2', '[::1]:5353'] }", true)->globals;
+    cr_assert_eq(globals->dns_server_count, 2);
+    address_format(&globals->dns_servers[0], text);
+    cr_expect_str_eq(text, "10.0.0.2:53");
+    address_format(&globals->dns_servers[1], text);
+    cr_expect_str_eq(text, "[::1]:5353");
+    load_value("'dns'", "{ 'servers': ['dns.internal'] }", false);
+    load_value("'dns'", "{ 'servers': ['10.0.0.2:0'] }", false);
+    load_value("'dns'", "{ 'servers': [53] }", false);
+    load_value("'dns'", "{ 'servers': '10.0.0.2' }", false);
+    load_value("'dns'", "{ 'server': [] }", false);
+    load_value("'dns'", "['10.0.0.2']", false);
+}
+
 Test(values, metrics_series)
 {
     cr_expect_eq(load_value("'metrics'", "{}", true)->globals->metrics_series, 1000);

@@ -1,5 +1,7 @@
 #include "control/status_page.h"
+#include "net/resolver.h"
 #include "support/control_fixture.h"
+#include "support/dns_server.h"
 #include "support/loopback.h"
 
 #include <criterion/criterion.h>
@@ -70,6 +72,42 @@ Test(generations, are_numbered_from_1)
     cr_expect_eq(served(), 1);
     cr_expect_eq(load("'routes': { 'a.test': 'x:1' }").generation, 2);
     cr_expect_eq(served(), 2);
+}
+
+static void nothing(void *owner)
+{
+    (void)owner;
+}
+
+static bool is_found_out(void *lookup)
+{
+    struct lookup_answer answer;
+    return lookup_answer(lookup, &answer) != IO_WAIT;
+}
+
+static void expect_asked(struct dns_server *server)
+{
+    char text[128];
+    struct task task;
+    unsigned before = dns_server_questions(server, NULL, DNS_ANY_TYPE);
+    snprintf(text, sizeof(text), "'routes': {}, 'dns': { 'servers': ['%s'] }",
+             dns_server_address(server));
+    cr_assert_eq(load(text).result, LOAD_PUBLISHED);
+    task_init(&task, nothing, NULL);
+    struct lookup *lookup = lookup_start(f.control.resolver, "a.test", 80, &task);
+    control_fixture_run_until(&f, is_found_out, lookup);
+    lookup_end(lookup);
+    cr_expect_gt(dns_server_questions(server, NULL, DNS_ANY_TYPE), before);
+}
+
+Test(generations, names_are_asked_at_the_servers_of_the_newest)
+{
+    struct dns_server *first = dns_server_start(), *second = dns_server_start();
+    expect_asked(first);
+    expect_asked(second);
+    expect_asked(first);
+    dns_server_stop(first);
+    dns_server_stop(second);
 }
 
 Test(generations, nothing_new_publishes_nothing)

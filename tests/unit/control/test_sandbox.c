@@ -1,6 +1,8 @@
 /* The filter of system calls: each attempt in a process of its own, which has the filter for good.
  */
 #include "control/sandbox.h"
+#include "net/resolver.h"
+#include "support/dns_server.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -258,6 +260,35 @@ static int look_up_names(void)
                                                                                           : WRONG;
 }
 
+static void leave_when_answered(void *loop)
+{
+    loop_stop(loop);
+}
+
+/* The hosts file, resolv.conf, UDP, TCP, and which of several addresses this machine reaches. */
+static int ask_name_servers(void)
+{
+    struct dns_server *server = dns_server_start();
+    struct loop *loop = loop_new();
+    struct resolver *resolver = resolver_new(loop, NULL);
+    struct lookup_answer answer;
+    struct address address;
+    struct task task;
+
+    dns_server_add_a(server, "a.test", 60, "127.0.0.1");
+    dns_server_add_aaaa(server, "a.test", 60, "::1");
+    dns_server_behave(server, DNS_ANY_TYPE, DNS_TRUNCATES);
+    if (!name_server_parse(slice_of(dns_server_address(server)), &address, NULL))
+        return WRONG;
+    resolver_set_servers(resolver, &address, 1);
+    task_init(&task, leave_when_answered, loop);
+    struct lookup *lookup = lookup_start(resolver, "a.test", 80, &task);
+    loop_run(loop);
+    if (lookup_answer(lookup, &answer) != IO_OK)
+        return WRONG;
+    return answer.outcome == LOOKUP_FOUND && answer.count == 2 ? FINE : WRONG;
+}
+
 static void *name_yourself(void *is_named)
 {
     *(int *)is_named = pthread_setname_np(pthread_self(), "named") == 0;
@@ -297,6 +328,7 @@ Test(sandbox, what_the_gateway_needs_is_there)
     skip_without_sandbox();
     expect_fine(open_sockets);
     expect_fine(look_up_names);
+    expect_fine(ask_name_servers);
     expect_fine(start_thread);
     expect_fine(call_mmap_code);
     expect_fine(ask_limits);

@@ -1,5 +1,5 @@
 /* What operators write, and what is refused with which words. */
-#include "net/address.h"
+#include "net/network.h"
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
@@ -103,6 +103,63 @@ Test(address, compares_ip_port_and_family)
     cr_assert(address_equal(&none, &none));
 }
 
+/* --- name servers ------------------------------------------------------------------------------
+ */
+
+Test(name_server, is_an_address_with_port_53_or_another)
+{
+    static const struct {
+        const char *text, *where; /* NULL: refused */
+    } cases[] = {
+        {"10.0.0.2", "10.0.0.2:53"}, {"10.0.0.2:5353", "10.0.0.2:5353"},
+        {"::1", "[::1]:53"},         {"[::1]", "[::1]:53"},
+        {"[::1]:54", "[::1]:54"},    {"", NULL},
+        {"dns.internal", NULL},      {"dns.internal:53", NULL},
+        {"[10.0.0.2]:53", NULL},     {"::1:x", NULL},
+        {"10.0.0.2:", NULL},         {"10.0.0.2:0", NULL},
+        {"10.0.0.2:65536", NULL},    {"unix:/run/dns", NULL},
+        {"http://10.0.0.2", NULL},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct address address;
+        struct error error = {""};
+        char text[ADDRESS_TEXT_SIZE];
+        bool is_good = name_server_parse(slice_of(cases[i].text), &address, &error);
+        cr_assert_eq(is_good, cases[i].where != NULL, "%s", cases[i].text);
+        if (!is_good) {
+            cr_assert(strstr(error.message, "name server") || strstr(error.message, "a port"), "%s",
+                      error.message);
+            continue;
+        }
+        address_format(&address, text);
+        cr_assert_str_eq(text, cases[i].where);
+    }
+}
+
+Test(host_name, is_copied_lower_case_without_its_dot)
+{
+    static const struct {
+        const char *text, *name; /* NULL: refused */
+    } cases[] = {
+        {"Web-1.Internal.", "web-1.internal"},
+        {"a", "a"},
+        {"_x.y", "_x.y"},
+        {"", NULL},
+        {".", NULL},
+        {"a b", NULL},
+        {"10.0.0.1", NULL},
+        {"a..b", NULL},
+        {"a\\046b", NULL},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char name[HOST_NAME_SIZE];
+        bool is_good = host_name_copy(slice_of(cases[i].text), name);
+        cr_assert_eq(is_good, cases[i].name != NULL, "%s", cases[i].text);
+        if (is_good)
+            cr_assert_str_eq(name, cases[i].name);
+    }
+}
+
 /* --- endpoints -----------------------------------------------------------------------------------
  */
 
@@ -128,6 +185,8 @@ Test(endpoint, parses_what_backends_are_written_as)
         {"example.com.:80", ENDPOINT_NAME, "example.com.", "example.com.", 80},
         {"1.2.3.4.nip.io:80", ENDPOINT_NAME, "1.2.3.4.nip.io", "1.2.3.4.nip.io", 80},
         {"unix:/run/app.sock", ENDPOINT_UNIX, "unix:/run/app.sock", "localhost", 0},
+        {"srv:_http._tcp.api.internal", ENDPOINT_SRV, "_http._tcp.api.internal", "api.internal", 0},
+        {"srv:_H2._TCP.Api.", ENDPOINT_SRV, "_h2._tcp.api.", "Api.", 0},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct endpoint endpoint;
@@ -137,7 +196,7 @@ Test(endpoint, parses_what_backends_are_written_as)
         cr_assert_eq(endpoint.kind, cases[i].kind, "%s", cases[i].text);
         cr_assert_eq(endpoint.port, cases[i].port, "%s", cases[i].text);
         cr_assert_str_eq(endpoint.host, cases[i].host);
-        if (endpoint.kind == ENDPOINT_NAME) {
+        if (endpoint.kind == ENDPOINT_NAME || endpoint.kind == ENDPOINT_SRV) {
             cr_assert_str_eq(endpoint.name, cases[i].where);
         } else {
             address_format(&endpoint.address, text);
@@ -154,6 +213,17 @@ Test(endpoint, refuses_with_the_way_out)
         {"https://10.0.0.1:443", "not supported, the private network is plaintext: write "
                                  "http://10.0.0.1:443"},
         {"ftp://host:21", "only http://"},
+        {"srv:", "\"srv:\" is not the name of a service: write srv:_SERVICE._PROTOCOL.NAME"},
+        {"srv:api.internal", "is not the name of a service"},
+        {"srv:_http.api.internal", "is not the name of a service"},
+        {"srv:_http._tcp", "is not the name of a service"},
+        {"srv:_http._tcp.", "is not the name of a service"},
+        {"srv:_._tcp.api", "is not the name of a service"},
+        {"srv:_http._tcp.a..b", "is not the name of a service"},
+        {"srv:_http._tcp.a b", "is not the name of a service"},
+        {"srv:_http._tcp.a/x", "is not the name of a service"},
+        {"srv:_http._tcp.api:80", "has a port: SRV records say which ports there are, write "
+                                  "srv:_http._tcp.api"},
         {"HTTP://host:80", "only http://"},
         {"http://host:80/", "has a path"},
         {"http://host/api", "has a path"},

@@ -2,6 +2,8 @@
  */
 #include "upstream/backend_state.h"
 
+#include "support/dns_server.h"
+
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +36,7 @@ static void begin(void)
     static const char *const names[SERVERS_MAX] = {"one:1", "two:1", "three:1", "four:1"};
 
     loop = loop_new();
-    resolver = resolver_new(1);
+    resolver = resolver_new(loop, NULL);
     states = backend_states_new(loop, resolver);
     bell_init(&bell, loop);
     task_init(&turn, end_turn, NULL);
@@ -52,8 +54,8 @@ static void end(void)
     bell_clear(&bell);
     backend_states_free(states);
     deadline_clear(&tick);
-    loop_free(loop);
     resolver_free(resolver);
+    loop_free(loop);
 }
 
 TestSuite(backend_state, .init = begin, .fini = end);
@@ -202,16 +204,46 @@ Test(backend_state, names_are_looked_up_by_themselves)
     backend_state_drop(state);
 }
 
+/* From here on names are asked for there. */
+static struct dns_server *ask_at_server(void)
+{
+    struct dns_server *server = dns_server_start();
+    struct address address;
+
+    cr_assert(name_server_parse(slice_of(dns_server_address(server)), &address, NULL));
+    resolver_set_servers(resolver, &address, 1);
+    return server;
+}
+
+Test(backend_state, names_are_looked_up_again_when_their_time_is_over)
+{
+    struct dns_server *server = ask_at_server();
+    struct backend_state *state;
+
+    dns_server_add_a(server, "a.test", 0, "10.0.0.1");
+    servers[0].endpoint = (struct endpoint){.kind = ENDPOINT_NAME, .name = "a.test", .port = 8080};
+    state = backend_state_take(states, &spec);
+    await_lookups(1);
+    dns_server_add_a(server, "a.test", 3600, "10.0.0.2");
+    await_lookups(2); /* which the least time to live brings about */
+    cr_assert_eq(first_server(state).address_count, 2);
+    backend_state_drop(state);
+    run_loop();
+    dns_server_stop(server);
+}
+
 Test(backend_state, a_name_that_does_not_resolve_is_known_to_be_missing)
 {
+    struct dns_server *server = ask_at_server();
     struct backend_state *state;
 
     servers[0].endpoint =
-        (struct endpoint){.kind = ENDPOINT_NAME, .name = "does-not-exist.invalid", .port = 8080};
+        (struct endpoint){.kind = ENDPOINT_NAME, .name = "gone.test", .port = 8080};
     state = backend_state_take(states, &spec);
     await_lookups(1);
     cr_assert_eq(first_server(state).known, ADDRESSES_MISSING);
     backend_state_drop(state);
+    dns_server_stop(server);
 }
 
 Test(backend_state, one_may_end_while_its_names_are_looked_up)

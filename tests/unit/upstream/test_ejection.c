@@ -31,7 +31,7 @@ static void set_up(struct fixture *f, unsigned servers)
             .name = slice_of(names[i]), .weight = 1, .endpoint.kind = ENDPOINT_IP};
     }
     f->loop = loop_new();
-    f->resolver = resolver_new(1);
+    f->resolver = resolver_new(f->loop, NULL);
     f->states = backend_states_new(f->loop, f->resolver);
     f->backend = backend_state_take(f->states, &spec);
     f->spec = (struct eject_spec){.after = 3, .for_ms = 10 * 1000, .most_percent = 50};
@@ -47,8 +47,8 @@ static void tear_down(struct fixture *f)
         server_state_unref(f->servers[i]);
     backend_state_drop(f->backend);
     backend_states_free(f->states);
-    loop_free(f->loop);
     resolver_free(f->resolver);
+    loop_free(f->loop);
 }
 
 static bool note(struct fixture *f, unsigned server, enum upstream_outcome outcome)

@@ -1,4 +1,5 @@
 /* A pool chooses, connects, goes on to the next server, and follows its generations. */
+#include "support/dns_server.h"
 #include "support/pool_fixture.h"
 
 #include "base/table.h"
@@ -426,16 +427,19 @@ Test(pool, looks_a_name_up_and_connects)
 Test(pool, a_name_that_does_not_resolve_is_a_server_that_cannot_be_connected_to)
 {
     struct pool_fixture f;
-    struct address address;
+    struct address address, name_server;
+    struct dns_server *names = dns_server_start();
     int listener = loopback_listen(&address);
     pool_fixture_init(&f, 0);
-    pool_fixture_add_name(&f, "does-not-exist.invalid", 80);
+    cr_assert(name_server_parse(slice_of(dns_server_address(names)), &name_server, NULL));
+    resolver_set_servers(f.resolver, &name_server, 1);
+    pool_fixture_add_name(&f, "gone.test", 80);
     pool_fixture_follow(&f);
     struct pool_ask ask = {.connect_timeout_ms = 20 * 1000, .max_tries = 2};
     struct pool_result result = pool_fixture_ask(&f, &ask);
     cr_assert_eq(result.answer, IO_ERROR);
     cr_assert_eq(result.failure, POOL_CONNECT_FAILED);
-    cr_assert_str_eq(result.server, "does-not-exist.invalid");
+    cr_assert_str_eq(result.server, "gone.test");
     cr_assert(pool_fixture_status(&f, 0).is_skipped);
 
     pool_fixture_add(&f, &address, 1);
@@ -446,6 +450,7 @@ Test(pool, a_name_that_does_not_resolve_is_a_server_that_cannot_be_connected_to)
     upstream_connection_give_back(result.connection);
     close(listener);
     pool_fixture_clear(&f);
+    dns_server_stop(names);
 }
 
 /* --- waits that end early ----------------------------------------------------------------- */

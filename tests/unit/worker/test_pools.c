@@ -20,7 +20,7 @@ static void begin(void)
     static const char *const names[SERVERS_MAX] = {"one:1", "two:1", "three:1", "four:1"};
 
     loop = loop_new();
-    resolver = resolver_new(1);
+    resolver = resolver_new(loop, NULL);
     states = backend_states_new(loop, resolver);
     bell_init(&bell, loop);
     worker_pools_init(&pools, &(struct pool_env){.loop = loop,
@@ -39,8 +39,8 @@ static void end(void)
     worker_pools_clear(&pools);
     bell_clear(&bell);
     backend_states_free(states);
-    loop_free(loop);
     resolver_free(resolver);
+    loop_free(loop);
     buffer_cache_clear();
 }
 
