@@ -15,18 +15,32 @@ static struct resolver *resolver;
 static struct backend_states *states;
 static struct bell bell;
 static struct task turn;
+static struct post behind;
 static struct deadline tick;
 static struct server_spec servers[SERVERS_MAX];
 static struct upstream_spec spec;
 
+/* Behind all that was posted before, and the tasks which that has woken. */
 static void end_turn(void *owner)
 {
     (void)owner;
-    loop_stop(loop);
+    if (deadline_passed(loop, &tick)) {
+        deadline_clear(&tick);
+        loop_post(loop, &behind);
+    } else {
+        loop_stop(loop);
+    }
+}
+
+static void wake_turn(void *owner)
+{
+    (void)owner;
+    loop_wake(loop, &turn);
 }
 
 static void run_loop(void)
 {
+    behind = (struct post){.run = wake_turn};
     deadline_set(loop, &tick, 1);
     loop_run(loop);
 }
