@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "upstream/names.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 struct backend_states {
@@ -20,7 +21,8 @@ struct server_entry {
     uint16_t weight;
     bool is_backup;
     struct address address; /* where there is no name to look up */
-    char *lookup_name;      /* NULL: none */
+    char *lookup_name;      /* NULL: none; "srv:NAME": of which there are several */
+    bool is_srv;
     uint16_t port;
 };
 
@@ -29,6 +31,80 @@ struct name_use {
 };
 
 /* --- sets: with the lock ------------------------------------------------------------------ */
+
+/* A server to be: an entry's own, or one of those that its SRV records name. */
+struct place {
+    const struct server_entry *entry;
+    struct slice name;
+    const char *lookup_name; /* NULL: the entry's address */
+    uint16_t port, weight;
+    bool is_backup;
+};
+
+struct places {
+    struct arena arena;
+    struct place *list;
+    unsigned count;
+    bool is_awaited; /* there may be more */
+};
+
+/* RFC 2782: the lowest priority first, and 0 for "no choice to make among these". */
+static uint16_t weight_of(const struct server_entry *entry, const struct srv_target *target)
+{
+    uint32_t weight = (uint32_t)entry->weight * (target->weight > 0 ? target->weight : 1);
+
+    return weight < UINT16_MAX ? (uint16_t)weight : UINT16_MAX;
+}
+
+static void add_targets(const struct backend_state *state, const struct server_entry *entry,
+                        struct places *places)
+{
+    const struct srv_target *targets;
+    int count;
+    enum addresses_known known =
+        names_targets(state->all->names, entry->lookup_name, &targets, &count);
+
+    places->is_awaited |= known == ADDRESSES_AWAITED;
+    for (int i = 0; i < count; i++) {
+        struct place *place = &places->list[places->count++];
+        *place = (struct place){
+            .entry = entry,
+            .name = arena_printf(&places->arena, "%s:%u", targets[i].name, targets[i].port),
+            .lookup_name = arena_printf(&places->arena, "%s.", targets[i].name).at,
+            .port = targets[i].port,
+            .weight = weight_of(entry, &targets[i]),
+            .is_backup = entry->is_backup || targets[i].priority > targets[0].priority,
+        };
+    }
+}
+
+static unsigned count_places(const struct backend_state *state)
+{
+    unsigned room = 0;
+
+    for (unsigned i = 0; i < state->entry_count; i++)
+        room += state->entries[i].is_srv ? SRV_TARGETS_MAX : 1;
+    return room;
+}
+
+static void places_init(struct places *places, const struct backend_state *state)
+{
+    *places = (struct places){0};
+    arena_init_small(&places->arena);
+    places->list = arena_alloc(&places->arena, (count_places(state) + 1) * sizeof(*places->list));
+    for (unsigned i = 0; i < state->entry_count; i++) {
+        const struct server_entry *entry = &state->entries[i];
+        if (entry->is_srv)
+            add_targets(state, entry, places);
+        else
+            places->list[places->count++] = (struct place){.entry = entry,
+                                                           .name = slice_of(entry->name),
+                                                           .lookup_name = entry->lookup_name,
+                                                           .port = entry->port,
+                                                           .weight = entry->weight,
+                                                           .is_backup = entry->is_backup};
+    }
+}
 
 static void copy_addresses(struct server_set *set, struct set_server *server,
                            const struct address *addresses, int count)
@@ -41,22 +117,22 @@ static void copy_addresses(struct server_set *set, struct set_server *server,
 }
 
 static void add_server(const struct backend_state *state, struct server_set *set,
-                       const struct server_entry *entry, unsigned likely)
+                       const struct place *place, unsigned likely)
 {
-    const struct address *addresses = &entry->address;
+    const struct address *addresses = &place->entry->address;
     int count = 1;
-    struct set_server *server = server_set_add(set, slice_of(entry->name), state->set, likely);
+    struct set_server *server = server_set_add(set, place->name, state->set, likely);
 
     if (server == NULL)
         return;
-    server->host = arena_text(&set->arena, slice_of(entry->host));
-    server->weight = entry->weight;
-    server->is_backup = entry->is_backup;
-    if (entry->lookup_name != NULL)
-        server->known = names_answer(state->all->names, entry->lookup_name, &addresses, &count);
+    server->host = arena_text(&set->arena, slice_of(place->entry->host));
+    server->weight = place->weight;
+    server->is_backup = place->is_backup;
+    if (place->lookup_name != NULL)
+        server->known = names_answer(state->all->names, place->lookup_name, &addresses, &count);
     copy_addresses(set, server, addresses, count);
-    for (int i = 0; i < count && entry->lookup_name != NULL; i++)
-        address_set_port(&server->addresses[i], entry->port);
+    for (int i = 0; i < count && place->lookup_name != NULL; i++)
+        address_set_port(&server->addresses[i], place->port);
 }
 
 static void ring_all(struct backend_state *state)
@@ -67,10 +143,15 @@ static void ring_all(struct backend_state *state)
 
 static void remake_set(struct backend_state *state)
 {
-    struct server_set *set = server_set_new(state->entry_count);
+    struct places places;
+    struct server_set *set;
 
-    for (unsigned i = 0; i < state->entry_count; i++)
-        add_server(state, set, &state->entries[i], i);
+    places_init(&places, state);
+    set = server_set_new(places.count);
+    set->is_awaited = places.is_awaited;
+    for (unsigned i = 0; i < places.count; i++)
+        add_server(state, set, &places.list[i], i);
+    arena_clear(&places.arena);
     server_set_unref(state->set);
     state->set = set;
     ring_all(state);
@@ -88,6 +169,15 @@ static void clear_entries(struct backend_state *state)
     free(state->entries);
 }
 
+static char *prefixed(const char *name)
+{
+    static const char prefix[] = "srv:";
+    char text[sizeof(prefix) + HOST_NAME_SIZE];
+
+    snprintf(text, sizeof(text), "%s%s", prefix, name);
+    return slice_duplicate(slice_of(text));
+}
+
 static void copy_entry(const struct server_spec *spec, struct server_entry *entry)
 {
     const struct endpoint *endpoint = &spec->endpoint;
@@ -97,7 +187,10 @@ static void copy_entry(const struct server_spec *spec, struct server_entry *entr
     entry->weight = spec->weight;
     entry->is_backup = spec->is_backup;
     entry->port = endpoint->port;
-    if (endpoint->kind == ENDPOINT_NAME || endpoint->kind == ENDPOINT_SRV)
+    entry->is_srv = endpoint->kind == ENDPOINT_SRV;
+    if (entry->is_srv)
+        entry->lookup_name = prefixed(endpoint->name);
+    else if (endpoint->kind == ENDPOINT_NAME)
         entry->lookup_name = slice_duplicate(slice_of(endpoint->name));
     else
         entry->address = endpoint->address;
@@ -138,12 +231,22 @@ void backend_state_follow(struct backend_state *state, const struct upstream_spe
 
 /* --- the names of its servers: on the control thread -------------------------------------- */
 
+static bool has_srv(const struct backend_state *state)
+{
+    for (unsigned i = 0; i < state->entry_count; i++)
+        if (state->entries[i].is_srv)
+            return true;
+    return false;
+}
+
 static void on_answer(void *user)
 {
     struct backend_state *state = user;
 
     pthread_mutex_lock(&state->all->lock);
     remake_set(state);
+    if (has_srv(state)) /* whose targets are names themselves */
+        note_changed(state);
     pthread_mutex_unlock(&state->all->lock);
 }
 
@@ -160,22 +263,25 @@ static void watch_names(struct backend_state *state)
     struct backend_states *all = state->all;
     struct name_use *before = state->uses;
     unsigned before_count = state->use_count, count = 0;
-    char **wanted;
+    struct places places;
+    const char **wanted;
 
     pthread_mutex_lock(&all->lock);
-    wanted = memory_array(state->entry_count + 1, sizeof(*wanted));
+    places_init(&places, state);
+    wanted = arena_alloc(&places.arena, (places.count + state->entry_count + 1) * sizeof(*wanted));
+    for (unsigned i = 0; i < places.count; i++)
+        if (places.list[i].lookup_name != NULL)
+            wanted[count++] = arena_text(&places.arena, slice_of(places.list[i].lookup_name));
     for (unsigned i = 0; i < state->entry_count; i++)
-        if (state->entries[i].lookup_name != NULL)
-            wanted[count++] = slice_duplicate(slice_of(state->entries[i].lookup_name));
+        if (state->entries[i].is_srv)
+            wanted[count++] = arena_text(&places.arena, slice_of(state->entries[i].lookup_name));
     pthread_mutex_unlock(&all->lock);
 
     state->uses = memory_array(count + 1, sizeof(*state->uses));
     state->use_count = count;
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < count; i++)
         state->uses[i].watch = names_watch(all->names, wanted[i], state);
-        free(wanted[i]);
-    }
-    free(wanted);
+    arena_clear(&places.arena);
     stop_watching(state, before, before_count);
 }
 

@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+#define SRV_PREFIX "srv:"
+
 struct names {
     struct loop *loop;
     struct resolver *resolver;
@@ -23,7 +25,8 @@ struct name_user {
 
 struct name_watch {
     struct names *names;
-    char *name;
+    char *name;            /* with the "srv:" before it */
+    bool is_srv;           /* there are targets, else addresses */
     struct list users;     /* struct name_user */
     struct lookup *lookup; /* NULL: none is out */
     struct task task;
@@ -32,8 +35,8 @@ struct name_watch {
 
     /* the lock's */
     enum addresses_known known;
-    struct address *addresses;
-    int address_count;
+    void *answer; /* struct address or struct srv_target; on the heap */
+    int count;
 };
 
 struct names *names_new(struct loop *loop, struct resolver *resolver, pthread_mutex_t *lock,
@@ -54,13 +57,30 @@ void names_free(struct names *names)
 
 /* --- answers ------------------------------------------------------------------------------ */
 
-static bool has_same(const struct name_watch *watch, const struct address *addresses, int count)
+static size_t item_bytes(const struct name_watch *watch)
 {
-    if (watch->known != ADDRESSES_KNOWN || watch->address_count != count)
+    return watch->is_srv ? sizeof(struct srv_target) : sizeof(struct address);
+}
+
+static bool is_same_item(const struct name_watch *watch, const void *a, const void *b)
+{
+    const struct srv_target *one = a, *other = b;
+
+    if (!watch->is_srv)
+        return address_equal(a, b);
+    return strcmp(one->name, other->name) == 0 && one->port == other->port &&
+           one->priority == other->priority && one->weight == other->weight;
+}
+
+static bool has_same(const struct name_watch *watch, const char *items, int count)
+{
+    if (watch->known != ADDRESSES_KNOWN || watch->count != count)
         return false;
-    for (int i = 0; i < count; i++)
-        if (!address_equal(&watch->addresses[i], &addresses[i]))
+    for (size_t i = 0; i < (size_t)count; i++) {
+        const char *mine = (const char *)watch->answer + i * item_bytes(watch);
+        if (!is_same_item(watch, mine, items + i * item_bytes(watch)))
             return false;
+    }
     return true;
 }
 
@@ -70,15 +90,14 @@ static void tell(struct name_watch *watch)
         watch->names->changed(container_of(node, struct name_user, place)->user);
 }
 
-static void keep(struct name_watch *watch, const struct address *addresses, int count)
+static void keep(struct name_watch *watch, const void *items, int count)
 {
-    struct address *copy = memory_array((size_t)count, sizeof(*copy));
-    struct address *before = watch->addresses;
+    void *copy = memory_array((size_t)count, item_bytes(watch)), *before = watch->answer;
 
-    memcpy(copy, addresses, sizeof(*copy) * (size_t)count);
+    memcpy(copy, items, item_bytes(watch) * (size_t)count);
     pthread_mutex_lock(watch->names->lock);
-    watch->addresses = copy;
-    watch->address_count = count;
+    watch->answer = copy;
+    watch->count = count;
     watch->known = ADDRESSES_KNOWN;
     pthread_mutex_unlock(watch->names->lock);
     free(before);
@@ -105,14 +124,19 @@ static uint64_t note_failure(struct name_watch *watch, const char *reason)
     return watch->retry_ms;
 }
 
-static uint64_t note_success(struct name_watch *watch, const struct address *addresses, int count,
-                             uint64_t ttl_ms)
+/* How long it is good. */
+static uint64_t note_success(struct name_watch *watch, const struct lookup_answer *answer)
 {
+    const void *items =
+        watch->is_srv ? (const void *)answer->targets : (const void *)answer->addresses;
+    uint64_t ttl_ms =
+        answer->ttl_s == LOOKUP_TTL_NONE ? NAME_UNAGED_MS : (uint64_t)answer->ttl_s * 1000;
+
     if (watch->retry_ms != 0)
         log_event(LOG_INFO, "name_resolved", "%s can be looked up again", watch->name);
     watch->retry_ms = 0;
-    if (!has_same(watch, addresses, count))
-        keep(watch, addresses, count);
+    if (!has_same(watch, items, (int)answer->count))
+        keep(watch, items, (int)answer->count);
     if (ttl_ms < NAME_TTL_LEAST_MS)
         return NAME_TTL_LEAST_MS;
     return ttl_ms < NAME_TTL_MOST_MS ? ttl_ms : NAME_TTL_MOST_MS;
@@ -129,9 +153,7 @@ static void take_answer(struct name_watch *watch)
     watch->names->answer_count++;
     pthread_mutex_unlock(watch->names->lock);
     if (answer.outcome == LOOKUP_FOUND)
-        next_ms = note_success(watch, answer.addresses, (int)answer.count,
-                               answer.ttl_s == LOOKUP_TTL_NONE ? NAME_UNAGED_MS
-                                                               : (uint64_t)answer.ttl_s * 1000);
+        next_ms = note_success(watch, &answer);
     else
         next_ms = note_failure(watch, answer.reason);
     lookup_end(watch->lookup);
@@ -148,7 +170,10 @@ static void run(void *owner)
         take_answer(watch);
     } else if (deadline_passed(names->loop, &watch->due)) {
         deadline_clear(&watch->due);
-        watch->lookup = lookup_start(names->resolver, watch->name, 0, &watch->task);
+        watch->lookup =
+            watch->is_srv
+                ? lookup_start_srv(names->resolver, watch->name + strlen(SRV_PREFIX), &watch->task)
+                : lookup_start(names->resolver, watch->name, 0, &watch->task);
     }
 }
 
@@ -160,6 +185,7 @@ static struct name_watch *watch_new(struct names *names, const char *name)
 
     watch->names = names;
     watch->name = slice_duplicate(slice_of(name));
+    watch->is_srv = slice_starts_with(slice_of(name), slice_of(SRV_PREFIX));
     watch->known = ADDRESSES_AWAITED;
     list_init(&watch->users);
     task_init(&watch->task, run, watch);
@@ -188,7 +214,7 @@ static void free_watch(void *owner)
     struct name_watch *watch = owner;
 
     free(watch->name);
-    free(watch->addresses);
+    free(watch->answer);
     free(watch);
 }
 
@@ -220,18 +246,31 @@ void names_unwatch(struct names *names, struct name_watch *watch, void *user)
         end_watch(watch);
 }
 
-enum addresses_known names_answer(const struct names *names, const char *name,
-                                  const struct address **addresses, int *count)
+static const struct name_watch *find(const struct names *names, const char *name, bool is_srv)
 {
     const struct name_watch *watch = table_get(&names->by_name, slice_of(name));
 
-    *addresses = NULL;
-    *count = 0;
-    if (watch == NULL)
-        return ADDRESSES_AWAITED;
-    *addresses = watch->addresses;
-    *count = watch->address_count;
-    return watch->known;
+    return watch != NULL && watch->is_srv == is_srv ? watch : NULL;
+}
+
+enum addresses_known names_answer(const struct names *names, const char *name,
+                                  const struct address **addresses, int *count)
+{
+    const struct name_watch *watch = find(names, name, false);
+
+    *addresses = watch != NULL ? watch->answer : NULL;
+    *count = watch != NULL ? watch->count : 0;
+    return watch != NULL ? watch->known : ADDRESSES_AWAITED;
+}
+
+enum addresses_known names_targets(const struct names *names, const char *name,
+                                   const struct srv_target **targets, int *count)
+{
+    const struct name_watch *watch = find(names, name, true);
+
+    *targets = watch != NULL ? watch->answer : NULL;
+    *count = watch != NULL ? watch->count : 0;
+    return watch != NULL ? watch->known : ADDRESSES_AWAITED;
 }
 
 unsigned names_answer_count(const struct names *names)

@@ -32,7 +32,9 @@ struct names *names_new(struct loop *loop, struct resolver *resolver, pthread_mu
 /* No watch may be left. */
 void names_free(struct names *names);
 
-/* Looks the name up from now on: `user` is told when what it leads to changes. On the loop. */
+/* Looks the name up from now on: `user` is told when what it leads to changes. "srv:_http._tcp.api"
+ * stands for the SRV records of _http._tcp.api; a name that ends in a dot is complete. On the loop.
+ */
 struct name_watch *names_watch(struct names *names, const char *name, void *user);
 void names_unwatch(struct names *names, struct name_watch *watch, void *user);
 
@@ -40,6 +42,9 @@ void names_unwatch(struct names *names, struct name_watch *watch, void *user);
  * the lock, until it is let go. */
 enum addresses_known names_answer(const struct names *names, const char *name,
                                   const struct address **addresses, int *count);
+/* The same for the targets of "srv:NAME", by priority. */
+enum addresses_known names_targets(const struct names *names, const char *name,
+                                   const struct srv_target **targets, int *count);
 /* How many look-ups have ended: for tests. With the lock. */
 unsigned names_answer_count(const struct names *names);
 
