@@ -1,79 +1,9 @@
 #include "config/answers.h"
 
-#include "config/suggest.h"
+#include "config/templates.h"
 
 /* --- redirect -----------------------------------------------------------------------------------
  */
-
-static const struct {
-    const char *name;
-    enum redirect_part_kind kind;
-} placeholders[] = {
-    {"scheme", REDIRECT_SCHEME}, {"host", REDIRECT_HOST}, {"path", REDIRECT_PATH},
-    {"query", REDIRECT_QUERY},   {"uri", REDIRECT_URI},
-};
-enum { PLACEHOLDERS = sizeof(placeholders) / sizeof(placeholders[0]) };
-
-static void add_part(struct route *route, enum redirect_part_kind kind, struct slice text)
-{
-    if (kind == REDIRECT_TEXT && text.len == 0)
-        return;
-    route->redirect[route->redirect_count++] = (struct redirect_part){.kind = kind, .text = text};
-}
-
-static bool add_placeholder(struct reader *reader, const struct json_node *node, struct slice name,
-                            struct route *route)
-{
-    struct suggestion near;
-
-    suggestion_init(&near, name);
-    for (size_t i = 0; i < PLACEHOLDERS; i++) {
-        if (slice_equal(name, slice_of(placeholders[i].name))) {
-            add_part(route, placeholders[i].kind, slice_make(NULL, 0));
-            return true;
-        }
-        suggestion_consider(&near, slice_of(placeholders[i].name));
-    }
-    reader_error_suggest(
-        reader, node, AT_VALUE, suggestion_text(&near),
-        "\"{%.*s}\" is no placeholder: {scheme}, {host}, {path}, {query} and {uri} "
-        "are; \"{{\" is a literal brace",
-        (int)name.len, name.at);
-    return false;
-}
-
-/* Cuts the text at its placeholders; "{{" is one literal brace. */
-static bool cut_template(struct reader *reader, const struct json_node *node, struct slice text,
-                         struct route *route)
-{
-    route->redirect = arena_alloc(reader->arena, (text.len + 1) * sizeof(*route->redirect));
-    while (text.len > 0) {
-        ptrdiff_t brace = slice_find(text, '{');
-        ptrdiff_t close = slice_find(text, '}');
-
-        if (brace < 0) {
-            add_part(route, REDIRECT_TEXT, text);
-            return true;
-        }
-        if ((size_t)brace + 1 < text.len && text.at[brace + 1] == '{') {
-            add_part(route, REDIRECT_TEXT, slice_make(text.at, (size_t)brace + 1));
-            text = slice_skip(text, (size_t)brace + 2);
-            continue;
-        }
-        add_part(route, REDIRECT_TEXT, slice_make(text.at, (size_t)brace));
-        text = slice_skip(text, (size_t)brace + 1);
-        close = slice_find(text, '}');
-        if (close < 0) {
-            reader_error(reader, node, AT_VALUE,
-                         "a \"{\" without its \"}\"; \"{{\" is a literal brace");
-            return false;
-        }
-        if (!add_placeholder(reader, node, slice_make(text.at, (size_t)close), route))
-            return false;
-        text = slice_skip(text, (size_t)close + 1);
-    }
-    return true;
-}
 
 static bool starts_like_url(struct slice text)
 {
@@ -104,7 +34,7 @@ static void read_redirect_url(struct reader *reader, const struct json_node *nod
                      "a URL that starts with https://, http:// or / is expected");
         return;
     }
-    cut_template(reader, node, text, into);
+    templates_read(reader, node, text, TEMPLATE_OF_REDIRECT, &((struct route *)into)->redirect);
 }
 
 static void read_redirect_status(struct reader *reader, const struct json_node *node, void *into)
@@ -180,22 +110,6 @@ static bool is_field_value(struct slice text)
     return true;
 }
 
-/* Fields that frame the message or belong to the connection are the gateway's alone. */
-static bool is_own_field(struct slice name)
-{
-    switch (field_id_from(name)) {
-    case FIELD_CONNECTION:
-    case FIELD_CONTENT_LENGTH:
-    case FIELD_KEEP_ALIVE:
-    case FIELD_PROXY_CONNECTION:
-    case FIELD_TE:
-    case FIELD_TRAILER:
-    case FIELD_TRANSFER_ENCODING:
-    case FIELD_UPGRADE: return true;
-    default: return false;
-    }
-}
-
 static void read_respond_value(struct reader *reader, const struct json_node *node,
                                struct slice name, struct route *route)
 {
@@ -217,7 +131,7 @@ static void read_respond_field(struct reader *reader, const struct json_node *me
 
     if (!is_token(name)) {
         reader_error(reader, member, AT_KEY, "\"%s\" is no name of a header", member->key.at);
-    } else if (is_own_field(name)) {
+    } else if (field_id_is_hop_by_hop(field_id_from(name))) {
         reader_error(reader, member, AT_KEY, "\"%s\" is set by the gateway itself", member->key.at);
     } else if (http_fields_find(&route->respond_fields, name)) {
         reader_error(reader, member, AT_KEY,

@@ -288,34 +288,13 @@ static struct slice target_words(struct arena *arena, const struct route *route)
     return arena_printf(arena, "backend %.*s", (int)upstream->name.len, upstream->name.at);
 }
 
-/* As it stands in the file: "{{" is a literal brace. */
-static void append_text_part(struct buffer *out, struct slice text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.at[i] == '{')
-            buffer_append_text(out, "{");
-        buffer_append(out, slice_make(text.at + i, 1));
-    }
-}
-
 static struct slice redirect_words(struct arena *arena, const struct route *route)
 {
-    static const char *const placeholders[] = {
-        [REDIRECT_SCHEME] = "{scheme}", [REDIRECT_HOST] = "{host}", [REDIRECT_PATH] = "{path}",
-        [REDIRECT_QUERY] = "{query}",   [REDIRECT_URI] = "{uri}",
-    };
-
     struct buffer out = {0};
     struct slice text;
 
     buffer_printf(&out, "redirect %d to ", route->status);
-    for (unsigned i = 0; i < route->redirect_count; i++) {
-        const struct redirect_part *part = &route->redirect[i];
-        if (part->kind == REDIRECT_TEXT)
-            append_text_part(&out, part->text);
-        else
-            buffer_append_text(&out, placeholders[part->kind]);
-    }
+    template_print(&route->redirect, &out);
     text = arena_copy(arena, buffer_content(&out));
     buffer_clear(&out);
     return text;

@@ -245,7 +245,7 @@ static bool is_beyond_connection(enum field_id id)
     }
 }
 
-static bool is_hop_by_hop(enum field_id id)
+bool field_id_is_hop_by_hop(enum field_id id)
 {
     switch (id) {
     case FIELD_CONNECTION:
@@ -285,7 +285,7 @@ void http_fields_drop_hop_by_hop(struct http_fields *fields)
         if (fields->list[i].id == FIELD_CONNECTION)
             mark_named(fields, fields->list[i].value);
     for (uint32_t i = 0; i < fields->count; i++)
-        if (!is_hop_by_hop(fields->list[i].id))
+        if (!field_id_is_hop_by_hop(fields->list[i].id))
             fields->list[kept++] = fields->list[i];
     fields->count = kept;
 }

@@ -79,14 +79,17 @@ void http_fields_add(struct http_fields *fields, struct arena *arena, struct sli
                      struct slice value);
 void http_fields_add_id(struct http_fields *fields, struct arena *arena, enum field_id id,
                         struct slice name, struct slice value);
+/* Of the connection, not of the message (RFC 9110 section 7.6.1), or framing it: Connection,
+ * Keep-Alive, Proxy-Connection, TE, Trailer, Transfer-Encoding, Upgrade, HTTP2-Settings,
+ * Content-Length. */
+bool field_id_is_hop_by_hop(enum field_id id);
 /* The first with that id, or NULL. */
 const struct http_field *http_fields_get(const struct http_fields *fields, enum field_id id);
 const struct http_field *http_fields_find(const struct http_fields *fields, struct slice name);
 /* Whether the comma-separated values of all fields with `id` hold `token`, without case. */
 bool http_fields_have_token(const struct http_fields *fields, enum field_id id, struct slice token);
 
-/* Drops hop-by-hop fields in place (RFC 9110 section 7.6.1): Connection and those it names,
- * Keep-Alive, Proxy-Connection, TE, Trailer, Transfer-Encoding, Upgrade, HTTP2-Settings,
+/* Drops hop-by-hop fields in place, and those that Connection names.
  * Proxy-Authenticate/-Authorization stay (they are end to end for a gateway's backend).
  * Content-Length is dropped too: the codec writes the one framing there is. Fields named by
  * Connection that routing or framing rely on (Host, Content-Length …) are never dropped through it.

@@ -115,6 +115,13 @@ bool host_normalise(struct arena *arena, struct slice authority, struct slice *h
     return true;
 }
 
+struct slice host_in_url(struct arena *arena, struct slice host)
+{
+    if (slice_find(host, ':') < 0)
+        return host;
+    return arena_printf(arena, "[%.*s]", (int)host.len, host.at);
+}
+
 /* --- paths ---------------------------------------------------------------------------------- */
 
 static int hex_value(char c)

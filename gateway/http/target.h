@@ -12,6 +12,9 @@
 bool host_normalise(struct arena *arena, struct slice authority, struct slice *host,
                     uint16_t *port);
 
+/* A normalised host as a URL has it: an IPv6 address in brackets (then in the arena). */
+struct slice host_in_url(struct arena *arena, struct slice host);
+
 /* Splits at the first "?" and normalises the path (routes/README.md): escapes of unreserved
  * characters decoded, runs of "/" merged, other escapes kept as sent ("%2f" and "%5c" never
  * separate). False for what is refused: segments that are, or once %2f and %5c are decoded

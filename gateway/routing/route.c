@@ -2,52 +2,26 @@
 
 #include "base/check.h"
 #include "base/table.h"
+#include "http/target.h"
 #include "upstream/affinity.h"
-
-/* The value of a placeholder, as a URL has it. */
-static struct slice part_value(const struct redirect_part *part, bool is_tls, struct slice host,
-                               struct slice path, struct slice query)
-{
-    switch (part->kind) {
-    case REDIRECT_TEXT: return part->text;
-    case REDIRECT_SCHEME: return is_tls ? slice_of("https") : slice_of("http");
-    case REDIRECT_HOST: return host;
-    case REDIRECT_PATH:
-    case REDIRECT_URI: return path;
-    case REDIRECT_QUERY: return slice_is_empty(query) ? query : slice_skip(query, 1);
-    }
-    assert(!"a kind of redirect part that does not exist");
-    return slice_make(NULL, 0);
-}
 
 struct slice route_location(const struct route *route, struct arena *arena, bool is_tls,
                             struct slice host, struct slice path, struct slice query)
 {
-    size_t length = 0, at = 0;
-
     /* OPTIONS * has no path of its own. */
     if (slice_equal(path, slice_of("*")))
         path = slice_of("/");
-    if (slice_find(host, ':') >= 0)
-        host = arena_printf(arena, "[%.*s]", (int)host.len, host.at);
-    for (unsigned i = 0; i < route->redirect_count; i++) {
-        const struct redirect_part *part = &route->redirect[i];
-        length += part_value(part, is_tls, host, path, query).len;
-        length += part->kind == REDIRECT_URI ? query.len : 0;
-    }
-    char *text = arena_bytes(arena, length ? length : 1);
-    for (unsigned i = 0; i < route->redirect_count; i++) {
-        const struct redirect_part *part = &route->redirect[i];
-        struct slice value = part_value(part, is_tls, host, path, query);
-        if (value.len)
-            memcpy(text + at, value.at, value.len);
-        at += value.len;
-        if (part->kind == REDIRECT_URI && query.len) {
-            memcpy(text + at, query.at, query.len);
-            at += query.len;
-        }
-    }
-    return slice_make(text, length);
+    struct slice values[PLACEHOLDER_COUNT] = {
+        [PLACEHOLDER_SCHEME] = slice_of(is_tls ? "https" : "http"),
+        [PLACEHOLDER_HOST] = host_in_url(arena, host),
+        [PLACEHOLDER_PATH] = path,
+        [PLACEHOLDER_QUERY] = slice_is_empty(query) ? query : slice_skip(query, 1),
+        [PLACEHOLDER_URI] = slice_is_empty(query) ? path
+                                                  : arena_printf(arena, "%.*s%.*s", (int)path.len,
+                                                                 path.at, (int)query.len, query.at),
+    };
+
+    return template_fill(&route->redirect, values, arena);
 }
 
 static uint64_t greatest_common_divisor(uint64_t a, uint64_t b)

@@ -3,6 +3,7 @@
 #define ROUTING_ROUTE_H
 
 #include "http/message.h"
+#include "policy/template.h"
 #include "routing/settings.h"
 #include "upstream/upstream.h"
 
@@ -13,20 +14,6 @@ struct route_target {
     const struct upstream_spec *upstream;
     uint32_t weight;
     struct settings settings;
-};
-
-/* A redirect's text cut at its {placeholders}. */
-enum redirect_part_kind {
-    REDIRECT_TEXT,
-    REDIRECT_SCHEME,
-    REDIRECT_HOST,
-    REDIRECT_PATH,
-    REDIRECT_QUERY, /* without "?" */
-    REDIRECT_URI,   /* path and any ?query */
-};
-struct redirect_part {
-    enum redirect_part_kind kind;
-    struct slice text;
 };
 
 struct host;
@@ -46,8 +33,7 @@ struct route {
 
     /* ROUTE_REDIRECT and ROUTE_RESPOND */
     int status;
-    struct redirect_part *redirect;
-    unsigned redirect_count;
+    struct template redirect; /* scheme, host, path, query, uri */
     struct http_fields respond_fields;
     struct slice respond_body;
     struct settings settings; /* without a backend's share */

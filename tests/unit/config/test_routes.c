@@ -319,7 +319,7 @@ Test(routes, redirects_that_are_none)
     expect_refused("'a.test': { 'redirect': 'https://' }", "routes[\"a.test\"].redirect",
                    "starts with https://", NULL);
     expect_refused("'a.test': { 'redirect': 'https://b.test{ury}' }", "routes[\"a.test\"].redirect",
-                   "\"{ury}\" is no placeholder", "uri");
+                   "\"{ury}\" is no placeholder here", "uri");
     expect_refused("'a.test': { 'redirect': 'https://b.test{uri' }", "routes[\"a.test\"].redirect",
                    "without its \"}\"", NULL);
     expect_refused("'a.test': { 'redirect': '/a b' }", "routes[\"a.test\"].redirect", "no spaces",

@@ -4,11 +4,12 @@
 
 #include <criterion/criterion.h>
 
-static void expect_location(struct redirect_part *parts, unsigned count, bool is_tls,
+static void expect_location(struct template_part *parts, unsigned count, bool is_tls,
                             const char *host, const char *path, const char *query,
                             const char *expected)
 {
-    struct route route = {.kind = ROUTE_REDIRECT, .redirect = parts, .redirect_count = count};
+    struct route route = {.kind = ROUTE_REDIRECT,
+                          .redirect = {.parts = parts, .part_count = count}};
     struct arena arena = {0};
     struct slice location =
         route_location(&route, &arena, is_tls, slice_of(host), slice_of(path), slice_of(query));
@@ -20,15 +21,15 @@ static void expect_location(struct redirect_part *parts, unsigned count, bool is
 
 Test(route, location_of_every_placeholder)
 {
-    struct redirect_part parts[] = {
-        {.kind = REDIRECT_SCHEME},
-        {.kind = REDIRECT_TEXT, .text = slice_of("://")},
-        {.kind = REDIRECT_HOST},
-        {.kind = REDIRECT_PATH},
-        {.kind = REDIRECT_TEXT, .text = slice_of("#")},
-        {.kind = REDIRECT_QUERY},
-        {.kind = REDIRECT_TEXT, .text = slice_of("#")},
-        {.kind = REDIRECT_URI},
+    struct template_part parts[] = {
+        {.placeholder = PLACEHOLDER_SCHEME},
+        {.text = slice_of("://")},
+        {.placeholder = PLACEHOLDER_HOST},
+        {.placeholder = PLACEHOLDER_PATH},
+        {.text = slice_of("#")},
+        {.placeholder = PLACEHOLDER_QUERY},
+        {.text = slice_of("#")},
+        {.placeholder = PLACEHOLDER_URI},
     };
 
     expect_location(parts, 8, true, "a.com", "/x", "?q=1", "https://a.com/x#q=1#/x?q=1");
