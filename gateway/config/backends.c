@@ -190,8 +190,7 @@ static void read_backend(struct load *load, const struct json_node *node)
     upstream->fingerprint = json_fingerprint(node->value);
     unchanged = is_good ? find_unchanged(load, upstream->name, upstream->fingerprint) : NULL;
     if (unchanged) {
-        backend->layer.values.host_name =
-            arena_copy(&load->scratch, backend->layer.values.host_name);
+        settings_copy_layer(&backend->layer, &load->scratch);
         upstream_unref(upstream);
         upstream = upstream_ref(unchanged);
     }

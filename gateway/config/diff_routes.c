@@ -19,11 +19,12 @@ static void index_routes(const struct host *host, const struct route **list, str
 /* --- one route ----------------------------------------------------------------------------------
  */
 
-static void compare_settings(struct comparison *c, const struct route *route,
+static void compare_settings(struct comparison *c, const struct route *route, bool asks_backend,
                              const struct settings *was, const struct settings *is)
 {
     for (enum setting setting = 0; setting < SETTING_COUNT; setting++) {
-        if (words_same_setting(setting, was, is))
+        if (words_same_setting(setting, was, is) ||
+            (!asks_backend && !settings_act_without_backend(setting)))
             continue;
         struct change change = {.kind = CHANGE_CHANGED,
                                 .about = ABOUT_SETTING,
@@ -61,11 +62,8 @@ static void compare_split_on(struct comparison *c, const struct route *was, cons
 static void compare_route_settings(struct comparison *c, const struct route *was,
                                    const struct route *is)
 {
-    /* Where no backend is asked nothing else of them acts. */
     if (was->kind != ROUTE_TO || is->kind != ROUTE_TO) {
-        struct settings after = was->settings;
-        after.body_idle_ms = is->settings.body_idle_ms;
-        compare_settings(c, is, &was->settings, &after);
+        compare_settings(c, is, false, &was->settings, &is->settings);
         return;
     }
     if (was->target_count > 1 && is->target_count > 1)
@@ -75,7 +73,7 @@ static void compare_route_settings(struct comparison *c, const struct route *was
         if (!before && was->target_count == 1 && is->target_count == 1)
             before = &was->targets[0];
         if (before)
-            compare_settings(c, is, &before->settings, &is->targets[i].settings);
+            compare_settings(c, is, true, &before->settings, &is->targets[i].settings);
     }
 }
 

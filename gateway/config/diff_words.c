@@ -113,6 +113,10 @@ const char *words_setting_key(enum setting setting)
     case SETTING_RETRY_BUDGET: return "retry.budget";
     case SETTING_RETRY_ON: return "retry.on";
     case SETTING_RETRY_TIMEOUT: return "retry.timeout";
+    case SETTING_REQUEST_HEADERS: return "headers.request";
+    case SETTING_RESPONSE_HEADERS: return "headers.response";
+    case SETTING_STRIP_PREFIX: return "rewrite.strip_prefix";
+    case SETTING_ADD_PREFIX: return "rewrite.add_prefix";
     case SETTING_COUNT: break;
     }
     return "";
@@ -133,6 +137,28 @@ static struct slice budget_words(struct arena *arena, unsigned budget)
     return budget == RETRY_BUDGET_NONE ? words(arena, "off") : words_percent(arena, budget);
 }
 
+/* "remove Server, set X-A: 1". */
+static struct slice header_words(struct arena *arena, const struct header_edits *edits)
+{
+    struct buffer out = {0};
+    struct slice text;
+
+    for (unsigned i = 0; i < edits->count; i++) {
+        const struct header_edit *edit = &edits->list[i];
+        buffer_printf(&out, "%s%s %.*s%s", i > 0 ? ", " : "", header_edit_word(edit->kind),
+                      (int)edit->name.len, edit->name.at, edit->kind == HEADER_REMOVE ? "" : ": ");
+        template_print(&edit->value, &out);
+    }
+    text = edits->count > 0 ? arena_copy(arena, buffer_content(&out)) : slice_of("none");
+    buffer_clear(&out);
+    return text;
+}
+
+static struct slice prefix_words(struct arena *arena, struct slice prefix)
+{
+    return prefix.len > 0 ? arena_copy(arena, prefix) : slice_of("off");
+}
+
 struct slice words_setting(struct arena *arena, enum setting setting,
                            const struct settings *settings)
 {
@@ -148,6 +174,10 @@ struct slice words_setting(struct arena *arena, enum setting setting,
     case SETTING_RETRY_BUDGET: return budget_words(arena, settings->retry_budget);
     case SETTING_RETRY_ON: return retry_on_words(arena, settings);
     case SETTING_RETRY_TIMEOUT: return words_duration(arena, settings->retry_timeout_ms);
+    case SETTING_REQUEST_HEADERS: return header_words(arena, &settings->request_headers);
+    case SETTING_RESPONSE_HEADERS: return header_words(arena, &settings->response_headers);
+    case SETTING_STRIP_PREFIX: return prefix_words(arena, settings->rewrite.strip_prefix);
+    case SETTING_ADD_PREFIX: return prefix_words(arena, settings->rewrite.add_prefix);
     case SETTING_COUNT: break;
     }
     return slice_make(NULL, 0);
@@ -177,6 +207,12 @@ bool words_same_setting(enum setting setting, const struct settings *a, const st
     case SETTING_RETRY_BUDGET: return a->retry_budget == b->retry_budget;
     case SETTING_RETRY_ON: return is_same_retry_on(a, b);
     case SETTING_RETRY_TIMEOUT: return a->retry_timeout_ms == b->retry_timeout_ms;
+    case SETTING_REQUEST_HEADERS:
+        return header_edits_equal(&a->request_headers, &b->request_headers);
+    case SETTING_RESPONSE_HEADERS:
+        return header_edits_equal(&a->response_headers, &b->response_headers);
+    case SETTING_STRIP_PREFIX: return slice_equal(a->rewrite.strip_prefix, b->rewrite.strip_prefix);
+    case SETTING_ADD_PREFIX: return slice_equal(a->rewrite.add_prefix, b->rewrite.add_prefix);
     case SETTING_COUNT: break;
     }
     return true;

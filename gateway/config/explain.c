@@ -1,7 +1,6 @@
 #include "config/explain.h"
 
 #include "base/clock.h"
-#include "http/target.h"
 
 /* --- who asks, and where ------------------------------------------------------------------------
  */
@@ -41,17 +40,6 @@ static const char *why_behind(const struct explanation *e, const struct other_ce
     return "its kind of key, then its file's name, comes later";
 }
 
-/* Empty: none was sent, or no host name. */
-static struct slice normal_sni(const struct explanation *e, struct arena *arena)
-{
-    struct slice name = slice_of("");
-    uint16_t port;
-
-    if (e->request->sni.len == 0 || !host_normalise(arena, e->request->sni, &name, &port))
-        return slice_of("");
-    return name;
-}
-
 static void find_others(struct explanation *e, struct slice name)
 {
     const struct cert_store *store = tls_server_certs(e->snapshot->tls);
@@ -72,7 +60,7 @@ static void find_others(struct explanation *e, struct slice name)
 static void find_certificates(struct explanation *e, struct arena *arena)
 {
     const struct tls_answer *tls = &e->followed.tls;
-    struct slice name = normal_sni(e, arena);
+    struct slice name = e->followed.sni;
     bool is_default = tls->match == CERT_MATCH_DEFAULT;
 
     e->clients = explain_clients(e->snapshot, name, arena);

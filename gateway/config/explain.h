@@ -61,6 +61,11 @@ struct explained_setting {
     struct slice from;  /* its path in the route file: "defaults.timeout.connect"; or "built in" */
 };
 
+/* Where a setting stands: routes["a.test"].timeout.connect; "built in". `member` is a key below
+ * that one, or empty. `target` NULL: no backend's. */
+struct slice explain_place(struct arena *arena, enum setting_place place, const char *key,
+                           struct slice member, const struct route *route,
+                           const struct route_target *target);
 /* Those of the route; `target` NULL: it asks no backend. Returns how many. */
 unsigned explain_settings(const struct route *route, const struct route_target *target,
                           struct arena *arena, struct explained_setting list[EXPLAIN_SETTINGS_MAX]);
@@ -70,5 +75,19 @@ struct explained_clients explain_clients(const struct snapshot *snapshot, struct
 /* Those that act before there is a route. */
 void explain_client_settings(const struct globals *globals, struct arena *arena,
                              struct explained_setting list[EXPLAIN_CLIENT_SETTINGS]);
+
+/* --- what happens to headers --------------------------------------------------------------------
+ */
+
+struct explained_edit {
+    const struct header_edit *edit;
+    struct slice value; /* of SET and ADD, as it would be sent; empty: the field is left out */
+    struct slice from;  /* as above */
+};
+
+/* SETTING_REQUEST_HEADERS or SETTING_RESPONSE_HEADERS of the route that was found; `target` NULL:
+ * it asks no backend. *list is in the arena; returns how many. */
+unsigned explain_edits(const struct explanation *explanation, const struct route_target *target,
+                       enum setting setting, struct arena *arena, struct explained_edit **list);
 
 #endif

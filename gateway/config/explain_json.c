@@ -206,6 +206,25 @@ static void print_settings(const struct explanation *e, const struct route_targe
     arena_clear(&arena);
 }
 
+static void print_edits(const struct explanation *e, const struct route_target *target,
+                        enum setting setting, const char *name, struct buffer *out)
+{
+    struct arena arena = {0};
+    struct explained_edit *list;
+    unsigned count = explain_edits(e, target, setting, &arena, &list);
+
+    buffer_printf(out, ",\"%s\":[", name);
+    for (unsigned i = 0; i < count; i++) {
+        print_text_member(out, i > 0 ? ",{" : "{", "edit", header_edit_word(list[i].edit->kind));
+        print_member(out, ",", "name", list[i].edit->name);
+        print_member(out, ",", "value", list[i].value);
+        print_member(out, ",", "from", list[i].from);
+        buffer_append_text(out, "}");
+    }
+    buffer_append_text(out, "]");
+    arena_clear(&arena);
+}
+
 static void print_client_settings(const struct explanation *e, struct buffer *out)
 {
     struct explained_setting list[EXPLAIN_CLIENT_SETTINGS];
@@ -237,6 +256,9 @@ static void print_target(const struct explanation *e, const struct route_target 
                   !e->followed.share            ? "null"
                   : e->followed.share == target ? "true"
                                                 : "false");
+    print_member(out, ",", "path", e->followed.backend_path);
+    print_edits(e, target, SETTING_REQUEST_HEADERS, "request_headers", out);
+    print_edits(e, target, SETTING_RESPONSE_HEADERS, "response_headers", out);
     print_settings(e, target, out);
     buffer_append_text(out, "}");
 }
@@ -274,8 +296,10 @@ static void print_route(const struct explanation *e, struct buffer *out)
         print_target(e, &route->targets[i], out);
     }
     buffer_append_text(out, "]");
-    if (route && route->kind != ROUTE_TO)
+    if (route && route->kind != ROUTE_TO) {
+        print_edits(e, NULL, SETTING_RESPONSE_HEADERS, "response_headers", out);
         print_settings(e, NULL, out);
+    }
 }
 
 void explain_print_json(const struct explanation *explanation, bool is_live, struct buffer *out)

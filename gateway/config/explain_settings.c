@@ -20,6 +20,10 @@ static const char *const keys[SETTING_COUNT] = {
     [SETTING_RETRY_BUDGET] = "retry.budget",
     [SETTING_RETRY_ON] = "retry.on",
     [SETTING_RETRY_TIMEOUT] = "retry.timeout",
+    [SETTING_REQUEST_HEADERS] = "headers.request",
+    [SETTING_RESPONSE_HEADERS] = "headers.response",
+    [SETTING_STRIP_PREFIX] = "rewrite.strip_prefix",
+    [SETTING_ADD_PREFIX] = "rewrite.add_prefix",
 };
 
 static const char *const client_keys[CLIENT_SETTING_COUNT] = {
@@ -70,6 +74,14 @@ static struct slice print_value(struct arena *arena, enum value_kind kind, uint6
                                            : counts);
 }
 
+/* What they are is told apart from settings. */
+static struct slice print_edits(struct arena *arena, const struct header_edits *edits)
+{
+    if (edits->count == 0)
+        return slice_of("none");
+    return arena_printf(arena, "%u edit%s", edits->count, edits->count == 1 ? "" : "s");
+}
+
 static struct slice print_setting(struct arena *arena, enum setting setting,
                                   const struct settings *settings)
 {
@@ -83,7 +95,11 @@ static struct slice print_setting(struct arena *arena, enum setting setting,
     case SETTING_RETRY_ATTEMPTS: return print_value(arena, VALUE_COUNT, settings->retry_attempts);
     case SETTING_RETRY_BUDGET:
     case SETTING_RETRY_ON:
-    case SETTING_RETRY_TIMEOUT: return words_setting(arena, setting, settings);
+    case SETTING_RETRY_TIMEOUT:
+    case SETTING_STRIP_PREFIX:
+    case SETTING_ADD_PREFIX: return words_setting(arena, setting, settings);
+    case SETTING_REQUEST_HEADERS: return print_edits(arena, &settings->request_headers);
+    case SETTING_RESPONSE_HEADERS: return print_edits(arena, &settings->response_headers);
     case SETTING_HOST:
         return settings->host_mode == HOST_PRESERVE  ? slice_of("preserve")
                : settings->host_mode == HOST_BACKEND ? slice_of("backend")
@@ -126,7 +142,7 @@ static struct slice print_client_setting(struct arena *arena, enum client_settin
 /* --- places -------------------------------------------------------------------------------------
  */
 
-enum { DEPTH_MAX = 6 };
+enum { DEPTH_MAX = 8 };
 
 /* Keys as the nodes of a route file that they would be, so that they are written as problems
  * write them. */
@@ -146,9 +162,8 @@ static void enter(struct path *path, struct slice key)
 static void enter_setting(struct path *path, const char *key)
 {
     struct slice rest = slice_of(key);
-    ptrdiff_t dot = slice_find(rest, '.');
 
-    if (dot >= 0) {
+    for (ptrdiff_t dot = slice_find(rest, '.'); dot >= 0; dot = slice_find(rest, '.')) {
         enter(path, slice_make(rest.at, (size_t)dot));
         rest = slice_skip(rest, (size_t)dot + 1);
     }
@@ -165,8 +180,9 @@ static struct slice print_path(struct arena *arena, const struct path *path)
     return copy;
 }
 
-static struct slice find_place(struct arena *arena, enum setting_place place, const char *key,
-                               const struct route *route, const struct route_target *target)
+struct slice explain_place(struct arena *arena, enum setting_place place, const char *key,
+                           struct slice member, const struct route *route,
+                           const struct route_target *target)
 {
     struct path path = {.depth = 0};
 
@@ -186,7 +202,15 @@ static struct slice find_place(struct arena *arena, enum setting_place place, co
         enter(&path, slice_skip(route->name, route->host->key.len));
     }
     enter_setting(&path, key);
+    if (member.len > 0)
+        enter(&path, member);
     return print_path(arena, &path);
+}
+
+static struct slice find_place(struct arena *arena, enum setting_place place, const char *key,
+                               const struct route *route, const struct route_target *target)
+{
+    return explain_place(arena, place, key, slice_of(""), route, target);
 }
 
 /* --- clients' certificates ----------------------------------------------------------------------
@@ -246,7 +270,7 @@ unsigned explain_settings(const struct route *route, const struct route_target *
     unsigned count = 0;
 
     for (enum setting setting = 0; setting < SETTING_COUNT; setting++) {
-        if (!target && setting != SETTING_BODY_IDLE)
+        if (!target && !settings_act_without_backend(setting))
             continue; /* the rest is about backends */
         list[count++] = (struct explained_setting){
             .key = keys[setting],

@@ -308,6 +308,29 @@ static const char *share_words(const struct followed *f, const struct route_targ
     return f->share == target ? ", this one among them" : ", not this one";
 }
 
+static void print_edits(struct page *page, const char *label, const struct route_target *target,
+                        enum setting setting)
+{
+    struct arena arena = {0};
+    struct explained_edit *list;
+    unsigned count = explain_edits(page->e, target, setting, &arena, &list);
+
+    for (unsigned i = 0; i < count; i++) {
+        const struct header_edit *edit = list[i].edit;
+        const char *word = header_edit_word(edit->kind), *first = i > 0 ? "" : label;
+        if (edit->kind == HEADER_REMOVE)
+            line(page, first, PLAIN, "%s %.*s, by %.*s", word, NAMED(edit->name),
+                 NAMED(list[i].from));
+        else if (list[i].value.len == 0)
+            line(page, first, PLAIN, "%s %.*s: left out, as its value is empty, by %.*s", word,
+                 NAMED(edit->name), NAMED(list[i].from));
+        else
+            line(page, first, PLAIN, "%s %.*s: %.*s, by %.*s", word, NAMED(edit->name),
+                 NAMED(list[i].value), NAMED(list[i].from));
+    }
+    arena_clear(&arena);
+}
+
 static void print_target(struct page *page, const struct route_target *target)
 {
     const struct upstream_spec *upstream = target->upstream;
@@ -331,6 +354,11 @@ static void print_target(struct page *page, const struct route_target *target)
              server->weight == 0 ? ": gets nothing new" : "",
              server->is_backup ? ", a backup: only while no other one is up" : "");
     }
+    if (!slice_equal(page->e->followed.backend_path, page->e->followed.path))
+        line(page, "", PLAIN, "it gets the path %.*s, by rewrite",
+             NAMED(page->e->followed.backend_path));
+    print_edits(page, "to backend", target, SETTING_REQUEST_HEADERS);
+    print_edits(page, "to client", target, SETTING_RESPONSE_HEADERS);
     print_settings(page, target);
 }
 
@@ -347,6 +375,7 @@ static void print_outcome(struct page *page)
              NAMED(route->respond_fields.list[i].name), NAMED(route->respond_fields.list[i].value));
     if (route->kind == ROUTE_RESPOND)
         line(page, "body", PLAIN, "%zu bytes", route->respond_body.len);
+    print_edits(page, "to client", NULL, SETTING_RESPONSE_HEADERS);
     print_settings(page, NULL);
 }
 

@@ -94,12 +94,8 @@ static void find_challenge(struct follow *follow)
 static bool is_misdirected(const struct follow *follow)
 {
     const struct followed *f = follow->followed;
-    struct slice sni = slice_of("");
-    uint16_t port;
 
-    if (follow->request->sni.len > 0)
-        host_normalise(follow->arena, follow->request->sni, &sni, &port);
-    return f->certificate && !slice_equal(f->host, sni) &&
+    return f->certificate && !slice_equal(f->host, f->sni) &&
            !certificate_covers(f->certificate, f->host) &&
            cert_store_covers(tls_server_certs(follow->snapshot->tls), f->host);
 }
@@ -189,6 +185,7 @@ static void find_route(struct follow *follow)
         refuse(follow, REASON_NO_ROUTE);
     } else if (route->kind == ROUTE_TO) {
         find_share(follow);
+        f->backend_path = rewrite_path(&route->settings.rewrite, follow->arena, f->path);
         if (every_share_is_too_small(follow))
             refuse(follow, REASON_BODY_TOO_LARGE);
     } else if (route->kind == ROUTE_REDIRECT) {
@@ -198,6 +195,15 @@ static void find_route(struct follow *follow)
     } else if (route->kind == ROUTE_RESPOND) {
         f->status = route->status;
     }
+}
+
+static void read_sni(struct follow *follow)
+{
+    struct slice sni = follow->request->sni;
+    uint16_t port;
+
+    if (sni.len == 0 || !host_normalise(follow->arena, sni, &follow->followed->sni, &port))
+        follow->followed->sni = slice_of("");
 }
 
 static bool read_target(struct follow *follow)
@@ -284,6 +290,7 @@ void follow_request(const struct snapshot *snapshot, const struct followed_reque
         return;
     }
     if (request->is_tls) {
+        read_sni(&follow);
         followed->tls = tls_server_answer(snapshot->tls, request->sni, NULL);
         followed->asked = tls_server_policy_of_sni(snapshot->tls, request->sni);
     }

@@ -40,6 +40,8 @@ struct followed {
     bool is_challenge;              /* ACME's: no route is asked */
     struct slice challenge;         /* the file that answers it, if it is there */
     struct slice host, path, query; /* normalised; empty when the request is refused for them */
+    struct slice sni;               /* the same; empty: none is sent, or it is no host's */
+    struct slice backend_path;      /* of a route to backends: what they get for `path` */
 };
 
 /* Fills in what a client makes of a URL: where it connects, what it asks for, and the SNI, which

@@ -80,8 +80,20 @@ static bool same_answer(struct arena *arena, const struct followed *a, const str
     if (a->unreachable || b->unreachable || a_is_cut != b_is_cut)
         return a_is_cut && b_is_cut;
     if (asks_backend(a) && asks_backend(b))
-        return same_destination(arena, a->route, b->route);
+        return slice_equal(a->backend_path, b->backend_path) &&
+               same_destination(arena, a->route, b->route);
     return a->status == b->status && slice_equal(a->location, b->location) && same_response(a, b);
+}
+
+/* Where it leads, and as what if that is not what the client asked for. */
+static struct slice destination_words(struct arena *arena, const struct followed *f)
+{
+    struct slice route = words_route(arena, f->route);
+
+    if (!asks_backend(f) || slice_equal(f->backend_path, f->path))
+        return route;
+    return arena_printf(arena, "%.*s as %.*s", (int)route.len, route.at, (int)f->backend_path.len,
+                        f->backend_path.at);
 }
 
 static struct slice answer_words(struct arena *arena, const struct followed *f,
@@ -94,7 +106,7 @@ static struct slice answer_words(struct arena *arena, const struct followed *f,
     if (f->location.len > 0)
         return arena_printf(arena, "%d to %.*s", f->status, (int)f->location.len, f->location.at);
     if (f->route)
-        return words_route(arena, f->route);
+        return destination_words(arena, f);
     return arena_printf(arena, "%d %s", f->status, http_reason_word(f->reason));
 }
 

@@ -3,6 +3,7 @@
 #include "config/affinity.h"
 #include "config/backend_keys.h"
 #include "config/retry_on.h"
+#include "config/rewrite.h"
 #include "http/target.h"
 
 enum {
@@ -298,8 +299,8 @@ static const struct rule setting_list[] = {
     {"host", IN_ANY, read_host},
     {"retry", IN_ANY, read_retry},
     {"tls", IN_HOST, keep_tls},
-    {"headers", IN_ANY, NULL},
-    {"rewrite", IN_ROUTE, NULL},
+    {"headers", IN_ANY, headers_read},
+    {"rewrite", IN_ROUTE, rewrite_read},
     {"split_on", IN_ROUTE, read_split_on},
     {"rate_limit", IN_ANY, NULL},
     {"allow", IN_ANY, NULL},
@@ -350,8 +351,27 @@ static void copy_setting(enum setting setting, const struct settings *from, stru
         memcpy(to->retry_statuses, from->retry_statuses, sizeof(to->retry_statuses));
         break;
     case SETTING_RETRY_TIMEOUT: to->retry_timeout_ms = from->retry_timeout_ms; break;
+    case SETTING_STRIP_PREFIX: to->rewrite.strip_prefix = from->rewrite.strip_prefix; break;
+    case SETTING_ADD_PREFIX: to->rewrite.add_prefix = from->rewrite.add_prefix; break;
+    case SETTING_REQUEST_HEADERS:
+    case SETTING_RESPONSE_HEADERS: break; /* merged name by name */
     case SETTING_COUNT: break;
     }
+}
+
+static void merge_headers(const struct layer *const layers[SETTING_PLACES], struct arena *arena,
+                          struct settings *settings)
+{
+    const struct header_layer *request[SETTING_PLACES] = {NULL}, *response[SETTING_PLACES] = {NULL};
+
+    for (int place = SETTING_OF_DEFAULTS; place < SETTING_PLACES; place++) {
+        if (!layers[place])
+            continue;
+        request[place] = &layers[place]->request_headers;
+        response[place] = &layers[place]->response_headers;
+    }
+    headers_merge(request, arena, &settings->request_headers);
+    headers_merge(response, arena, &settings->response_headers);
 }
 
 void settings_merge(const struct layer *const layers[SETTING_PLACES], struct arena *arena,
@@ -364,7 +384,17 @@ void settings_merge(const struct layer *const layers[SETTING_PLACES], struct are
                 copy_setting(setting, &layers[place]->values, settings);
                 settings->from[setting] = (uint8_t)place;
             }
+    merge_headers(layers, arena, settings);
     settings->host_name = arena_copy(arena, settings->host_name);
+    settings->rewrite.strip_prefix = arena_copy(arena, settings->rewrite.strip_prefix);
+    settings->rewrite.add_prefix = arena_copy(arena, settings->rewrite.add_prefix);
+}
+
+void settings_copy_layer(struct layer *layer, struct arena *arena)
+{
+    layer->values.host_name = arena_copy(arena, layer->values.host_name);
+    headers_copy_layer(&layer->request_headers, arena);
+    headers_copy_layer(&layer->response_headers, arena);
 }
 
 void settings_read_defaults(struct reader *reader, const struct json_node *node,
@@ -390,12 +420,18 @@ void settings_read_defaults(struct reader *reader, const struct json_node *node,
     *defaults = s.layer;
 }
 
+/* How long a client may take to send and to take is up to the gateway alone, and so is what its own
+ * answers say. */
+bool settings_act_without_backend(enum setting setting)
+{
+    return setting == SETTING_BODY_IDLE || setting == SETTING_RESPONSE_HEADERS;
+}
+
 void settings_refuse_for_backends(struct reader *reader, const struct layer *layer,
                                   const char *what)
 {
     for (enum setting setting = 0; setting < SETTING_COUNT; setting++)
-        /* How long a client may take to send and to take is up to the gateway alone. */
-        if (layer->from[setting] && setting != SETTING_BODY_IDLE)
+        if (layer->from[setting] && !settings_act_without_backend(setting))
             reader_error(reader, layer->from[setting], AT_KEY,
                          "\"%s\" has no effect here: %s asks no backend",
                          layer->from[setting]->key.at, what);

@@ -2,13 +2,14 @@
 #ifndef CONFIG_SETTINGS_H
 #define CONFIG_SETTINGS_H
 
-#include "config/reader.h"
+#include "config/headers.h"
 #include "config/snapshot.h"
 
 /* What one place sets; the rest is for the places behind it. */
 struct layer {
     const struct json_node *from[SETTING_COUNT]; /* NULL: not set here */
     struct settings values;
+    struct header_layer request_headers, response_headers;
 };
 
 /* The one that rules read into; embedded in what holds more than settings. */
@@ -34,6 +35,11 @@ void settings_read_defaults(struct reader *reader, const struct json_node *node,
 void settings_merge(const struct layer *const layers[SETTING_PLACES], struct arena *arena,
                     struct settings *settings);
 
+/* Copies what the layer borrows of the arena that it was read to. */
+void settings_copy_layer(struct layer *layer, struct arena *arena);
+
+/* Whether the setting acts where no backend is asked, too. */
+bool settings_act_without_backend(enum setting setting);
 /* A setting that only a backend's requests obey, written where no backend is asked, is a mistake;
  * `what` says what is there instead: "a redirect". */
 void settings_refuse_for_backends(struct reader *reader, const struct layer *layer,

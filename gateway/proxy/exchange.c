@@ -115,6 +115,7 @@ static bool discard_request_body(struct exchange *x)
 
 enum step exchange_answer(struct exchange *x)
 {
+    exchange_edit_response(x, &x->answer.head.fields);
     x->status = x->answer.head.status;
     x->answer.head.keeps_connection = x->reason != REASON_OVER_LIMIT && discard_request_body(x);
     x->answer_sent = 0;

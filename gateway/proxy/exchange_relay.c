@@ -111,6 +111,7 @@ static void make_outgoing(struct exchange *x)
     http_fields_drop_hop_by_hop(fields);
     forwarded_rewrite(x->globals, x->client, &x->arena, &x->request, &x->facts, fields);
     exchange_hide_cookie(x);
+    exchange_edit_request(x);
     x->outgoing.keeps_connection = true;
 }
 
@@ -267,6 +268,7 @@ static enum step open_tunnel(struct exchange *x)
         return exchange_fail(x, REASON_BACKEND_BAD_RESPONSE);
     http_fields_drop_hop_by_hop(&x->response.fields);
     exchange_set_cookie(x);
+    exchange_edit_response(x, &x->response.fields);
     x->response.framing = BODY_CLOSE;
     if (client->ops->write_head(client, &x->response) == IO_ERROR)
         return exchange_fail(x, REASON_CLIENT_CLOSED);
@@ -295,6 +297,7 @@ static enum step begin_response(struct exchange *x)
         x->up.state = PUMP_OFF; /* refused: the client keeps its body */
     http_fields_drop_hop_by_hop(&x->response.fields);
     exchange_set_cookie(x);
+    exchange_edit_response(x, &x->response.fields);
     x->response.keeps_connection = !x->env->is_draining && request_will_be_read(x);
     if (x->client_stream->ops->write_head(x->client_stream, &x->response) != IO_OK)
         return exchange_fail(x, REASON_CLIENT_CLOSED);

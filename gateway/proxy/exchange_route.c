@@ -121,6 +121,7 @@ enum step exchange_choose_route(struct exchange *x)
     if (x->client->is_tls)
         tls_stream_info(x->client->tls_stream, &tls);
     forwarded_facts(x->env, x->globals, x->client, &x->arena, &request->fields, &x->facts);
+    x->facts.sni = tls.sni;
     if (request->method == METHOD_CONNECT || request->method == METHOD_TRACE)
         return exchange_fail(x, REASON_METHOD_REFUSED);
     webroot = exchange_acme_webroot(x);

@@ -1,6 +1,7 @@
 /* The exchange's inside, shared by its files alone: exchange.c (runner, ends), exchange_route.c
  * (what shall answer), exchange_acme.c (files of a webroot), exchange_affinity.c (which client it
- * is), exchange_relay.c (the backend's side and the bodies), exchange_wait.c (the deadline). */
+ * is), exchange_relay.c (the backend's side and the bodies), exchange_edits.c (headers and paths
+ * that are changed on their way), exchange_wait.c (the deadline). */
 #ifndef PROXY_EXCHANGE_STATE_H
 #define PROXY_EXCHANGE_STATE_H
 
@@ -138,6 +139,12 @@ enum step exchange_ask_acme(struct exchange *x, const char *webroot);
 enum step exchange_await_file(struct exchange *x);
 /* Ends the reading of the file and its content, if there is one. */
 void exchange_release_file(struct exchange *x);
+
+/* The request as the backend gets it, once everything else is in it. */
+void exchange_edit_request(struct exchange *x);
+/* The fields of a final response to the client, the gateway's own too; without a route nothing
+ * happens to them. */
+void exchange_edit_response(struct exchange *x, struct http_fields *fields);
 
 enum step exchange_take_upstream(struct exchange *x);
 enum step exchange_send_head(struct exchange *x);

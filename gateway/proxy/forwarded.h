@@ -10,6 +10,7 @@
 struct origin_facts {
     struct slice client_ip;  /* the rightmost untrusted address */
     struct slice request_id; /* kept from a trusted peer, or made */
+    struct slice sni;        /* normalised; empty: none was sent. Set by its owner */
     /* Of the client's certificate, where the host asks for one and the handshake has verified it
      * for that; empty: not to be told. Its hash, and its subject, which it may lack. */
     struct slice cert_fingerprint, cert_subject;

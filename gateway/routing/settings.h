@@ -2,7 +2,8 @@
 #ifndef ROUTING_SETTINGS_H
 #define ROUTING_SETTINGS_H
 
-#include "base/slice.h"
+#include "policy/header_edits.h"
+#include "policy/rewrite.h"
 
 enum host_mode { HOST_PRESERVE, HOST_BACKEND, HOST_NAMED };
 
@@ -18,6 +19,10 @@ enum setting {
     SETTING_RETRY_BUDGET,
     SETTING_RETRY_ON,
     SETTING_RETRY_TIMEOUT,
+    SETTING_REQUEST_HEADERS,
+    SETTING_RESPONSE_HEADERS,
+    SETTING_STRIP_PREFIX,
+    SETTING_ADD_PREFIX,
     SETTING_COUNT
 };
 
@@ -53,7 +58,9 @@ struct settings {
     uint8_t retry_on;          /* enum retry_on */
     uint8_t retry_status_count;
     uint16_t retry_statuses[RETRY_STATUSES_MAX]; /* so do these */
-    uint8_t from[SETTING_COUNT];                 /* enum setting_place: where each was written */
+    struct header_edits request_headers, response_headers;
+    struct rewrite rewrite;
+    uint8_t from[SETTING_COUNT]; /* enum setting_place: where each was written */
 };
 
 #endif

@@ -220,11 +220,30 @@ const struct route *route_folder_find(const struct route_folder *folder, const c
 /* --- describing ---------------------------------------------------------------------------------
  */
 
+static void describe_edits(const char *message, const struct header_edits *edits, FILE *out)
+{
+    for (unsigned i = 0; i < edits->count; i++) {
+        const struct header_edit *edit = &edits->list[i];
+        fprintf(out, " %s %d from %d %.*s=", message, edit->kind, edit->from, (int)edit->name.len,
+                edit->name.at);
+        for (unsigned p = 0; p < edit->value.part_count; p++)
+            fprintf(out, "%.*s{%d}", (int)edit->value.parts[p].text.len,
+                    edit->value.parts[p].text.len ? edit->value.parts[p].text.at : "",
+                    edit->value.parts[p].placeholder);
+    }
+}
+
 static void describe_settings(const struct settings *s, FILE *out)
 {
     fprintf(out, " body_idle %lu connect %lu first_byte %lu idle %lu tunnel_idle %lu max_body %lu",
             s->body_idle_ms, s->connect_ms, s->first_byte_ms, s->idle_ms, s->tunnel_idle_ms,
             s->max_body);
+    describe_edits("request", &s->request_headers, out);
+    describe_edits("response", &s->response_headers, out);
+    fprintf(out, " strip %.*s add %.*s", (int)s->rewrite.strip_prefix.len,
+            s->rewrite.strip_prefix.len ? s->rewrite.strip_prefix.at : "",
+            (int)s->rewrite.add_prefix.len,
+            s->rewrite.add_prefix.len ? s->rewrite.add_prefix.at : "");
     fprintf(out, " host %d %.*s attempts %u", s->host_mode, (int)s->host_name.len,
             s->host_name.len ? s->host_name.at : "", s->retry_attempts);
     fprintf(out, " budget %u try %lu on %u", s->retry_budget, s->retry_timeout_ms, s->retry_on);

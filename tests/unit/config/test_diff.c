@@ -226,6 +226,29 @@ Test(diff, every_other_setting_in_force)
            "changed setting |timeout.body_idle|30s|5s\n");
 }
 
+Test(diff, headers_and_prefixes)
+{
+    expect("'routes': { 'a.test': { 'to': 'x:1', 'headers': { 'request': { 'set': { 'B': 'b', "
+           "'A': '{host}' } }, 'response': { 'remove': ['Server'] } } } }",
+           "'routes': { 'a.test': { 'to': 'x:1', 'rewrite': { 'strip_prefix': '/api', "
+           "'add_prefix': '/v2' }, 'headers': { 'request': { 'set': { 'A': '{host}', 'B': '{{}' },"
+           "'add': { 'C': ['1', '2'] } } } } }",
+           "changed setting |headers.request|set A: {host}, set B: b|set A: {host}, set B: {{}, "
+           "add C: 1, add C: 2|a.test\n"
+           "changed setting |headers.response|remove Server|none|a.test\n"
+           "changed setting |rewrite.strip_prefix|off|/api|a.test\n"
+           "changed setting |rewrite.add_prefix|off|/v2|a.test\n");
+    /* What is the same in another order, or written elsewhere, and what has no effect. */
+    expect("'routes': { 'a.test': { 'to': 'x:1', 'headers': { 'response': { 'set': { 'A': '1', "
+           "'B': '2' } } } }, 'b.test': { 'redirect': '/' } }",
+           "'defaults': { 'headers': { 'response': { 'set': { 'B': '2', 'A': '1' } }, 'request': {"
+           "'set': { 'C': '3' } } } },"
+           "'routes': { 'a.test': { 'to': 'x:1', 'headers': { 'request': { 'remove': ['C'] } } },"
+           "'b.test': { 'redirect': '/' } }",
+           "changed setting |headers.request|none|remove C|a.test\n"
+           "changed setting |headers.response|none|set A: 1, set B: 2|b.test\n");
+}
+
 Test(diff, the_gateway_as_a_whole)
 {
     expect("'routes': {}, 'listen': { 'https': ['127.0.0.1:1', '127.0.0.1:2'] }",
@@ -443,4 +466,15 @@ Test(diff, requests_that_would_be_answered_differently)
     expect_other("g.test", "/x?y", "308 to https://a.test/x?y", "308 to https://a.test/x");
     expect_same("h.test", "/");
     expect_same("", "/");
+}
+
+Test(diff, requests_that_reach_a_backend_by_another_path)
+{
+    compare("'backends': { 'b': 'x:1' }, 'routes': { 'a.test': { 'to': 'b', 'rewrite': {"
+            "'strip_prefix': '/api' } } }",
+            "'backends': { 'b': 'x:1' }, 'routes': { 'a.test': { 'to': 'b', 'rewrite': {"
+            "'strip_prefix': '/api/v1' } } }");
+    expect_same("a.test", "/x");
+    expect_other("a.test", "/api/v1/x", "backend b as /v1/x", "backend b as /x");
+    expect_other("a.test", "/api/x", "backend b as /x", "backend b");
 }

@@ -138,9 +138,98 @@ Test(explain, settings_of_an_answer_of_its_own)
     route_folder_good(&folder, "'routes': { 'a.test': { 'redirect': 'https://b/', 'timeout': { "
                                "'body_idle': '7s' } } }");
     const struct followed *f = ask("https://a.test/");
-    cr_assert_eq(explain_settings(f->route, NULL, &arena, list), 1);
+    cr_assert_eq(explain_settings(f->route, NULL, &arena, list), 2);
     expect_text(list[0].value, "7s");
     expect_text(list[0].from, "routes[\"a.test\"].timeout.body_idle");
+    cr_expect_str_eq(list[1].key, "headers.response");
+    expect_text(list[1].value, "none");
+    expect_text(list[1].from, "built in");
+}
+
+static void expect_edit(enum setting setting, unsigned at, const char *name, const char *value,
+                        const char *from)
+{
+    const struct route *route = explained.followed.route;
+    struct explained_edit *list;
+    unsigned count = explain_edits(&explained, route->targets, setting, &arena, &list);
+
+    cr_assert_lt(at, count);
+    expect_text(list[at].edit->name, name);
+    expect_text(list[at].value, value);
+    expect_text(list[at].from, from);
+}
+
+Test(explain, headers_and_the_path_as_the_backend_gets_them)
+{
+    route_folder_good(
+        &folder,
+        "'defaults': { 'headers': { 'response': { 'add': { 'X-Served': '{route}' } } } },"
+        "'backends': { 'b': { 'servers': 'x:1', 'headers': { 'request': { 'set': {"
+        "  'X-Sni': '{sni}', 'X-Id': '{request_id} of {client_ip}' } } } } },"
+        "'routes': { 'a.test': { 'rewrite': { 'strip_prefix': '/x' }, 'paths': { '/x': { 'to': "
+        "'b', 'headers': { 'request': { 'remove': ['Cookie'], 'add': { 'X-Host': '{host}' } } } } "
+        "} } }");
+    ask("https://a.test/x/y?q");
+    expect_text(explained.followed.backend_path, "/y");
+    expect_setting("headers.request", "4 edits",
+                   "routes[\"a.test\"].paths[\"/x\"].headers.request");
+    expect_setting("headers.response", "1 edit", "defaults.headers.response");
+    expect_setting("rewrite.strip_prefix", "/x", "routes[\"a.test\"].rewrite.strip_prefix");
+    expect_setting("rewrite.add_prefix", "off", "built in");
+    expect_edit(SETTING_REQUEST_HEADERS, 0, "Cookie", "",
+                "routes[\"a.test\"].paths[\"/x\"].headers.request.remove");
+    expect_edit(SETTING_REQUEST_HEADERS, 1, "X-Id", "{request_id} of {client_ip}",
+                "backends.b.headers.request.set[\"X-Id\"]");
+    expect_edit(SETTING_REQUEST_HEADERS, 2, "X-Sni", "a.test",
+                "backends.b.headers.request.set[\"X-Sni\"]");
+    expect_edit(SETTING_REQUEST_HEADERS, 3, "X-Host", "a.test",
+                "routes[\"a.test\"].paths[\"/x\"].headers.request.add[\"X-Host\"]");
+    expect_edit(SETTING_RESPONSE_HEADERS, 0, "X-Served", "a.test/x",
+                "defaults.headers.response.add[\"X-Served\"]");
+    const char *text = print(false, false, false);
+    cr_expect(strstr(text, "it gets the path /y, by rewrite"), "%s", text);
+    cr_expect(strstr(text, "to backend  remove Cookie, by routes"), "%s", text);
+    cr_expect(strstr(text, "            set X-Sni: a.test, by backends.b"), "%s", text);
+    cr_expect(strstr(text, "to client   add X-Served: a.test/x, by defaults"), "%s", text);
+    ask_question((struct explain_question){
+        .url = "https://a.test/x", .has_no_sni = true, .ip = "2001:db8::7"});
+    expect_text(explained.followed.backend_path, "/");
+    expect_edit(SETTING_REQUEST_HEADERS, 1, "X-Id", "{request_id} of 2001:db8::7",
+                "backends.b.headers.request.set[\"X-Id\"]");
+    text = print(false, false, false);
+    cr_expect(strstr(text, "set X-Sni: left out, as its value is empty"), "%s", text);
+}
+
+Test(explain, headers_of_the_gateways_own_answers)
+{
+    route_folder_good(&folder, "'defaults': { 'headers': { 'response': { 'set': { 'A': 'b' } },"
+                               "  'request': { 'set': { 'C': 'd' } } } },"
+                               "'routes': { 'a.test': { 'redirect': '/' } }");
+    ask("https://a.test/x");
+    expect_text(explained.followed.backend_path, "");
+    const char *text = print(false, false, false);
+    cr_expect(strstr(text, "to client   set A: b, by defaults.headers.response.set.A"), "%s", text);
+    cr_expect_null(strstr(text, "to backend"), "%s", text);
+    text = print(true, false, false);
+    cr_expect(strstr(text, "\"response_headers\":[{\"edit\":\"set\",\"name\":\"A\","
+                           "\"value\":\"b\",\"from\":\"defaults.headers.response.set.A\"}]"),
+              "%s", text);
+}
+
+Test(explain, headers_in_json)
+{
+    route_folder_good(&folder, "'routes': { 'a.test': { 'to': 'x:1', 'rewrite': { 'add_prefix': "
+                               "'/v2' }, 'headers': { 'request': { 'remove': ['A'] } } } }");
+    ask("https://a.test/x");
+    json_t *object = json_loads(print(true, false, false), 0, NULL);
+    json_t *target = json_array_get(json_object_get(object, "targets"), 0);
+    json_t *edit = json_array_get(json_object_get(target, "request_headers"), 0);
+    cr_expect_str_eq(json_string_value(json_object_get(target, "path")), "/v2/x");
+    cr_expect_str_eq(json_string_value(json_object_get(edit, "edit")), "remove");
+    cr_expect_str_eq(json_string_value(json_object_get(edit, "name")), "A");
+    cr_expect(json_is_null(json_object_get(edit, "value")));
+    cr_expect_eq(json_array_size(json_object_get(target, "response_headers")), 0);
+    json_decref(object);
 }
 
 /* --- the client ---------------------------------------------------------------------------------

@@ -147,7 +147,6 @@ Test(mistakes, keys_of_later_versions)
 {
     static const char *const later[] = {
         "'redis': 'localhost:6379'",
-        "'defaults': { 'headers': {} }",
         "'defaults': { 'rate_limit': {} }",
         "'defaults': { 'allow': [] }",
         "'defaults': { 'deny': [] }",
@@ -156,7 +155,6 @@ Test(mistakes, keys_of_later_versions)
         "'defaults': { 'compress': {} }",
         "'defaults': { 'errors': {} }",
         "'defaults': { 'hsts': {} }",
-        "'routes': { '*': { 'to': 'x:1', 'rewrite': {} } }",
         "'tls': { 'alpn': ['h2', 'http/1.1'] }",
     };
 
