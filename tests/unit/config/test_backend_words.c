@@ -41,7 +41,7 @@ static void load_entry(const char *members)
 static char *explained(bool as_json)
 {
     struct explain_question question = {.url = "https://a.test/"};
-    struct explain_request request;
+    struct followed_request request;
     struct explanation explanation;
     struct arena arena = {0};
     struct buffer out = {0};
