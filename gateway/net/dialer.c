@@ -185,6 +185,11 @@ int dial_current(const struct dial *dial)
     return dial->current;
 }
 
+int dial_fd(const struct dial *dial)
+{
+    return dial->fd;
+}
+
 void dial_end(struct dial *dial)
 {
     drop_socket(dial);

@@ -21,6 +21,8 @@ enum dial_failure { DIAL_REFUSED, DIAL_TIMEOUT, DIAL_NO_FDS };
 enum io dial_answer(struct dial *dial, struct stream **stream, enum dial_failure *failure);
 /* Index of the address that was connected to, or tried last. */
 int dial_current(const struct dial *dial);
+/* Of what is on its way; -1 without. */
+int dial_fd(const struct dial *dial);
 /* Takes it, answered or not. */
 void dial_end(struct dial *dial);
 
