@@ -34,7 +34,19 @@ struct explanation {
     struct other_certificate others[EXPLAIN_CERTS_MAX];
     unsigned other_count;
     struct near_misses names, hosts, paths;
+
+    /* Of the running gateway, and set by it: what checks make of a server, in a word; NULL: it is
+     * not checked. Without it nobody knows. */
+    const char *(*verdict)(const void *checks, struct slice backend, struct slice server);
+    const void *checks;
 };
+
+static inline const char *explain_verdict(const struct explanation *explanation,
+                                          struct slice backend, struct slice server)
+{
+    return explanation->verdict != NULL ? explanation->verdict(explanation->checks, backend, server)
+                                        : NULL;
+}
 
 /* Cheap enough for the control thread: it looks once at each host, certificate, and path of the
  * host. */

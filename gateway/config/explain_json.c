@@ -249,8 +249,10 @@ static void print_target(const struct explanation *e, const struct route_target 
     for (unsigned i = 0; i < upstream->server_count; i++) {
         const struct server_spec *server = &upstream->servers[i];
         print_member(out, i > 0 ? ",{" : "{", "name", server->name);
-        buffer_printf(out, ",\"weight\":%u,\"backup\":%s}", server->weight,
+        buffer_printf(out, ",\"weight\":%u,\"backup\":%s,\"verdict\":", server->weight,
                       server->is_backup ? "true" : "false");
+        json_append_text(out, explain_verdict(e, upstream->name, server->name));
+        buffer_append_text(out, "}");
     }
     buffer_printf(out, "],\"is_clients\":%s",
                   !e->followed.share            ? "null"

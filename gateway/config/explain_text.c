@@ -350,9 +350,11 @@ static void print_target(struct page *page, const struct route_target *target)
         line(page, "", RED, "413 body_too_large: the body is larger than max_body");
     for (unsigned i = 0; i < upstream->server_count; i++) {
         const struct server_spec *server = &upstream->servers[i];
-        line(page, "", PLAIN, "  %.*s, weight %u%s%s", NAMED(server->name), server->weight,
+        const char *verdict = explain_verdict(page->e, upstream->name, server->name);
+        line(page, "", PLAIN, "  %.*s, weight %u%s%s%s%s", NAMED(server->name), server->weight,
              server->weight == 0 ? ": gets nothing new" : "",
-             server->is_backup ? ", a backup: only while no other one is up" : "");
+             server->is_backup ? ", a backup: only while no other one is up" : "",
+             verdict != NULL ? ", by its checks: " : "", verdict != NULL ? verdict : "");
     }
     if (!slice_equal(page->e->followed.backend_path, page->e->followed.path))
         line(page, "", PLAIN, "it gets the path %.*s, by rewrite",

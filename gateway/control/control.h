@@ -5,6 +5,7 @@
 
 #include "base/budget.h"
 #include "control/access_writer.h"
+#include "control/health_checks.h"
 #include "control/listeners.h"
 #include "net/jobs.h"
 #include "net/loop.h"
@@ -31,6 +32,7 @@ struct control {
     struct loop *loop;
     struct resolver *resolver; /* of this thread's loop, for the whole process */
     struct backend_states *backend_states;
+    struct health_checks *health_checks;
     struct jobs *files;     /* reads them for workers */
     struct jobs *verifiers; /* of clients' certificates, for workers */
     struct ticket_keys *ticket_keys;

@@ -67,6 +67,14 @@ static void fail_explain(int status, const char *message, bool as_text,
     problems_clear(&problems);
 }
 
+static const char *verdict_of(const void *checks, struct slice backend, struct slice server)
+{
+    const struct checked_backend *checked = health_checks_find(checks, backend);
+    const struct server_health *known =
+        checked != NULL ? health_checks_server(checked, server, 0) : NULL;
+    return known != NULL ? check_verdict_name(known->health.verdict) : NULL;
+}
+
 /* As the current generation would serve it. */
 static void answer_explain(const struct control *control, const struct http_head *head,
                            struct endpoint_answer *answer)
@@ -86,6 +94,8 @@ static void answer_explain(const struct control *control, const struct http_head
     } else {
         struct explanation *explanation = arena_alloc(&arena, sizeof(*explanation));
         explain(snapshot, &request, &arena, explanation);
+        explanation->verdict = verdict_of;
+        explanation->checks = control->health_checks;
         answer->status = 200;
         answer->content_type = content_type(as_text);
         if (as_text)

@@ -253,6 +253,7 @@ static void start_draining(struct gateway *g)
     struct control *control = &g->control;
     const struct snapshot *snapshot = generations_current(control->generations);
     generations_close(control->generations);
+    health_checks_close(control->health_checks);
     g->undrained = control->worker_count;
     for (unsigned i = 0; i < control->worker_count; i++) {
         g->drained[i] = (struct post){.run = count_drained, .owner = g};
@@ -418,6 +419,7 @@ static bool start(struct gateway *g, const struct gateway_options *options, stru
     mac_make_key(control->sticky_key);
     control->resolver = resolver_new(control->loop, NULL);
     control->backend_states = backend_states_new(control->loop, control->resolver);
+    control->health_checks = health_checks_new(control->loop, control->backend_states);
     control->files = jobs_new(FILE_THREADS);
     control->verifiers = jobs_new(VERIFY_THREADS);
     control->endpoints = endpoints_new(control);
@@ -453,6 +455,7 @@ static void free_everything(struct gateway *g)
     systemd_free(control->systemd);
     traffic_free(control->traffic);
     admission_free(control->admission);
+    health_checks_free(control->health_checks);
     backend_states_free(control->backend_states);
     resolver_free(control->resolver);
     loop_free(control->loop);

@@ -212,6 +212,8 @@ static void finish_publication(void *owner)
     resolver_set_servers(g->control->resolver, g->current->globals->dns_servers,
                          g->current->globals->dns_server_count);
     endpoints_follow(g->control->endpoints);
+    health_checks_follow(g->control->health_checks, g->current->config->upstreams,
+                         g->current->config->backend_count);
     end_load(g, LOAD_PUBLISHED);
 }
 

@@ -37,6 +37,18 @@ static void print_connect_times(const struct status_page *page, struct buffer *o
     metrics_histogram(&family, page->connect_counts, page->connect_us);
 }
 
+static void print_checks(const struct status_page *page, struct buffer *out)
+{
+    struct metrics_family family = metrics_begin(out, "sallyport_upstream_checks_total", "counter",
+                                                 "Active checks of servers by what they came to.");
+
+    for (int i = 0; i < HEALTH_RESULTS; i++) {
+        const char *name = health_result_name((enum health_result)i);
+        family.labels[0] = (struct metrics_label){"result", slice_of(name)};
+        metrics_sample(&family, page->checks[i]);
+    }
+}
+
 /* --- what is up --------------------------------------------------------------------------------
  */
 
@@ -116,7 +128,8 @@ static void print_up(const struct status_page *page, struct buffer *out)
 
     arena_init(&up.arena);
     up.family = metrics_begin(out, "sallyport_upstream_up", "gauge",
-                              "1 if every worker would ask the server, 0 if one passes it over.");
+                              "1 if every worker would ask the server, 0 if one passes it over or "
+                              "checks say that it is down.");
     for (unsigned i = 0; i < page->backend_count; i++) {
         const struct status_backend *backend = &page->backends[i];
         struct slice name = label_of(&up.backends, backend->name);
@@ -139,5 +152,6 @@ void server_metrics_print(const struct status_page *page, struct buffer *out)
 {
     print_requests(page, out);
     print_connect_times(page, out);
+    print_checks(page, out);
     print_up(page, out);
 }

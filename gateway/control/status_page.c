@@ -66,6 +66,23 @@ static void add_server(struct status_backend *backend, const struct pool_server_
     }
 }
 
+static void add_checks(struct status_query *query)
+{
+    const struct health_checks *checks = query->control->health_checks;
+    struct status_page *page = &query->page;
+    for (unsigned i = 0; i < page->backend_count; i++) {
+        struct status_backend *backend = &page->backends[i];
+        const struct checked_backend *checked = health_checks_find(checks, backend->name);
+        for (unsigned k = 0; checked != NULL && k < backend->server_count; k++) {
+            struct status_server *server = &backend->servers[k];
+            const struct server_health *found = health_checks_server(checked, server->name, k);
+            server->is_checked = found != NULL;
+            if (found != NULL)
+                server->checked = *found;
+        }
+    }
+}
+
 static void add_reports(struct status_query *query)
 {
     struct table by_name;
@@ -102,6 +119,8 @@ static void make_page(struct status_query *query)
     page->worker_count = query->count;
     for (unsigned i = 0; i < query->count; i++)
         add_metrics(page, worker_metrics(control->workers[i]));
+    for (int i = 0; i < HEALTH_RESULTS; i++)
+        page->checks[i] = health_checks_count(control->health_checks, (enum health_result)i);
     page->log_lost = access_writer_lost(control->access_writer);
     struct snapshot *snapshot = generations_current(control->generations);
     page->loads = generations_record(control->generations);
@@ -111,6 +130,7 @@ static void make_page(struct status_query *query)
     if (snapshot != NULL) {
         page->snapshot = snapshot_ref(snapshot);
         list_backends(query);
+        add_checks(query);
         add_reports(query);
     }
     query->is_ready = true;

@@ -3,6 +3,7 @@
 #define CONTROL_STATUS_PAGE_H
 
 #include "control/certificates.h"
+#include "control/health_checks.h"
 
 struct status_server {
     struct slice name;
@@ -11,14 +12,22 @@ struct status_server {
     unsigned skipped_by; /* workers that lately could not connect and pass it over for a moment */
     unsigned idle, busy;
     uint64_t requests, connect_failures;
+    bool is_checked;
+    struct server_health checked;
     unsigned reported_by; /* workers */
     uint64_t
         idle_limit_ms; /* the lowest of theirs: how long a connection rests and is used again */
 };
 
+/* Its checks say so. */
+static inline bool status_server_is_down(const struct status_server *server)
+{
+    return server->is_checked && server->checked.health.verdict == CHECK_DOWN;
+}
+
 static inline bool status_server_is_up(const struct status_server *server)
 {
-    return server->skipped_by == 0;
+    return server->skipped_by == 0 && !status_server_is_down(server);
 }
 
 struct status_backend {
@@ -33,6 +42,7 @@ struct status_page {
     uint64_t metrics[METRIC_COUNT];
     uint64_t connect_counts[HISTOGRAM_BOUNDS + 1], connect_us; /* as in struct histogram */
     uint64_t log_lost;
+    uint64_t checks[HEALTH_RESULTS]; /* of servers, by what they came to */
     struct status_backend *backends; /* of the generation served, in its order */
     unsigned backend_count;
     struct certificate_rows certificates;

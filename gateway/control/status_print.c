@@ -20,7 +20,7 @@ static uint64_t generation(const struct status_page *page)
 
 static const char *server_state(const struct status_server *server)
 {
-    return status_server_is_up(server) ? "up" : "skipped";
+    return status_server_is_down(server) ? "down" : status_server_is_up(server) ? "up" : "skipped";
 }
 
 /* --- JSON --------------------------------------------------------------------------------------
@@ -74,6 +74,27 @@ static void print_metrics(const struct status_page *page, struct buffer *out)
     buffer_append_text(out, "}");
 }
 
+/* What checks make of it; null without any. */
+static void print_check(const struct status_server *server, struct buffer *out)
+{
+    const struct health *health = &server->checked.health;
+    char since[CLOCK_TEXT_SIZE], reason[HEALTH_REASON_SIZE];
+    buffer_append_text(out, ",\"check\":");
+    if (!server->is_checked) {
+        buffer_append_text(out, "null");
+        return;
+    }
+    clock_format(server->checked.since_ms, since);
+    health_reason(health->bad, reason);
+    buffer_printf(out,
+                  "{\"verdict\":\"%s\",\"since\":\"%s\",\"last_is_good\":%s,"
+                  "\"in_a_row\":%u,\"last_failure\":",
+                  check_verdict_name(health->verdict), since, health->is_good ? "true" : "false",
+                  health->in_a_row);
+    json_append_text(out, health->bad.result != HEALTH_GOOD ? reason : NULL);
+    buffer_append_text(out, "}");
+}
+
 static void print_backends(const struct status_page *page, struct buffer *out)
 {
     buffer_append_text(out, "\"backends\":[");
@@ -92,6 +113,7 @@ static void print_backends(const struct status_page *page, struct buffer *out)
                           server_state(server), server->weight,
                           server->is_backup ? "true" : "false", server->idle, server->busy,
                           server->requests, server->connect_failures);
+            print_check(server, out);
             if (server->reported_by > 0)
                 buffer_printf(out, ",\"idle_limit_ms\":%" PRIu64 "}", server->idle_limit_ms);
             else
@@ -196,6 +218,20 @@ static void print_listening_lines(const struct status_page *page, struct buffer 
         buffer_printf(out, "  %-8s %s\n", "admin", admin);
 }
 
+/* "; down since 2026-01-31T23:59:59Z: status 503". */
+static void print_check_words(const struct status_server *server, struct buffer *out)
+{
+    const struct health *health = &server->checked.health;
+    char since[CLOCK_TEXT_SIZE], reason[HEALTH_REASON_SIZE];
+    if (!server->is_checked)
+        return;
+    clock_format(server->checked.since_ms, since);
+    buffer_printf(out, "; checks: %s since %.19sZ", check_verdict_name(health->verdict), since);
+    health_reason(health->bad, reason);
+    if (health->bad.result != HEALTH_GOOD)
+        buffer_printf(out, "%s%s", health->is_good ? ", last failure: " : ": ", reason);
+}
+
 static void print_backend_lines(const struct status_page *page, struct buffer *out)
 {
     for (unsigned i = 0; i < page->backend_count; i++) {
@@ -205,10 +241,12 @@ static void print_backend_lines(const struct status_page *page, struct buffer *o
             const struct status_server *server = &backend->servers[k];
             buffer_printf(out,
                           "    %-30.*s %-7s weight %u%s, %u busy, %u idle, %" PRIu64
-                          " requests, %" PRIu64 " failed connects\n",
+                          " requests, %" PRIu64 " failed connects",
                           (int)server->name.len, server->name.at, server_state(server),
                           server->weight, server->is_backup ? " (backup)" : "", server->busy,
                           server->idle, server->requests, server->connect_failures);
+            print_check_words(server, out);
+            buffer_append_text(out, "\n");
         }
     }
 }

@@ -94,6 +94,7 @@ static const char *const names[] = {
     "sallyport_http_bytes_total",
     "sallyport_upstream_requests_total",
     "sallyport_upstream_connect_duration_seconds",
+    "sallyport_upstream_checks_total",
     "sallyport_upstream_up",
     "sallyport_tls_handshakes_total",
     "sallyport_tls_cert_not_after_timestamp_seconds",

@@ -69,6 +69,7 @@ void control_fixture_init(struct control_fixture *f)
     control->loop = loop_new();
     control->resolver = resolver_new(control->loop, NULL);
     control->backend_states = backend_states_new(control->loop, control->resolver);
+    control->health_checks = health_checks_new(control->loop, control->backend_states);
     control->state = CONTROL_SERVING;
     control->started_ms = clock_monotonic_ms();
     task_init(&control->task, nothing, f);
@@ -149,6 +150,7 @@ void control_fixture_clear(struct control_fixture *f)
     listeners_free(control->listeners);
     admission_free(f->control.admission);
     traffic_free(control->traffic);
+    health_checks_free(control->health_checks);
     backend_states_free(control->backend_states);
     resolver_free(control->resolver);
     loop_free(control->loop);
