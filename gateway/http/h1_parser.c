@@ -16,8 +16,11 @@ enum {
 
 static enum h1_result refuse(struct h1_parser *p, enum http_reason reason, const char *detail)
 {
+    /* That there is no memory here is no server's mistake. */
+    bool is_kept = p->kind == H1_REQUEST || reason == REASON_OVER_LIMIT;
+
     p->stage = H1_STAGE_BAD;
-    p->reason = p->kind == H1_REQUEST ? reason : REASON_BACKEND_BAD_RESPONSE;
+    p->reason = is_kept ? reason : REASON_BACKEND_BAD_RESPONSE;
     p->detail = detail;
     return H1_BAD;
 }
