@@ -1,6 +1,7 @@
 /* Active checks: what servers are asked, what comes of it, and who is told. */
 #include "harness/await.h"
 #include "harness/command.h"
+#include "harness/fault_board.h"
 #include "harness/json_log.h"
 #include "harness/monitor.h"
 #include "harness/origin.h"
@@ -8,6 +9,7 @@
 #include "harness/workplace.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,10 +66,22 @@ static void await_verdict(const char *server, const char *verdict)
         workplace_require(monitor_may_ask_again(start), "%s does not get %s", server, verdict);
 }
 
-static void expect_metric(const char *sample)
+static bool has_metric(const char *sample)
 {
     const char *page = ask_admin("GET", "/metrics")->body;
-    workplace_require(strstr(page, text("\n%s\n", sample)) != NULL, "no %s in\n%s", sample, page);
+    return strstr(page, text("\n%s\n", sample)) != NULL;
+}
+
+static void expect_metric(const char *sample)
+{
+    workplace_require(has_metric(sample), "no %s", sample);
+}
+
+static void await_metric(const char *sample)
+{
+    long long start = monitor_now_ms();
+    while (!has_metric(sample))
+        workplace_require(monitor_may_ask_again(start), "no %s", sample);
 }
 
 /* --- who gets requests -------------------------------------------------------------------------
@@ -329,6 +343,58 @@ Test(health, server_that_is_told_clients_is_told_that_there_is_none)
 
     await_verdict(origin_address(one), "up");
     cr_assert_str_eq(origin_request(one, 0)->told, "LOCAL");
+    gateway_stop(gateway);
+}
+
+/* No descriptor is left for checks: nobody is down for that. */
+Test(health, want_of_descriptors_says_nothing_of_servers)
+{
+    struct origin *one = origin_start("one");
+    struct faults *faults = fault_board();
+    struct gateway *gateway = gateway_start_with(&(struct gateway_options){
+        .routes = route_file("routes.json",
+                             "{ @base, 'backends': { 'b': { 'servers': ['%s'], 'health': { 'path':"
+                             " '/', 'fall': 1, 'every': '500ms', 'timeout': '500ms' } } },"
+                             " 'routes': { 'a.test': 'b' } }",
+                             origin_address(one)),
+        .faults = faults});
+
+    await_verdict(origin_address(one), "up");
+    atomic_store(&faults->everywhere, 1); /* the control thread too */
+    fault_set(faults, FAULT_SOCKET, FAULT_ALWAYS, EMFILE);
+    await_metric("sallyport_upstream_checks_total{result=\"undecided\"} 3");
+    cr_assert(has_verdict(origin_address(one), "up"));
+    fault_end(faults, FAULT_SOCKET);
+    origin_wait_requests(one, origin_requests(one) + 1);
+    cr_assert_eq(count_words(gateway, "server_down"), 0);
+    gateway_stop(gateway);
+}
+
+/* The same of memory, at any place: each of these checks needs some a few times. */
+Test(health, want_of_memory_says_nothing_of_servers)
+{
+    struct origin *one = origin_start("one");
+    struct faults *faults = fault_board();
+    struct gateway *gateway = gateway_start_with(&(struct gateway_options){
+        .routes =
+            route_file("routes.json",
+                       "{ @base, 'backends': { 'b': { 'servers': ['%s'], 'health': { 'path':"
+                       " '/', 'body': 'GET', 'fall': 999, 'every': '50ms', 'timeout': '50ms' }"
+                       " } }, 'routes': { 'a.test': 'b' } }",
+                       origin_address(one)),
+        .faults = faults});
+
+    await_verdict(origin_address(one), "up");
+    atomic_store(&faults->everywhere, 1);
+    fault_set(faults, FAULT_MEMORY, FAULT_ALWAYS / 5, 0);
+    origin_wait_requests(one, origin_requests(one) + 100);
+    fault_end(faults, FAULT_MEMORY);
+    expect_metric("sallyport_upstream_checks_total{result=\"connect_failed\"} 0");
+    expect_metric("sallyport_upstream_checks_total{result=\"closed\"} 0");
+    expect_metric("sallyport_upstream_checks_total{result=\"bad_response\"} 0");
+    expect_metric("sallyport_upstream_checks_total{result=\"body\"} 0");
+    if (!gateway_is_sanitized(gateway)) /* whose allocations never fail */
+        cr_assert(!has_metric("sallyport_upstream_checks_total{result=\"undecided\"} 0"));
     gateway_stop(gateway);
 }
 
