@@ -10,7 +10,8 @@ struct status_query {
     struct task *task; /* NULL: nobody waits any more */
     struct worker_report *reports;
     unsigned count, unanswered;
-    struct arena arena; /* of the page */
+    struct arena arena;   /* of the page */
+    struct table by_name; /* its backends */
     struct status_page page;
     bool is_ready;
 };
@@ -20,6 +21,7 @@ static void free_query(struct status_query *query)
     for (unsigned i = 0; i < query->count; i++)
         arena_clear(&query->reports[i].arena);
     free(query->reports);
+    table_clear(&query->by_name);
     arena_clear(&query->arena);
     if (query->page.snapshot != NULL)
         snapshot_unref(query->page.snapshot);
@@ -29,24 +31,51 @@ static void free_query(struct status_query *query)
 /* --- adding up ---------------------------------------------------------------------------------
  */
 
+static void list_servers(struct status_query *query, const struct upstream_spec *spec,
+                         struct status_backend *backend)
+{
+    backend->server_count = spec->server_count;
+    backend->servers =
+        arena_alloc(&query->arena, (spec->server_count + 1) * sizeof(*backend->servers));
+    for (unsigned k = 0; k < spec->server_count; k++)
+        backend->servers[k] = (struct status_server){.name = spec->servers[k].name,
+                                                     .weight = spec->servers[k].weight,
+                                                     .is_backup = spec->servers[k].is_backup};
+}
+
+/* Instead, if it is in use: those that it has now, names being looked up. */
+static void list_set(void *owner, struct backend_state *state)
+{
+    struct status_query *query = owner;
+    struct status_backend *backend = table_get(&query->by_name, slice_of(state->name));
+    struct server_set *set = backend_state_set(state);
+    if (backend != NULL && set->count > 0) {
+        backend->server_count = set->count;
+        backend->servers = arena_alloc(&query->arena, set->count * sizeof(*backend->servers));
+        for (unsigned k = 0; k < set->count; k++) {
+            const struct set_server *server = &set->servers[k];
+            backend->servers[k] = (struct status_server){
+                .name = arena_copy(&query->arena, slice_of(server->state->name)),
+                .weight = server->weight,
+                .is_backup = server->is_backup};
+        }
+    }
+    server_set_unref(set);
+}
+
 static void list_backends(struct status_query *query)
 {
     struct status_page *page = &query->page;
-    const struct snapshot *snapshot = page->snapshot;
-    page->backends = arena_alloc(&query->arena,
-                                 (snapshot->config->upstream_count + 1) * sizeof(*page->backends));
-    for (unsigned i = 0; i < snapshot->config->upstream_count; i++) {
-        const struct upstream_spec *spec = snapshot->config->upstreams[i];
+    const struct config *config = page->snapshot->config;
+    page->backends =
+        arena_alloc(&query->arena, (config->upstream_count + 1) * sizeof(*page->backends));
+    for (unsigned i = 0; i < config->upstream_count; i++) {
         struct status_backend *backend = &page->backends[page->backend_count++];
-        backend->name = spec->name;
-        backend->server_count = spec->server_count;
-        backend->servers =
-            arena_alloc(&query->arena, (spec->server_count + 1) * sizeof(*backend->servers));
-        for (unsigned k = 0; k < spec->server_count; k++)
-            backend->servers[k] = (struct status_server){.name = spec->servers[k].name,
-                                                         .weight = spec->servers[k].weight,
-                                                         .is_backup = spec->servers[k].is_backup};
+        backend->name = config->upstreams[i]->name;
+        list_servers(query, config->upstreams[i], backend);
+        table_put(&query->by_name, backend->name, backend);
     }
+    backend_states_each(query->control->backend_states, list_set, query);
 }
 
 static void add_server(struct status_backend *backend, const struct pool_server_status *seen)
@@ -85,20 +114,15 @@ static void add_checks(struct status_query *query)
 
 static void add_reports(struct status_query *query)
 {
-    struct table by_name;
-    table_init(&by_name);
-    for (unsigned i = 0; i < query->page.backend_count; i++)
-        table_put(&by_name, query->page.backends[i].name, &query->page.backends[i]);
     for (unsigned i = 0; i < query->count; i++) {
         const struct worker_report *report = &query->reports[i];
         for (unsigned k = 0; k < report->count; k++) {
             const struct pool_report *pool = &report->pools[k];
-            struct status_backend *backend = table_get(&by_name, slice_of(pool->backend));
+            struct status_backend *backend = table_get(&query->by_name, slice_of(pool->backend));
             for (unsigned n = 0; backend != NULL && n < pool->count; n++)
                 add_server(backend, &pool->servers[n]);
         }
     }
-    table_clear(&by_name);
 }
 
 static void add_metrics(struct status_page *page, const struct metrics *metrics)

@@ -8,6 +8,8 @@
 #include "harness/tls_client.h"
 #include "harness/workplace.h"
 
+#include "support/dns_server.h"
+
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdatomic.h>
@@ -20,7 +22,7 @@ static const char well[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nready";
 static const char unwell[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
 
 /* A machine that is busy with other things answers in time too. */
-#define OFTEN "'every': '200ms', 'timeout': '200ms', 'rise': 2, 'fall': 3"
+#define OFTEN "'every': '500ms', 'timeout': '500ms', 'rise': 2, 'fall': 3"
 
 static struct gateway *start_with_workers(int workers, const char *rest)
 {
@@ -43,14 +45,28 @@ static json_t *named(json_t *list, const char *name)
         if (strcmp(json_string_value(json_member(entry, "name")), name) == 0)
             return entry;
     }
-    workplace_fail("nothing is called %s", name);
+    return NULL;
 }
 
-/* Of the backend `b`. */
-static json_t *status_of(const char *server)
+/* Of the backend `b`; NULL: it has no such server. */
+static json_t *find_status(const char *server)
 {
     json_t *status = json_from(ask_admin("GET", "/status")->body);
     return named(json_member(named(json_member(status, "backends"), "b"), "servers"), server);
+}
+
+static json_t *status_of(const char *server)
+{
+    json_t *status = find_status(server);
+    workplace_require(status != NULL, "there is no %s", server);
+    return status;
+}
+
+static void await_server(const char *server)
+{
+    long long start = monitor_now_ms();
+    while (find_status(server) == NULL)
+        workplace_require(monitor_may_ask_again(start), "there is no %s", server);
 }
 
 static bool has_verdict(const char *server, const char *verdict)
@@ -225,7 +241,7 @@ Test(health, when_all_are_down_all_are_tried)
     origin_set_reply(pair.two, "/healthz", unwell);
     await_verdict(origin_address(pair.one), "down");
     await_verdict(origin_address(pair.two), "down");
-    cr_assert_eq(count_words(pair.gateway, "no server is up: all are tried"), 1);
+    gateway_wait_stderr(pair.gateway, "no server is up: all are tried", NULL);
     await_answers_from_both(&pair);
     gateway_stop(pair.gateway);
 }
@@ -335,6 +351,42 @@ Test(health, name_is_looked_up_and_checked)
     gateway_stop(gateway);
 }
 
+static int port_of(struct origin *origin)
+{
+    return atoi(strrchr(origin_address(origin), ':') + 1);
+}
+
+Test(health, servers_that_dns_names_are_checked_for_as_long_as_it_does)
+{
+    struct dns_server *dns = dns_server_start();
+    struct origin *one = origin_start("one"), *two = origin_start("two");
+    const char *names[] = {text("one.test:%d", port_of(one)), text("two.test:%d", port_of(two))};
+    dns_server_add_a(dns, "one.test", 60, "127.0.0.1");
+    dns_server_add_a(dns, "two.test", 60, "127.0.0.1");
+    dns_server_add_srv(dns, "_http._tcp.b.test", 0, 0, 0, (uint16_t)port_of(one), "one.test");
+    struct gateway *gateway =
+        gateway_start("{ @base, 'dns': { 'servers': ['%s'] }, 'backends': { 'b': { 'servers':"
+                      " ['srv:_http._tcp.b.test'], 'health': { 'path': '/', " OFTEN
+                      " } } }, 'routes': { 'a.test': 'b' } }",
+                      dns_server_address(dns));
+
+    await_server(names[0]);
+    await_verdict(names[0], "up");
+    dns_server_behave(dns, DNS_ANY_TYPE, DNS_HOLDS);
+    dns_server_forget(dns, "_http._tcp.b.test");
+    dns_server_add_srv(dns, "_http._tcp.b.test", 60, 0, 0, (uint16_t)port_of(two), "two.test");
+    dns_server_behave(dns, DNS_ANY_TYPE, DNS_ANSWERS);
+    dns_server_release(dns);
+    await_server(names[1]);
+    await_verdict(names[1], "up");
+    origin_wait_requests(two, origin_requests(two) + 1);
+    int requests = origin_requests(one);
+    origin_wait_requests(two, origin_requests(two) + 5);
+    cr_assert_eq(origin_requests(one), requests);
+    gateway_stop(gateway);
+    dns_server_stop(dns);
+}
+
 Test(health, server_that_is_told_clients_is_told_that_there_is_none)
 {
     struct origin *one = origin_start("one");
@@ -407,7 +459,7 @@ Test(health, verdicts_survive_reloads)
     const char *one = origin_address(pair.one);
 
     origin_set_reply(pair.one, "/healthz", unwell);
-    await_verdict(one, "down");
+    gateway_wait_stderr(pair.gateway, "server_down", NULL);
     const char *since = json_string_value(json_member(status_of(one), "check.since"));
 
     rewrite_pair(&pair, "'keepalive': 7, 'health': { 'path': '/healthz', " OFTEN " }");
