@@ -146,16 +146,11 @@ Test(mistakes, settings_of_backends_where_none_is_asked)
 Test(mistakes, keys_of_later_versions)
 {
     static const char *const later[] = {
-        "'redis': 'localhost:6379'",
-        "'defaults': { 'rate_limit': {} }",
-        "'defaults': { 'allow': [] }",
-        "'defaults': { 'deny': [] }",
-        "'defaults': { 'auth': {} }",
-        "'defaults': { 'cache': {} }",
-        "'defaults': { 'compress': {} }",
-        "'defaults': { 'errors': {} }",
-        "'defaults': { 'hsts': {} }",
-        "'tls': { 'alpn': ['h2', 'http/1.1'] }",
+        "'redis': 'localhost:6379'",      "'defaults': { 'rate_limit': {} }",
+        "'defaults': { 'allow': [] }",    "'defaults': { 'deny': [] }",
+        "'defaults': { 'auth': {} }",     "'defaults': { 'cache': {} }",
+        "'defaults': { 'compress': {} }", "'defaults': { 'errors': {} }",
+        "'defaults': { 'hsts': {} }",     "'tls': { 'alpn': ['h2', 'http/1.1'] }",
     };
 
     for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
