@@ -52,6 +52,8 @@ static const char *const names[METRIC_COUNT] = {
     [METRIC_UPSTREAM_CONNECT_FAILURES] = "upstream_connect_failures",
     [METRIC_UPSTREAM_REUSED] = "upstream_reused",
     [METRIC_UPSTREAM_RETRIES] = "upstream_retries",
+    [METRIC_UPSTREAM_RETRIES_REFUSED] = "upstream_retries_refused",
+    [METRIC_UPSTREAM_HEDGES] = "upstream_hedges",
     [METRIC_LOG_DROPPED] = "log_dropped",
 };
 

@@ -28,6 +28,19 @@ static void print_requests(const struct status_page *page, struct buffer *out)
     }
 }
 
+static void print_retries(const struct status_page *page, struct buffer *out)
+{
+    metrics_single(out, "sallyport_upstream_retries_total", "counter",
+                   "Tries that were made because an earlier one had failed.",
+                   page->metrics[METRIC_UPSTREAM_RETRIES]);
+    metrics_single(out, "sallyport_upstream_retries_refused_total", "counter",
+                   "Tries that were not made because the budget was spent.",
+                   page->metrics[METRIC_UPSTREAM_RETRIES_REFUSED]);
+    metrics_single(out, "sallyport_upstream_hedges_total", "counter",
+                   "Tries with a second server that were made because the first one was slow.",
+                   page->metrics[METRIC_UPSTREAM_HEDGES]);
+}
+
 static void print_connect_times(const struct status_page *page, struct buffer *out)
 {
     struct metrics_family family =
@@ -151,6 +164,7 @@ static void print_up(const struct status_page *page, struct buffer *out)
 void server_metrics_print(const struct status_page *page, struct buffer *out)
 {
     print_requests(page, out);
+    print_retries(page, out);
     print_connect_times(page, out);
     print_checks(page, out);
     print_up(page, out);

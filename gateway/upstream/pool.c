@@ -3,12 +3,18 @@
 #include "base/check.h"
 #include "upstream/balancer.h"
 #include "upstream/connection.h"
+#include "upstream/response_times.h"
+#include "upstream/retry_budget.h"
 #include "upstream/warm_up.h"
 
 #include <stdlib.h>
 
 /* Ended waits that a pool keeps for the next requests. */
 enum { SPARE_WAITS_MAX = 64 };
+
+/* Tries in ten seconds that a backend's requests may make whatever their number is: in the process,
+ * and in a worker at least. */
+enum { FREE_RETRIES = 100, FREE_RETRIES_LEAST = 10 };
 
 struct pool {
     struct pool_shared shared;
@@ -22,6 +28,9 @@ struct pool {
     struct server **servers;
     unsigned server_count;
     uint64_t picks;
+    struct retry_budget budget;
+    unsigned hedge_permille;
+    struct response_times *times; /* NULL: nobody asks for them */
     unsigned wait_count;
     struct pool_wait *spare_waits;
     unsigned spare_count;
@@ -36,6 +45,7 @@ struct pool_wait {
     unsigned max_tries, tries;
     bool is_fresh;
     uint64_t key, sticky_server; /* of the ask */
+    uint16_t retry_percent;
     struct balancer_history history;
     struct server *server;                  /* tried last; NULL: none yet */
     struct upstream_connection *connection; /* being made, or made; NULL: none */
@@ -126,6 +136,8 @@ static struct server *choose_server(struct pool_wait *wait)
         server = pick_server(wait);
     if (server == NULL)
         return NULL;
+    if (wait->tries > 0 && !pool_spend_retry(pool, wait->retry_percent))
+        return NULL;
     if (wait->tries > 0)
         metric_add(pool->shared.env.metrics, METRIC_UPSTREAM_RETRIES, 1);
     wait->history.tried[wait->history.tried_count++] = server;
@@ -196,16 +208,22 @@ struct pool_wait *pool_ask(struct pool *pool, const struct pool_ask *ask, struct
     wait->pool = pool;
     wait->task = task;
     wait->connect_timeout_ms = ask->connect_timeout_ms;
-    wait->max_tries = ask->max_tries < BALANCER_TRIES_MAX ? ask->max_tries : BALANCER_TRIES_MAX;
     wait->tries = 0;
     wait->is_fresh = ask->fresh;
     wait->key = ask->key;
     wait->sticky_server = ask->sticky_server;
+    wait->retry_percent = ask->retry_percent;
     wait->history.avoid = find_server(pool, ask->avoid);
     wait->history.tried_count = 0;
+    if (ask->only_others && wait->history.avoid != NULL)
+        wait->history.tried[wait->history.tried_count++] = wait->history.avoid;
+    unsigned room = BALANCER_TRIES_MAX - wait->history.tried_count;
+    wait->max_tries = ask->max_tries < room ? ask->max_tries : room;
     wait->server = NULL;
     wait->connection = NULL;
     wait->failure = POOL_NO_SERVER;
+    if (!ask->again)
+        retry_budget_note_request(&pool->budget, loop_now_ms(pool->shared.env.loop));
     if (!try_next(wait) && may_await_servers(wait))
         await_servers(wait);
     return wait;
@@ -258,6 +276,45 @@ void pool_wait_end(struct pool_wait *wait)
     }
     set_server(wait, NULL);
     wait_free(wait);
+}
+
+/* --- what is known of the backend as a whole ------------------------------------------------ */
+
+bool pool_spend_retry(struct pool *pool, unsigned percent)
+{
+    const struct pool_env *env = &pool->shared.env;
+    unsigned share = FREE_RETRIES / env->worker_count;
+    unsigned at_least = share > FREE_RETRIES_LEAST ? share : FREE_RETRIES_LEAST;
+    bool is_paid = retry_budget_take(&pool->budget, loop_now_ms(env->loop), percent, at_least);
+    metric_add(env->metrics, METRIC_UPSTREAM_RETRIES_REFUSED, !is_paid);
+    return is_paid;
+}
+
+void pool_note_response(struct pool *pool, uint64_t sent_us)
+{
+    const struct loop *loop = pool->shared.env.loop;
+    if (pool->times != NULL)
+        response_times_add(pool->times, loop_now_ms(loop), loop_now_us(loop) - sent_us);
+}
+
+uint64_t pool_hedge_after_us(struct pool *pool)
+{
+    if (pool->times == NULL || pool->server_count < 2)
+        return 0;
+    return response_times_within_us(pool->times, loop_now_ms(pool->shared.env.loop),
+                                    pool->hedge_permille);
+}
+
+/* What was learned goes with the wish to know it. */
+static void follow_hedge(struct pool *pool, unsigned permille)
+{
+    pool->hedge_permille = permille;
+    if (permille == 0) {
+        free(pool->times);
+        pool->times = NULL;
+    } else if (pool->times == NULL) {
+        pool->times = memory_new(sizeof(*pool->times));
+    }
 }
 
 /* --- the pool ----------------------------------------------------------------------------- */
@@ -371,6 +428,7 @@ void pool_follow(struct pool *pool, const struct upstream_spec *spec)
     pool->balancer.balance = spec->balance;
     pool->shared.counts_requests = spec->balance != BALANCE_ROUND_ROBIN;
     pool->warm_up.min_idle = spec->names_clients ? 0 : spec->min_idle;
+    follow_hedge(pool, spec->hedge_permille);
     backend_state_follow(pool->state, spec);
     look_again(pool);
     /* What was made for the other way of talking is of no use for this one. */
@@ -390,6 +448,7 @@ static void free_pool(void *owner)
     }
     balancer_clear(&pool->balancer);
     free(pool->servers);
+    free(pool->times);
     free(pool->name);
     free(pool);
 }

@@ -58,7 +58,10 @@ struct pool_ask {
     bool fresh;         /* no idle connection: a retry after a stale one. So is the last of several
                            tries, for nobody could make up for it */
     struct slice avoid; /* a server (its name) that just failed this request; empty: none */
-    uint64_t key;       /* of the client, where balance is by it (upstream/affinity.h) */
+    bool only_others;   /* not even when it is the only one left */
+    bool again;         /* the request was counted already */
+    uint16_t retry_percent; /* as pool_spend_retry takes it, for going on to the next server */
+    uint64_t key;           /* of the client, where balance is by it (upstream/affinity.h) */
     uint64_t sticky_server; /* hash_fixed of the name of the one that the client belongs to: it
                                comes first if it is usable, whatever its weight; 0: none */
 };
@@ -67,8 +70,8 @@ struct pool_ask {
  * primary is usable; one that lately failed to connect is skipped for a moment unless all have),
  * takes its newest idle connection or dials, going on to the next server when one cannot be
  * connected to. `task` is woken; ask pool_answer at once, for an idle connection is there at once.
- * Each going on is counted as a retry; asking once more for the same request is the caller's to
- * count. NULL when there is no memory. */
+ * Each going on is counted as a retry, and ends when the budget does; asking once more for the same
+ * request is the caller's to pay and to count. NULL when there is no memory. */
 struct pool_wait *pool_ask(struct pool *pool, const struct pool_ask *ask, struct task *task);
 /* IO_WAIT; IO_OK: *connection is the caller's; IO_ERROR: *failure. *server is the name of the last
  * one tried (empty if none; it lives as long as the wait or the connection), *attempts how many
@@ -78,6 +81,19 @@ enum io pool_answer(struct pool_wait *wait, struct upstream_connection **connect
 /* Takes the wait, answered or not; a connection in the making goes on and becomes idle, if there
  * will be room. */
 void pool_wait_end(struct pool_wait *wait);
+
+/* Whether the backend may get one more try on top of its requests: at most so many percent of those
+ * of the last ten seconds, or a small number whatever they are (upstream/retry_budget.h). Takes it,
+ * or counts it as refused. 0xffff limits nobody, for no request gets so many tries. */
+bool pool_spend_retry(struct pool *pool, unsigned percent);
+
+/* A server got a request at that time (loop_now_us), and now has answered it, or is not waited for
+ * any more because another one has. */
+void pool_note_response(struct pool *pool, uint64_t sent_us);
+/* When a request that is not answered should be given to a second server as well, from when the
+ * first one got it; 0: not at all, be it that the spec does not say so, or that too little is known
+ * yet. */
+uint64_t pool_hedge_after_us(struct pool *pool);
 
 /* The connection's http_stream for one request; `task` is woken for it. */
 struct http_stream *upstream_connection_begin(struct upstream_connection *connection,

@@ -27,7 +27,8 @@ static void begin(void)
                                                  .states = states,
                                                  .bell = &bell,
                                                  .metrics = &metrics,
-                                                 .response_limits = &limits});
+                                                 .response_limits = &limits,
+                                                 .worker_count = 1});
     for (int i = 0; i < SERVERS_MAX; i++) {
         servers[i] = (struct server_spec){.name = slice_of(names[i]), .weight = 1};
         servers[i].endpoint.kind = ENDPOINT_IP;
