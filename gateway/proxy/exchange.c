@@ -26,18 +26,25 @@ void exchange_enter(struct exchange *x, enum exchange_state state)
     exchange_await_nothing(x); /* each state arms its own deadline */
 }
 
+void exchange_end_leg(struct exchange *x, struct leg *leg, enum http_end end,
+                      enum upstream_outcome outcome)
+{
+    if (leg->pool_wait != NULL) {
+        x->attempts += leg->tried;
+        pool_wait_end(leg->pool_wait);
+    }
+    if (leg->connection != NULL) {
+        leg->stream->ops->end(leg->stream, end);
+        upstream_connection_count(leg->connection, outcome);
+        upstream_connection_give_back(leg->connection);
+    }
+    *leg = (struct leg){.server = leg->server};
+}
+
 void exchange_release_backend(struct exchange *x, enum http_end end, enum upstream_outcome outcome)
 {
-    if (x->pool_wait != NULL)
-        pool_wait_end(x->pool_wait);
-    x->pool_wait = NULL;
-    if (x->connection == NULL)
-        return;
-    x->backend_stream->ops->end(x->backend_stream, end);
-    upstream_connection_count(x->connection, outcome);
-    upstream_connection_give_back(x->connection);
-    x->backend_stream = NULL;
-    x->connection = NULL;
+    exchange_end_leg(x, &x->leg, end, outcome);
+    exchange_end_leg(x, &x->hedge, HTTP_END_ABORT, UPSTREAM_CANCELED);
 }
 
 /* 1 for 1xx and so on. */
@@ -48,12 +55,12 @@ static unsigned class_of(int status)
     return status < 600 ? (unsigned)status / 100 : 5;
 }
 
-enum upstream_outcome exchange_backend_outcome(const struct exchange *x)
+enum upstream_outcome exchange_status_outcome(int status)
 {
-    return (enum upstream_outcome)(UPSTREAM_1XX + class_of(x->status) - 1);
+    return (enum upstream_outcome)(UPSTREAM_1XX + class_of(status) - 1);
 }
 
-static enum upstream_outcome outcome_of_failure(const struct exchange *x, enum http_reason reason)
+enum upstream_outcome exchange_failure_outcome(const struct exchange *x, enum http_reason reason)
 {
     switch (reason) {
     case REASON_BACKEND_RESET: return UPSTREAM_RESET;
@@ -62,12 +69,12 @@ static enum upstream_outcome outcome_of_failure(const struct exchange *x, enum h
     case REASON_BACKEND_IDLE: return UPSTREAM_IDLE;
     default: break;
     }
-    return x->has_begun ? exchange_backend_outcome(x) : UPSTREAM_CANCELED;
+    return x->has_begun ? exchange_status_outcome(x->status) : UPSTREAM_CANCELED;
 }
 
 enum step exchange_fail(struct exchange *x, enum http_reason reason)
 {
-    exchange_release_backend(x, HTTP_END_ABORT, outcome_of_failure(x, reason));
+    exchange_release_backend(x, HTTP_END_ABORT, exchange_failure_outcome(x, reason));
     x->reason = reason;
     if (!x->has_begun && reason != REASON_CLIENT_CLOSED) {
         own_answer_verdict(x->env, &x->arena, x->has_request ? &x->request : NULL, reason,
@@ -210,7 +217,7 @@ static void write_log(struct exchange *x)
         .request_id = x->facts.request_id,
         .route = x->route != NULL ? x->route->name : slice_make(NULL, 0),
         .backend = x->upstream != NULL ? x->upstream->name : slice_make(NULL, 0),
-        .server = x->server,
+        .server = x->leg.server,
         .status = x->status,
         .reason = x->reason,
         .bytes_in = x->client_stream->bytes_read,
@@ -292,7 +299,7 @@ static enum step finish(struct exchange *x)
 {
     struct proxy_env *env = x->env;
 
-    exchange_release_backend(x, HTTP_END_ABORT, outcome_of_failure(x, x->reason));
+    exchange_release_backend(x, HTTP_END_ABORT, exchange_failure_outcome(x, x->reason));
     exchange_release_file(x);
     if (x->status != 0) {
         count_response(x);

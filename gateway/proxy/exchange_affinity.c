@@ -40,6 +40,6 @@ void exchange_set_cookie(struct exchange *x)
     if (is_sticky(x)) {
         struct sticky_issuer issuer = issuer_of(x);
         bool is_https = forwarded_is_https(x->globals, x->client, &x->request.fields);
-        sticky_answer(&issuer, x->sticky, x->server, is_https, &x->arena, &x->response.fields);
+        sticky_answer(&issuer, x->sticky, x->leg.server, is_https, &x->arena, &x->response.fields);
     }
 }

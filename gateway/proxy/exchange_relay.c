@@ -36,57 +36,74 @@ static enum http_reason pool_reason(enum pool_failure failure)
     return REASON_BACKEND_CONNECT;
 }
 
-static void ask_pool(struct exchange *x)
+static void ask_pool(struct exchange *x, struct leg *leg)
 {
+    const struct settings *settings = x->settings;
+    bool goes_on = settings->retry_on & RETRY_ON_CONNECT;
     struct pool_ask ask = {
-        .connect_timeout_ms = x->settings->connect_ms,
-        .max_tries = x->settings->retry_attempts - x->attempts,
+        .connect_timeout_ms = settings->connect_ms,
+        .max_tries = goes_on ? settings->retry_attempts - x->attempts : 1,
         .fresh = x->wants_fresh,
         .key = x->affinity_key,
         .sticky_server = x->sticky.server,
+        .avoid = x->avoid,
+        .only_others = leg == &x->hedge,
+        .again = x->upstream_asked_us != 0,
+        .retry_percent = settings->retry_budget,
     };
 
     if (x->upstream_asked_us == 0)
         x->upstream_asked_us = loop_now_us(x->env->loop);
-    x->pool_wait = pool_ask(x->pool, &ask, &x->task);
+    leg->pool_wait = pool_ask(x->pool, &ask, &x->task);
 }
 
-static void name_client(struct exchange *x)
+static void name_client(struct exchange *x, struct leg *leg)
 {
     struct proxy_header header;
 
     forwarded_header(x->client, &x->facts, &header);
-    upstream_connection_name_client(x->connection, &header);
+    upstream_connection_name_client(leg->connection, &header);
+}
+
+enum io exchange_take_leg(struct exchange *x, struct leg *leg, enum http_reason *reason)
+{
+    struct slice server = slice_make(NULL, 0);
+    enum pool_failure failure = POOL_NO_SERVER;
+    enum io io;
+
+    if (leg->pool_wait == NULL)
+        ask_pool(x, leg);
+    *reason = REASON_OVER_LIMIT;
+    if (leg->pool_wait == NULL)
+        return IO_ERROR;
+    io = pool_answer(leg->pool_wait, &leg->connection, &failure, &server, &leg->tried);
+    if (io == IO_WAIT)
+        return IO_WAIT;
+    leg->server = arena_copy(&x->arena, server);
+    x->attempts += leg->tried;
+    pool_wait_end(leg->pool_wait);
+    leg->pool_wait = NULL;
+    *reason = pool_reason(failure);
+    if (io != IO_OK)
+        return IO_ERROR;
+    leg->stream = upstream_connection_begin(leg->connection, &x->task);
+    if (upstream_connection_names_client(leg->connection))
+        name_client(x, leg);
+    return IO_OK;
 }
 
 enum step exchange_take_upstream(struct exchange *x)
 {
-    struct slice server = slice_make(NULL, 0);
-    enum pool_failure failure = POOL_NO_SERVER;
-    unsigned tried = 0;
-    enum io io;
+    enum http_reason reason;
 
-    if (x->pool_wait == NULL)
-        ask_pool(x);
-    if (x->pool_wait == NULL)
-        return exchange_fail(x, REASON_OVER_LIMIT);
-    io = pool_answer(x->pool_wait, &x->connection, &failure, &server, &tried);
-    if (io == IO_WAIT)
-        return wait_or_leave(x);
-    x->server = arena_copy(&x->arena, server);
-    x->attempts += tried;
-    pool_wait_end(x->pool_wait);
-    x->pool_wait = NULL;
-    if (io != IO_OK)
-        return exchange_fail(x, pool_reason(failure));
-    x->backend_stream = upstream_connection_begin(x->connection, &x->task);
-    if (upstream_connection_names_client(x->connection))
-        name_client(x);
-    exchange_enter(x, SEND_HEAD);
-    return STEP_AGAIN;
+    switch (exchange_take_leg(x, &x->leg, &reason)) {
+    case IO_OK: exchange_enter(x, SEND_HEAD); return STEP_AGAIN;
+    case IO_WAIT: return wait_or_leave(x);
+    default: return exchange_fail(x, reason);
+    }
 }
 
-static struct slice backend_host(const struct exchange *x)
+static struct slice backend_host(const struct exchange *x, const struct leg *leg)
 {
     switch (x->settings->host_mode) {
     case HOST_NAMED: return x->settings->host_name;
@@ -96,7 +113,7 @@ static struct slice backend_host(const struct exchange *x)
         break;
     case HOST_BACKEND: break;
     }
-    return upstream_connection_host(x->connection);
+    return upstream_connection_host(leg->connection);
 }
 
 /* The request as the backend gets it, made once however often it is sent. */
@@ -115,54 +132,33 @@ static void make_outgoing(struct exchange *x)
     x->outgoing.keeps_connection = true;
 }
 
-/* Whether the request may be given to another connection although this one got it (README.md). */
-static bool may_repeat(const struct exchange *x)
+enum io exchange_send_leg(struct exchange *x, struct leg *leg, enum http_reason *reason)
 {
-    return upstream_connection_is_reused(x->connection) && x->up.moved == 0 && x->interims == 0 &&
-           http_method_is_idempotent(x->request.method) &&
-           x->attempts < x->settings->retry_attempts;
-}
+    struct http_stream *stream = leg->stream;
+    enum io io;
 
-/* On a fresh connection: another reused one might be as stale. */
-static enum step repeat(struct exchange *x)
-{
-    exchange_release_backend(x, HTTP_END_ABORT, UPSTREAM_STALE);
-    metric_add(x->env->metrics, METRIC_UPSTREAM_RETRIES, 1);
-    x->response = (struct http_head){0};
-    x->wants_fresh = true;
-    exchange_enter(x, TAKE_UPSTREAM);
-    return STEP_AGAIN;
-}
-
-/* The connection ended without an answer, or within it. */
-static enum step lose_backend(struct exchange *x, bool said_nothing)
-{
-    if (said_nothing)
-        upstream_connection_note_stale(x->connection);
-    if (said_nothing && may_repeat(x))
-        return repeat(x);
-    return exchange_fail(x, x->backend_stream->reason);
+    if (x->outgoing.fields.list == NULL)
+        make_outgoing(x);
+    x->outgoing.authority = backend_host(x, leg);
+    io = stream->ops->write_head(stream, &x->outgoing);
+    *reason = stream->reason == REASON_OVER_LIMIT ? REASON_OVER_LIMIT : REASON_BACKEND_RESET;
+    return io;
 }
 
 enum step exchange_send_head(struct exchange *x)
 {
-    struct http_stream *backend = x->backend_stream;
+    enum http_reason reason;
 
-    if (x->outgoing.fields.list == NULL)
-        make_outgoing(x);
-    x->outgoing.authority = backend_host(x);
-    switch (backend->ops->write_head(backend, &x->outgoing)) {
+    switch (exchange_send_leg(x, &x->leg, &reason)) {
     case IO_OK: break;
     case IO_WAIT:
         exchange_await(x, WAIT_BACKEND_TAKES, x->settings->idle_ms);
         return wait_or_leave(x);
-    default:
-        return exchange_fail(x, backend->reason == REASON_OVER_LIMIT ? REASON_OVER_LIMIT
-                                                                     : REASON_BACKEND_RESET);
+    default: return exchange_fail(x, reason);
     }
     if (x->request.framing == BODY_NONE) {
         x->up.state = PUMP_DONE;
-        upstream_connection_note_sent(x->connection);
+        upstream_connection_note_sent(x->leg.connection);
     } else {
         body_pump_start(&x->up, x->settings->max_body);
     }
@@ -184,11 +180,11 @@ static enum step pump_request(struct exchange *x)
 {
     if (!is_moving(&x->up) || x->awaits_continue)
         return STEP_AGAIN;
-    x->moved_on |= body_pump_run(&x->up, x->client_stream, x->backend_stream);
+    x->moved_on |= body_pump_run(&x->up, x->client_stream, x->leg.stream);
     switch (x->up.state) {
     case PUMP_DONE:
         if (x->state == AWAIT_REPLY)
-            upstream_connection_note_sent(x->connection);
+            upstream_connection_note_sent(x->leg.connection);
         break;
     case PUMP_READ_FAILED:
         if (x->down.state == PUMP_DONE && !x->is_tunnel)
@@ -198,7 +194,7 @@ static enum step pump_request(struct exchange *x)
         return exchange_fail(x, x->client_stream->reason);
     case PUMP_OVER_LIMIT: return exchange_fail(x, REASON_BODY_TOO_LARGE);
     case PUMP_WRITE_FAILED:
-        if (x->backend_stream->reason == REASON_OVER_LIMIT)
+        if (x->leg.stream->reason == REASON_OVER_LIMIT)
             return exchange_fail(x, REASON_OVER_LIMIT);
         x->up.state = PUMP_OFF; /* it may have answered before it stopped listening */
         break;
@@ -211,9 +207,9 @@ static enum step pump_response(struct exchange *x)
 {
     if (!is_moving(&x->down))
         return STEP_AGAIN;
-    x->moved_on |= body_pump_run(&x->down, x->backend_stream, x->client_stream);
+    x->moved_on |= body_pump_run(&x->down, x->leg.stream, x->client_stream);
     switch (x->down.state) {
-    case PUMP_READ_FAILED: return exchange_fail(x, x->backend_stream->reason);
+    case PUMP_READ_FAILED: return exchange_fail(x, x->leg.stream->reason);
     case PUMP_WRITE_FAILED: return exchange_fail(x, REASON_CLIENT_CLOSED);
     default: return STEP_AGAIN;
     }
@@ -222,10 +218,17 @@ static enum step pump_response(struct exchange *x)
 /* --- the reply
  * ------------------------------------------------------------------------------------ */
 
-static enum step pass_interim(struct exchange *x)
+/* The leg has no answer to give. */
+static enum step lose_leg(struct exchange *x, struct leg *leg, enum leg_loss loss,
+                          enum http_reason reason)
+{
+    return exchange_goes_on(x, leg, loss, reason) ? STEP_AGAIN : exchange_fail(x, reason);
+}
+
+static enum step pass_interim(struct exchange *x, struct leg *leg)
 {
     if (++x->interims > INTERIMS_MAX)
-        return exchange_fail(x, REASON_BACKEND_BAD_RESPONSE);
+        return lose_leg(x, leg, LOSS_OTHER, REASON_BACKEND_BAD_RESPONSE);
     if (x->response.status == 100)
         x->awaits_continue = false;
     http_fields_drop_hop_by_hop(&x->response.fields);
@@ -233,6 +236,7 @@ static enum step pass_interim(struct exchange *x)
     if (x->client_stream->ops->write_head(x->client_stream, &x->response) == IO_ERROR)
         return exchange_fail(x, REASON_CLIENT_CLOSED);
     x->response = (struct http_head){0};
+    leg->heard_us = loop_now_us(x->env->loop);
     x->moved_on = true;
     return STEP_AGAIN;
 }
@@ -262,10 +266,8 @@ static bool is_tunnel_asked_for(const struct exchange *x)
 
 static enum step open_tunnel(struct exchange *x)
 {
-    struct http_stream *client = x->client_stream, *backend = x->backend_stream;
+    struct http_stream *client = x->client_stream, *backend = x->leg.stream;
 
-    if (!is_tunnel_asked_for(x))
-        return exchange_fail(x, REASON_BACKEND_BAD_RESPONSE);
     http_fields_drop_hop_by_hop(&x->response.fields);
     exchange_set_cookie(x);
     exchange_edit_response(x, &x->response.fields);
@@ -314,31 +316,59 @@ static enum step begin_response(struct exchange *x)
 
 /* What servers say when they close an idle connection, and not of the request that crossed it on
  * its way (RFC 9110 section 15.5.9). */
-static bool is_farewell(const struct exchange *x)
+static bool is_farewell(const struct exchange *x, const struct leg *leg)
 {
-    return x->response.status == 408 && !x->response.keeps_connection;
+    return x->response.status == 408 && !x->response.keeps_connection &&
+           leg->stream->bytes_written == 0 && upstream_connection_is_reused(leg->connection);
 }
 
-static enum step take_reply_head(struct exchange *x)
+static enum step take_reply_head(struct exchange *x, struct leg *leg)
 {
-    upstream_connection_note_answered(x->connection);
+    upstream_connection_note_answered(leg->connection);
     if (!x->has_upstream_time) {
         x->has_upstream_time = true;
         x->upstream_us = loop_now_us(x->env->loop) - x->upstream_asked_us;
     }
-    if (is_farewell(x) && may_repeat(x)) {
-        upstream_connection_note_stale(x->connection);
-        return repeat(x);
+    if (is_farewell(x, leg)) {
+        upstream_connection_note_stale(leg->connection);
+        if (exchange_goes_on(x, leg, LOSS_STALE, REASON_NONE))
+            return STEP_AGAIN;
     }
+    if (exchange_is_retried_status(x) && exchange_goes_on(x, leg, LOSS_STATUS, REASON_NONE))
+        return STEP_AGAIN;
+    if (x->response.status < 200 && x->response.status != 101)
+        return pass_interim(x, leg);
+    if (x->response.status == 101 && !is_tunnel_asked_for(x))
+        return lose_leg(x, leg, LOSS_OTHER, REASON_BACKEND_BAD_RESPONSE);
+    exchange_settle(x, leg);
     if (x->response.status == 101)
         return open_tunnel(x);
-    if (x->response.status < 200)
-        return pass_interim(x);
     return begin_response(x);
 }
 
+/* The connection ended without an answer, or within its head. */
+static enum step lose_connection(struct exchange *x, struct leg *leg, bool said_nothing)
+{
+    bool is_reused = upstream_connection_is_reused(leg->connection);
+    enum leg_loss loss = is_reused ? LOSS_STALE : LOSS_RESET;
+
+    if (said_nothing)
+        upstream_connection_note_stale(leg->connection);
+    return lose_leg(x, leg, said_nothing ? loss : LOSS_OTHER, leg->stream->reason);
+}
+
+enum step exchange_read_leg(struct exchange *x, struct leg *leg)
+{
+    switch (leg->stream->ops->read_head(leg->stream, &x->arena, &x->response)) {
+    case IO_OK: return take_reply_head(x, leg);
+    case IO_WAIT: return STEP_WAIT;
+    case IO_EOF: return lose_connection(x, leg, true);
+    default: return lose_connection(x, leg, false);
+    }
+}
+
 /* Which clock runs while the request is on its way or its reply is awaited. */
-static void await_backend(struct exchange *x)
+static enum step await_backend(struct exchange *x)
 {
     if (x->awaits_continue)
         exchange_await(x, WAIT_CONTINUE, CONTINUE_WAIT_MS);
@@ -347,30 +377,30 @@ static void await_backend(struct exchange *x)
     else if (x->up.state == PUMP_WAITS_WRITE)
         exchange_await(x, WAIT_BACKEND_TAKES, x->settings->idle_ms);
     else
-        exchange_await(x, WAIT_FIRST_BYTE, x->settings->first_byte_ms);
+        return exchange_await_answer(x);
+    return STEP_WAIT;
 }
 
 enum step exchange_await_reply(struct exchange *x)
 {
-    struct http_stream *backend = x->backend_stream;
-    enum step step;
+    struct http_stream *backend = x->leg.stream;
+    enum step step = exchange_read_leg(x, &x->leg);
 
-    switch (backend->ops->read_head(backend, &x->arena, &x->response)) {
-    case IO_OK: return take_reply_head(x);
-    case IO_WAIT: break;
-    case IO_EOF: return lose_backend(x, true);
-    default: return lose_backend(x, false);
-    }
+    if (step != STEP_WAIT)
+        return step;
     step = pump_request(x);
     if (step != STEP_AGAIN || x->state != AWAIT_REPLY)
+        return step;
+    step = exchange_ask_hedge(x);
+    if (step != STEP_WAIT)
         return step;
     backend->ops->flush(backend);
     if (x->interims > 0 || x->request.expects_continue)
         x->client_stream->ops->flush(x->client_stream);
     if (x->up.state == PUMP_BUSY)
         return STEP_YIELD;
-    await_backend(x);
-    return wait_or_leave(x);
+    step = await_backend(x);
+    return step == STEP_WAIT ? wait_or_leave(x) : step;
 }
 
 /* --- both ways
@@ -393,7 +423,7 @@ static void await_relay(struct exchange *x)
 static enum step end_relay(struct exchange *x)
 {
     exchange_release_backend(x, x->is_tunnel ? HTTP_END_CLOSE : HTTP_END_REUSE,
-                             exchange_backend_outcome(x));
+                             exchange_status_outcome(x->status));
     exchange_enter(x, DELIVER);
     return STEP_AGAIN;
 }
@@ -410,12 +440,12 @@ static bool is_relayed(const struct exchange *x)
 static bool owes_backend(struct exchange *x)
 {
     return x->up.state == PUMP_DONE && (x->is_tunnel || x->backend_stays) &&
-           x->backend_stream->ops->flush(x->backend_stream) == IO_WAIT;
+           x->leg.stream->ops->flush(x->leg.stream) == IO_WAIT;
 }
 
 enum step exchange_relay(struct exchange *x)
 {
-    struct http_stream *client = x->client_stream, *backend = x->backend_stream;
+    struct http_stream *client = x->client_stream, *backend = x->leg.stream;
     enum step step = pump_response(x);
 
     if (x->state == RELAY && !is_relayed(x))

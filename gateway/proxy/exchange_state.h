@@ -1,7 +1,8 @@
 /* The exchange's inside, shared by its files alone: exchange.c (runner, ends), exchange_route.c
  * (what shall answer), exchange_acme.c (files of a webroot), exchange_affinity.c (which client it
- * is), exchange_relay.c (the backend's side and the bodies), exchange_edits.c (headers and paths
- * that are changed on their way), exchange_wait.c (the deadline). */
+ * is), exchange_relay.c (the backend's side and the bodies), exchange_retry.c (another connection
+ * for the same request), exchange_edits.c (headers and paths that are changed on their way),
+ * exchange_wait.c (the deadline). */
 #ifndef PROXY_EXCHANGE_STATE_H
 #define PROXY_EXCHANGE_STATE_H
 
@@ -35,7 +36,8 @@ enum exchange_wait {
     WAIT_CLIENT_TAKES,  /* cut, body_timeout */
     WAIT_CONTINUE,      /* the backend's 100: then the body goes without it */
     WAIT_BACKEND_TAKES, /* 504 backend_idle */
-    WAIT_FIRST_BYTE,    /* 504 backend_timeout */
+    WAIT_FIRST_BYTE,    /* another try, or 504 backend_timeout */
+    WAIT_HEDGE,         /* the same; then a second server is asked */
     WAIT_BACKEND_SENDS, /* cut, backend_idle */
     WAIT_TUNNEL,        /* ended, tunnel_idle */
 };
@@ -45,6 +47,27 @@ enum step {
     STEP_YIELD, /* so it has, but others first */
     STEP_WAIT,  /* the task will be woken */
     STEP_GONE,  /* the exchange is buried */
+};
+
+/* One way to an answer: a connection that is asked for, then the request on it. */
+struct leg {
+    struct pool_wait *pool_wait;            /* owned; until it has answered */
+    unsigned tried;                         /* connections that it has tried */
+    struct upstream_connection *connection; /* owned */
+    struct http_stream *stream;             /* owned, with it */
+    struct slice server;                    /* tried last */
+    uint64_t sent_us;  /* when the whole request had been handed to it; 0: not yet */
+    uint64_t heard_us; /* that, or when its newest 1xx came */
+};
+
+/* How a leg ended without giving the request its answer. */
+enum leg_loss {
+    LOSS_STALE,   /* a reused connection had been closed */
+    LOSS_RESET,   /* a fresh one ended before a byte of an answer */
+    LOSS_LATE,    /* for timeout.first_byte */
+    LOSS_OVERDUE, /* for retry.timeout */
+    LOSS_STATUS,  /* it answered what is tried again */
+    LOSS_OTHER,   /* nothing of these: never tried again */
 };
 
 struct exchange {
@@ -72,15 +95,17 @@ struct exchange {
     bool is_tunnel;
     bool backend_stays; /* it did not say that it closes after its response */
     bool wants_fresh;   /* the next connection must not be a reused one */
+    bool was_hedged;
     bool awaits_continue;
     bool has_upstream_time;
     enum http_end ending; /* of the client's stream */
 
-    struct http_stream *client_stream;  /* owned */
-    struct http_stream *backend_stream; /* owned, with `connection` */
-    struct upstream_connection *connection;
-    struct pool_wait *pool_wait;
-    struct pool *pool; /* taken */
+    struct http_stream *client_stream; /* owned */
+    struct leg leg;                    /* TAKE_UPSTREAM to RELAY */
+    struct leg hedge;      /* a second one beside it while AWAIT_REPLY; the first answer wins */
+    uint64_t hedge_due_ms; /* when that begins; 0: it does not */
+    struct slice avoid;    /* the server that the next leg should not go to */
+    struct pool *pool;     /* taken */
 
     struct small_file *file; /* owned; the answer's body lies in it */
 
@@ -100,7 +125,6 @@ struct exchange {
     int status;
     enum http_reason reason;
     unsigned attempts;
-    struct slice server;
     uint64_t started_us, upstream_asked_us, upstream_us;
 };
 
@@ -117,11 +141,15 @@ enum step exchange_run_out_of_time(struct exchange *x);
 enum step exchange_fail(struct exchange *x, enum http_reason reason);
 /* Writes `x->answer` from now on. */
 enum step exchange_answer(struct exchange *x);
-/* Ends the backend's stream, if there is one, and gives its connection back, with the word for what
- * became of the request. */
+/* Ends a leg, if it is there, and gives its connection back, with the word for what became of the
+ * request. Its server's name stays. */
+void exchange_end_leg(struct exchange *x, struct leg *leg, enum http_end end,
+                      enum upstream_outcome outcome);
+/* Ends both legs: the second one, if it is still there, is called off. */
 void exchange_release_backend(struct exchange *x, enum http_end end, enum upstream_outcome outcome);
-/* The outcome by the status that the backend answered. */
-enum upstream_outcome exchange_backend_outcome(const struct exchange *x);
+/* By the status that the backend answered, and by what it was given up for. */
+enum upstream_outcome exchange_status_outcome(int status);
+enum upstream_outcome exchange_failure_outcome(const struct exchange *x, enum http_reason reason);
 
 enum step exchange_choose_route(struct exchange *x);
 
@@ -150,5 +178,26 @@ enum step exchange_take_upstream(struct exchange *x);
 enum step exchange_send_head(struct exchange *x);
 enum step exchange_await_reply(struct exchange *x);
 enum step exchange_relay(struct exchange *x);
+
+/* What these do with a leg. IO_WAIT; IO_OK: it has its connection, or the head was handed over;
+ * IO_ERROR: see *reason. */
+enum io exchange_take_leg(struct exchange *x, struct leg *leg, enum http_reason *reason);
+enum io exchange_send_leg(struct exchange *x, struct leg *leg, enum http_reason *reason);
+/* STEP_WAIT: the answer's head is not there yet. */
+enum step exchange_read_leg(struct exchange *x, struct leg *leg);
+
+/* A leg will not give the request its answer. True: it has ended, and the request goes on with the
+ * other leg, or is tried again on another connection, if that is wished, harmless, and within the
+ * budget. */
+bool exchange_goes_on(struct exchange *x, struct leg *leg, enum leg_loss loss,
+                      enum http_reason reason);
+/* Whether the status that came is one to be tried again for. */
+bool exchange_is_retried_status(const struct exchange *x);
+/* The leg's final head is there: it is `x->leg` from now on, and the other one is called off. */
+void exchange_settle(struct exchange *x, struct leg *leg);
+/* Moves the second leg on, beginning it when that is due. STEP_WAIT: nothing has come of it. */
+enum step exchange_ask_hedge(struct exchange *x);
+/* Nothing but an answer is waited for: gives up the leg that is late for it; else STEP_WAIT. */
+enum step exchange_await_answer(struct exchange *x);
 
 #endif

@@ -118,7 +118,8 @@ enum step exchange_run_out_of_time(struct exchange *x)
     case WAIT_FILE: return exchange_fail(x, REASON_OVER_LIMIT);
     case WAIT_CLIENT_SENDS: return exchange_fail(x, REASON_BODY_TIMEOUT);
     case WAIT_CONTINUE: x->awaits_continue = false; return STEP_AGAIN;
-    case WAIT_FIRST_BYTE: return exchange_fail(x, REASON_BACKEND_TIMEOUT);
+    case WAIT_FIRST_BYTE:
+    case WAIT_HEDGE: return STEP_AGAIN; /* exchange_await_answer sees what has run out */
     case WAIT_BACKEND_TAKES:
     case WAIT_BACKEND_SENDS: return exchange_fail(x, REASON_BACKEND_IDLE);
     case WAIT_TUNNEL: return exchange_fail(x, REASON_TUNNEL_IDLE);

@@ -116,6 +116,23 @@ void pool_wait_end(struct pool_wait *wait)
     (void)wait;
 }
 
+bool pool_spend_retry(struct pool *pool, unsigned percent)
+{
+    (void)pool, (void)percent;
+    return true;
+}
+
+void pool_note_response(struct pool *pool, uint64_t sent_us)
+{
+    (void)pool, (void)sent_us;
+}
+
+uint64_t pool_hedge_after_us(struct pool *pool)
+{
+    (void)pool;
+    return 0;
+}
+
 struct http_stream *upstream_connection_begin(struct upstream_connection *connection,
                                               struct task *task)
 {
