@@ -1,5 +1,6 @@
 #include "control/status_page.h"
 
+#include "base/clock.h"
 #include "base/table.h"
 #include "control/generations.h"
 
@@ -43,6 +44,13 @@ static void list_servers(struct status_query *query, const struct upstream_spec 
                                                      .is_backup = spec->servers[k].is_backup};
 }
 
+static uint64_t time_left(const struct server_state *server)
+{
+    uint64_t until_ms = atomic_load(&server->ejected_until_ms), now_ms = clock_monotonic_ms();
+
+    return until_ms > now_ms ? until_ms - now_ms : 0;
+}
+
 /* Instead, if it is in use: those that it has now, names being looked up. */
 static void list_set(void *owner, struct backend_state *state)
 {
@@ -57,7 +65,8 @@ static void list_set(void *owner, struct backend_state *state)
             backend->servers[k] = (struct status_server){
                 .name = arena_copy(&query->arena, slice_of(server->state->name)),
                 .weight = server->weight,
-                .is_backup = server->is_backup};
+                .is_backup = server->is_backup,
+                .ejected_ms = time_left(server->state)};
         }
     }
     server_set_unref(set);

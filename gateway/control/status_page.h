@@ -12,6 +12,8 @@ struct status_server {
     unsigned skipped_by; /* workers that lately could not connect and pass it over for a moment */
     unsigned idle, busy;
     uint64_t requests, connect_failures;
+    uint64_t ejected_ms; /* how much longer it gets nothing after failures in a row; 0: it is not
+                            ejected */
     bool is_checked;
     struct server_health checked;
     unsigned reported_by; /* workers */
@@ -27,7 +29,7 @@ static inline bool status_server_is_down(const struct status_server *server)
 
 static inline bool status_server_is_up(const struct status_server *server)
 {
-    return server->skipped_by == 0 && !status_server_is_down(server);
+    return server->skipped_by == 0 && server->ejected_ms == 0 && !status_server_is_down(server);
 }
 
 struct status_backend {

@@ -20,7 +20,11 @@ static uint64_t generation(const struct status_page *page)
 
 static const char *server_state(const struct status_server *server)
 {
-    return status_server_is_down(server) ? "down" : status_server_is_up(server) ? "up" : "skipped";
+    if (status_server_is_down(server))
+        return "down";
+    if (server->ejected_ms > 0)
+        return "ejected";
+    return status_server_is_up(server) ? "up" : "skipped";
 }
 
 /* --- JSON --------------------------------------------------------------------------------------
@@ -113,6 +117,10 @@ static void print_backends(const struct status_page *page, struct buffer *out)
                           server_state(server), server->weight,
                           server->is_backup ? "true" : "false", server->idle, server->busy,
                           server->requests, server->connect_failures);
+            if (server->ejected_ms > 0)
+                buffer_printf(out, ",\"ejected_ms\":%" PRIu64, server->ejected_ms);
+            else
+                buffer_append_text(out, ",\"ejected_ms\":null");
             print_check(server, out);
             if (server->reported_by > 0)
                 buffer_printf(out, ",\"idle_limit_ms\":%" PRIu64 "}", server->idle_limit_ms);

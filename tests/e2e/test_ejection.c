@@ -44,6 +44,22 @@ static void get_many(struct gateway *gateway, int count)
     }
 }
 
+static void expect_ejected(const struct pair *pair)
+{
+    json_t *status = json_from(ask_admin("GET", "/status")->body);
+    json_t *servers = json_member(json_array_get(json_member(status, "backends"), 0), "servers");
+    const char *metrics = ask_admin("GET", "/metrics")->body;
+
+    expect_string(json_array_get(servers, 0), "state", "ejected");
+    cr_assert_gt(json_integer_value(json_member(json_array_get(servers, 0), "ejected_ms")), 0);
+    expect_string(json_array_get(servers, 1), "state", "up");
+    expect_null(json_array_get(servers, 1), "ejected_ms");
+    cr_assert_not_null(strstr(metrics, text("sallyport_upstream_up{backend=\"b\",server=\"%s\"} 0",
+                                            origin_address(pair->bad))));
+    cr_assert_not_null(strstr(metrics, text("sallyport_upstream_up{backend=\"b\",server=\"%s\"} 1",
+                                            origin_address(pair->good))));
+}
+
 Test(ejection, after_so_many_failures_in_a_row_a_server_gets_nothing_more)
 {
     struct pair pair;
@@ -54,6 +70,7 @@ Test(ejection, after_so_many_failures_in_a_row_a_server_gets_nothing_more)
     cr_assert_eq(origin_requests(pair.good), 37);
     gateway_wait_stderr(pair.gateway, "3 in a row failed, the last one with 5xx", NULL);
     cr_assert_eq(count_words(pair.gateway, "server_ejected"), 1);
+    expect_ejected(&pair);
     gateway_stop(pair.gateway);
 }
 

@@ -295,8 +295,9 @@ Test(metrics, outcomes_of_tries)
     origin_set_last_reply(origin, "/short", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc");
     origin_set_script(origin, "/hang", origin_hang, NULL);
     struct gateway *gateway = gateway_start(
-        "{ @base, 'backends': { 'b': { 'servers': ['%s'], 'timeout': { 'first_byte': '50ms' } } },"
-        "  'routes': { 'a.test': 'b', 'b.test': '%s' } }",
+        "{ @base, 'backends': { 'b': { 'servers': ['%s'] } }, 'routes': { 'b.test': '%s',"
+        "  'a.test': { 'paths': { '/': 'b',"
+        "      '/hang': { 'to': 'b', 'timeout': { 'first_byte': '50ms' } } } } } }",
         server, dead);
 
     expect_status(fetch(gateway, "a.test", "/"), 200);
