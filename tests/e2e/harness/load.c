@@ -18,6 +18,7 @@ struct entry {
 struct backend {
     struct load *load;
     int number;
+    struct gate *gate; /* its answers wait for it; NULL: for nothing */
     struct backend *next;
 };
 
@@ -80,14 +81,19 @@ static bool is_post(const struct load *load, int number)
     return load->options.posts && number % 2 == 1;
 }
 
-static void enter(struct load *load, int number, int origin)
+/* Returns the gate that the answer has to wait for. */
+static struct gate *enter(struct backend *backend, int number)
 {
+    struct load *load = backend->load;
+
     monitor_lock();
     if (number >= 0 && number < load->sent) {
-        load->book[number].seen_by = origin;
+        load->book[number].seen_by = backend->number;
         load->book[number].times_seen++;
     }
+    struct gate *gate = backend->gate;
     monitor_unlock();
+    return gate;
 }
 
 static void answer_numbered(struct origin_turn *turn)
@@ -96,7 +102,9 @@ static void answer_numbered(struct origin_turn *turn)
     int number = -1;
 
     sscanf(turn->request->target, "/number/%d", &number);
-    enter(backend->load, number, backend->number);
+    struct gate *gate = enter(backend, number);
+    if (gate != NULL && !gate_wait(gate))
+        workplace_note("nobody opened the gate");
     if (!origin_read_body(turn)) {
         turn->is_closing = true;
         return;
@@ -121,6 +129,16 @@ void load_add_origin(struct load *load, struct origin *origin, int number)
     load->backends = backend;
     origin_count_only(origin);
     origin_set_script(origin, NULL, answer_numbered, backend);
+}
+
+void load_hold_answers(struct load *load, int number, struct gate *gate)
+{
+    monitor_lock();
+    for (struct backend *backend = load->backends; backend != NULL; backend = backend->next) {
+        if (backend->number == number)
+            backend->gate = gate;
+    }
+    monitor_unlock();
 }
 
 /* --- one request ---------------------------------------------------------------------------------

@@ -8,6 +8,7 @@
 #include "origin.h"
 #include "tls_client.h"
 
+struct gate;
 struct load;
 
 /* Whom requests are for. */
@@ -31,6 +32,8 @@ struct load *load_new(const struct load_options *options);
 /* Makes the origin answer numbered requests under a number of its own, and enter them in the book.
  */
 void load_add_origin(struct load *load, struct origin *origin, int number);
+/* The origin of that number answers nothing any more before the gate is open. */
+void load_hold_answers(struct load *load, int number, struct gate *gate);
 /* Opens the connections and asks on them until load_end. */
 void load_start(struct load *load);
 /* Waits for so many more right answers; fails the test when the load stands still. */
