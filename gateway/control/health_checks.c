@@ -199,7 +199,8 @@ static void run_due(void *owner)
         struct server_check *check = container_of(first, struct server_check, place);
         if (check->server->known == ADDRESSES_AWAITED) {
             enter(check, TURN_AWAITING_ADDRESS);
-        } else if (health_schedule_take(&all->schedule, loop_now_ms(all->loop))) {
+        } else if (health_schedule_take(&all->schedule, loop_now_ms(all->loop),
+                                        !check->is_spread)) {
             ask(check);
         } else {
             deadline_set(all->loop, &all->pace, PACE_MS);

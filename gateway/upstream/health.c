@@ -61,13 +61,15 @@ void health_schedule_init(struct health_schedule *schedule, uint64_t seed)
     *schedule = (struct health_schedule){.random = {seed}};
 }
 
-bool health_schedule_take(struct health_schedule *schedule, uint64_t now_ms)
+bool health_schedule_take(struct health_schedule *schedule, uint64_t now_ms, bool is_first)
 {
-    if (schedule->taken_ms + HEALTH_BURST < now_ms)
-        schedule->taken_ms = now_ms - HEALTH_BURST;
-    if (schedule->taken_ms >= now_ms)
+    uint64_t now = now_ms * HEALTH_COST_FIRST, burst = HEALTH_BURST * HEALTH_COST_FIRST;
+
+    if (schedule->taken + burst < now)
+        schedule->taken = now - burst;
+    if (schedule->taken >= now)
         return false;
-    schedule->taken_ms++;
+    schedule->taken += is_first ? HEALTH_COST_FIRST : HEALTH_COST;
     return true;
 }
 

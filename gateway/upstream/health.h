@@ -48,18 +48,19 @@ bool health_note(struct health *health, const struct health_spec *spec,
 
 /* --- when ---------------------------------------------------------------------------------- */
 
-/* A process begins a check a millisecond at most, and after a pause so many at once. What is due
- * beyond that waits, in its turn. */
-enum { HEALTH_BURST = 32 };
+/* A process begins five checks in four milliseconds at most; of servers that were not checked yet,
+ * which are all due at once, four, so that there is room to make up for what could not begin in
+ * time. After a pause so many begin at once. What is due beyond that waits, in its turn. */
+enum { HEALTH_BURST = 32, HEALTH_COST_FIRST = 5, HEALTH_COST = 4 };
 
 struct health_schedule {
     struct random_source random;
-    uint64_t taken_ms; /* every millisecond up to here is some check's */
+    uint64_t taken; /* every fifth of a millisecond up to here is some check's */
 };
 
 void health_schedule_init(struct health_schedule *schedule, uint64_t seed);
 /* Whether a check may begin now; if so, one does. `now_ms` never goes back. */
-bool health_schedule_take(struct health_schedule *schedule, uint64_t now_ms);
+bool health_schedule_take(struct health_schedule *schedule, uint64_t now_ms, bool is_first);
 /* When a server's next check is due after one began: in every_ms, give or take a tenth, so that
  * those that met once do not meet always. First checks all begin together, at the start: the second
  * one comes at any time around every_ms, which spreads them evenly from then on. */

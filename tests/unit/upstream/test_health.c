@@ -124,7 +124,8 @@ static void run(struct world *w)
     for (uint64_t now_ms = 0; now_ms < (uint64_t)BINS * BIN_MS; now_ms++) {
         for (unsigned server = w->due[now_ms]; server != 0; server = w->next[server])
             turn[last++] = server;
-        while (first < last && health_schedule_take(&w->schedule, START_MS + now_ms)) {
+        while (first < last &&
+               health_schedule_take(&w->schedule, START_MS + now_ms, w->begun[turn[first]] == 0)) {
             unsigned server = turn[first++];
             bool is_second = w->begun[server]++ == 0;
             w->bins[now_ms / BIN_MS]++;
@@ -172,7 +173,7 @@ Test(health_schedule, ten_thousand_servers_are_checked_evenly)
 {
     struct world w;
     make_world(&w, 10000, 10000);
-    expect_smooth(&w, 0, 1, 1.5);
+    expect_smooth(&w, 0, 1, 1.65);
     for (unsigned server = 1; server <= w.servers; server++)
         cr_expect(w.begun[server] >= 9 && w.begun[server] <= 14, "server %u: %u checks", server,
                   w.begun[server]);
@@ -196,12 +197,24 @@ Test(health_schedule, a_small_setup_is_checked_at_once)
     struct health_schedule schedule;
     health_schedule_init(&schedule, 1);
     for (int i = 0; i < HEALTH_BURST; i++)
-        cr_assert(health_schedule_take(&schedule, START_MS));
-    cr_assert_not(health_schedule_take(&schedule, START_MS));
-    cr_assert(health_schedule_take(&schedule, START_MS + 1));
-    cr_assert_not(health_schedule_take(&schedule, START_MS + 1));
+        cr_assert(health_schedule_take(&schedule, START_MS, true));
+    cr_assert_not(health_schedule_take(&schedule, START_MS, true));
+    cr_assert(health_schedule_take(&schedule, START_MS + 1, true));
+    cr_assert_not(health_schedule_take(&schedule, START_MS + 1, true));
     cr_assert_eq(w.bins[0], HEALTH_BURST);
     clear_world(&w);
+}
+
+/* Else servers that ask for all there is would be checked ever later after each stall. */
+Test(health_schedule, there_is_room_to_make_up_for_a_stall)
+{
+    struct health_schedule schedule;
+    unsigned begun = 0;
+    health_schedule_init(&schedule, 1);
+    for (uint64_t ms = 0; ms < 10000; ms++)
+        while (health_schedule_take(&schedule, START_MS + ms, false))
+            begun++;
+    cr_assert(begun >= 12500 && begun <= 12500 + 2 * HEALTH_BURST, "%u", begun);
 }
 
 Test(health_schedule, more_than_a_thousand_a_second_wait_for_their_turn)
@@ -209,10 +222,10 @@ Test(health_schedule, more_than_a_thousand_a_second_wait_for_their_turn)
     struct world w;
     make_world(&w, 3000, 1000);
     for (int i = 0; i < BINS; i++)
-        cr_expect_leq(w.bins[i], BIN_MS + HEALTH_BURST);
-    cr_expect_leq(sum_of(&w, 0, BINS), BINS * BIN_MS + HEALTH_BURST);
+        cr_expect_leq(w.bins[i], (BIN_MS + HEALTH_BURST) * 5 / 4);
+    cr_expect_leq(sum_of(&w, 0, BINS), (BINS * BIN_MS + HEALTH_BURST) * 5 / 4);
     for (unsigned server = 1; server <= w.servers; server++)
-        cr_expect(w.begun[server] >= 35 && w.begun[server] <= 42, "server %u: %u checks", server,
+        cr_expect(w.begun[server] >= 45 && w.begun[server] <= 52, "server %u: %u checks", server,
                   w.begun[server]);
     clear_world(&w);
 }
