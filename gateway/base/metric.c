@@ -54,6 +54,9 @@ static const char *const names[METRIC_COUNT] = {
     [METRIC_UPSTREAM_RETRIES] = "upstream_retries",
     [METRIC_UPSTREAM_RETRIES_REFUSED] = "upstream_retries_refused",
     [METRIC_UPSTREAM_HEDGES] = "upstream_hedges",
+    [METRIC_UPSTREAM_HELD] = "upstream_held",
+    [METRIC_UPSTREAM_OVER_LIMIT] = "upstream_over_limit",
+    [METRIC_UPSTREAM_NO_SERVER] = "upstream_no_server",
     [METRIC_LOG_DROPPED] = "log_dropped",
 };
 

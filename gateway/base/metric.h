@@ -63,6 +63,9 @@ enum metric {
     METRIC_UPSTREAM_RETRIES,
     METRIC_UPSTREAM_RETRIES_REFUSED, /* by the budget */
     METRIC_UPSTREAM_HEDGES,
+    METRIC_UPSTREAM_HELD,       /* requests, at least for a moment */
+    METRIC_UPSTREAM_OVER_LIMIT, /* requests that were refused: by a limit, or */
+    METRIC_UPSTREAM_NO_SERVER,  /* because no server could get them */
     METRIC_LOG_DROPPED,
     METRIC_COUNT
 };

@@ -290,6 +290,7 @@ static void end_state(struct backend_state *state)
     stop_watching(state, state->uses, state->use_count);
     clear_entries(state);
     server_set_unref(state->set);
+    turns_clear(&state->turns);
     free(state->name);
     free(state);
 }
@@ -372,8 +373,11 @@ struct backend_state *backend_state_take(struct backend_states *all,
     pthread_mutex_lock(&all->lock);
     state = table_get(&all->by_name, spec->name);
     if (state == NULL) {
-        state = memory_new(sizeof(*state));
+        state = aligned_alloc(64, sizeof(*state));
+        assert(state != NULL);
+        memset(state, 0, sizeof(*state));
         state->all = all;
+        turns_init(&state->turns);
         state->name = slice_duplicate(spec->name);
         list_init(&state->pulls);
         table_put(&all->by_name, slice_of(state->name), state);

@@ -6,7 +6,8 @@
  * their bells. How a server is at the moment is in its `server_state`, which everybody reads
  * without a lock.
  *
- * One lock guards all that is below; it is never taken for a request. */
+ * One lock guards all that is below, but for what is said to do without; it is never taken for a
+ * request. */
 #ifndef UPSTREAM_BACKEND_STATE_H
 #define UPSTREAM_BACKEND_STATE_H
 
@@ -14,6 +15,7 @@
 #include "net/resolver.h"
 #include "upstream/bell.h"
 #include "upstream/server_set.h"
+#include "upstream/turns.h"
 #include "upstream/upstream.h"
 
 struct backend_states;
@@ -33,6 +35,10 @@ struct backend_state {
 
     struct name_use *uses; /* the control thread's alone: the names of its entries */
     unsigned use_count;
+
+    /* Without the lock, by workers: what they write for each request stands apart. */
+    _Alignas(64) _Atomic unsigned requests; /* in flight, where max_requests limits them */
+    struct turns turns;                     /* of the workers that hold requests for it */
 };
 
 /* A pool's, rung when something about the backend has changed. */

@@ -65,6 +65,8 @@ static enum rank rank_of(const struct server *server, uint32_t weight,
     if (weight == 0 || was_tried(history, server))
         return NEVER;
     bool is_usable = server_is_usable(server);
+    if (!is_usable && history->wants_usable)
+        return NEVER;
     if (server == history->avoid)
         return is_usable ? AVOIDED : UNUSABLE_AVOIDED;
     if (server->share.is_backup)
@@ -85,7 +87,7 @@ static void gather_best(struct choice *choice, const struct balancer *balancer,
     for (unsigned i = 0; i < balancer->server_count; i++) {
         struct server *server = balancer->servers[i];
         uint32_t weight = server_weight_now(server);
-        enum rank rank = rank_of(server, weight, history);
+        enum rank rank = server_has_room(server) ? rank_of(server, weight, history) : NEVER;
         if (rank < best) {
             best = rank;
             choice->count = 0;
@@ -110,6 +112,17 @@ struct server *balancer_pick(struct balancer *balancer, const struct balancer_as
     if (choice.count > 1)
         share = strategies[balancer->balance](&choice);
     return container_of(share, struct server, share);
+}
+
+bool balancer_lacks_room(const struct balancer *balancer, const struct balancer_history *history)
+{
+    for (unsigned i = 0; i < balancer->server_count; i++) {
+        const struct server *server = balancer->servers[i];
+        if (!server_has_room(server) &&
+            rank_of(server, server_weight_now(server), history) != NEVER)
+            return true;
+    }
+    return false;
 }
 
 /* --- cycles ------------------------------------------------------------------------------- */

@@ -23,6 +23,7 @@ struct balancer_history {
     const struct server *avoid; /* failed it before: only if no other is usable; NULL: none */
     const struct server *tried[BALANCER_TRIES_MAX]; /* never again; compared, never looked into */
     unsigned tried_count;
+    bool wants_usable; /* rather none than one that is down: it can wait */
 };
 
 struct balancer_ask {
@@ -42,7 +43,10 @@ void balancer_follow(struct balancer *balancer, struct server *const *servers,
 void balancer_restart(struct balancer *balancer, uint64_t offset);
 
 /* A usable primary; else such a backup; else the one to avoid; when none is usable, a primary, then
- * a backup all the same. Weight 0 gets nothing. NULL when none is left. */
+ * a backup all the same. Weight 0 gets nothing, nor does one without room (server_has_room). NULL
+ * when none is left. */
 struct server *balancer_pick(struct balancer *balancer, const struct balancer_ask *ask);
+/* Whether one would be picked if it had room. */
+bool balancer_lacks_room(const struct balancer *balancer, const struct balancer_history *history);
 
 #endif

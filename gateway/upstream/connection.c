@@ -110,7 +110,6 @@ void connection_close(struct upstream_connection *c)
 {
     struct server *server = c->server;
     set_state(c, CONNECTION_CLOSED, NULL);
-    atomic_fetch_sub(&server->state->connections, 1);
     deadline_clear(&c->deadline);
     if (c->dial != NULL)
         dial_end(c->dial);
@@ -119,6 +118,7 @@ void connection_close(struct upstream_connection *c)
     if (c->stream != NULL)
         stream_close(c->stream);
     loop_bury(loop_of(c), &c->task, free);
+    server_give_room(server);
     server_unref(server);
 }
 
@@ -141,7 +141,7 @@ static uint64_t room_ms(const struct upstream_connection *c)
     if (c->is_named || server->shared->names_clients || is_worn(c))
         return 0;
     if (server->is_retired || idle >= 2 * keepalive ||
-        descriptor_is_reserve(tcp_stream_fd(c->stream)))
+        descriptor_is_reserve(tcp_stream_fd(c->stream)) || server_lacks_room_for_idle(c->server))
         return 0;
     uint64_t limit_ms = idle_habit_limit_ms(&server->idle_habit);
     if (idle >= keepalive && limit_ms > CONNECTION_SURPLUS_MS)
@@ -161,6 +161,8 @@ static void rest_or_close(struct upstream_connection *c)
     deadline_set(loop_of(c), &c->deadline, limit_ms);
     c->idle_since_ms = loop_now_ms(loop_of(c));
     set_state(c, CONNECTION_IDLE, NULL);
+    if (c->server->shared->turn.waiting > 0) /* no other worker has a use for it */
+        loop_wake(loop_of(c), c->server->shared->turn.task);
 }
 
 static uint64_t idle_time_ms(const struct upstream_connection *c)
@@ -181,6 +183,7 @@ static void retire(struct upstream_connection *c)
     uint64_t idle_ms = idle_time_ms(c);
     bool is_early = idle_ms < idle_habit_limit_ms(&server->idle_habit); /* for want of room */
     if (is_early || idle_ms >= IDLE_WATCH_MS || server->connection_count[USE_WATCHED] > 0 ||
+        server->shared->max_connections != 0 || /* it would take the room of one that is of use */
         !idle_habit_is_worth_watching(&server->idle_habit)) {
         connection_close(c);
         return;
@@ -348,11 +351,12 @@ struct upstream_connection *connection_make(struct server *server, uint64_t time
                                             struct task *claimant)
 {
     struct upstream_connection *c = memory_try(sizeof(*c));
-    if (c == NULL)
+    if (c == NULL) {
+        server_give_room(server);
         return NULL;
+    }
     c->server = server;
     server_ref(server);
-    atomic_fetch_add(&server->state->connections, 1);
     task_init(&c->task, run, c);
     deadline_init(&c->deadline, &c->task);
     c->due_ms = timeout_ms > 0 ? loop_now_ms(loop_of(c)) + timeout_ms : 0;
@@ -407,6 +411,15 @@ void server_close_idle(struct server *server)
 {
     close_all(server, USE_IDLE);
     close_all(server, USE_WATCHED);
+}
+
+bool server_close_oldest_idle(struct server *server)
+{
+    struct list_node *oldest = list_last(&server->connections[USE_IDLE]);
+
+    if (oldest != NULL)
+        connection_close(container_of(oldest, struct upstream_connection, node));
+    return oldest != NULL;
 }
 
 void server_close_unclaimed(struct server *server)

@@ -14,7 +14,9 @@ enum { CONNECTION_SURPLUS_MS = 500 };
  * system call. What the loop was told of a younger one is hardly older than the answer would be. */
 enum { CONNECTION_DOUBT_MS = 10 };
 
-/* Starts one; `claimant` is woken as it goes on. NULL when there is no memory. */
+/* Starts one in room that was taken for it (server_take_room), and that it gives back when it is
+ * closed; `claimant` is woken as it goes on. NULL when there is no memory; the room is given back
+ * then. */
 struct upstream_connection *connection_make(struct server *server, uint64_t timeout_ms,
                                             struct task *claimant);
 /* IO_WAIT; IO_OK: connection_hand_out makes it the claimant's own; IO_ERROR: close it. */
@@ -30,6 +32,8 @@ void connection_close(struct upstream_connection *connection);
 
 /* Those that are watched too. */
 void server_close_idle(struct server *server);
+/* False: none is idle. */
+bool server_close_oldest_idle(struct server *server);
 /* Ends those that nobody claims. */
 void server_close_unclaimed(struct server *server);
 /* Ends those that nobody uses and that lead to an address which the server has no more. */

@@ -1,11 +1,7 @@
-#include "upstream/pool.h"
+#include "upstream/pool_state.h"
 
 #include "base/check.h"
-#include "upstream/balancer.h"
 #include "upstream/connection.h"
-#include "upstream/response_times.h"
-#include "upstream/retry_budget.h"
-#include "upstream/warm_up.h"
 
 #include <stdlib.h>
 
@@ -15,45 +11,6 @@ enum { SPARE_WAITS_MAX = 64 };
 /* Tries in ten seconds that a backend's requests may make whatever their number is: in the process,
  * and in a worker at least. */
 enum { FREE_RETRIES = 100, FREE_RETRIES_LEAST = 10 };
-
-struct pool {
-    struct pool_shared shared;
-    struct balancer balancer;
-    char *name;
-    struct backend_state *state; /* taken */
-    struct backend_pull pull;
-    struct warm_up warm_up;
-    struct list awaiting; /* waits of which no server was there to be asked yet */
-    bool is_awaited;      /* there may be more servers: a name is looked up for the first time */
-    struct server **servers;
-    unsigned server_count;
-    uint64_t picks;
-    struct retry_budget budget;
-    unsigned hedge_permille;
-    struct response_times *times; /* NULL: nobody asks for them */
-    unsigned wait_count;
-    struct pool_wait *spare_waits;
-    unsigned spare_count;
-};
-
-/* One request's asking. It has no task of its own: the asker's is woken by the connection that is
- * being made, and goes on with the next server when it asks again. */
-struct pool_wait {
-    struct pool *pool;
-    struct task *task;
-    uint64_t connect_timeout_ms;
-    unsigned max_tries, tries;
-    bool is_fresh;
-    uint64_t key, sticky_server; /* of the ask */
-    uint16_t retry_percent;
-    struct balancer_history history;
-    struct server *server;                  /* tried last; NULL: none yet */
-    struct upstream_connection *connection; /* being made, or made; NULL: none */
-    enum pool_failure failure;
-    struct list_node place;   /* in the pool's `awaiting` */
-    struct deadline deadline; /* while it is there */
-    struct pool_wait *next_spare;
-};
 
 /* --- waits -------------------------------------------------------------------------------- */
 
@@ -110,8 +67,10 @@ static struct server *find_sticky(const struct pool_wait *wait)
         return NULL;
     for (unsigned i = 0; i < pool->server_count; i++) {
         struct server *server = pool->servers[i];
+        bool is_fine =
+            server != wait->history.avoid && server_is_usable(server) && server_has_room(server);
         if (server->state->id == wait->sticky_server)
-            return server != wait->history.avoid && server_is_usable(server) ? server : NULL;
+            return is_fine ? server : NULL;
     }
     return NULL;
 }
@@ -128,104 +87,168 @@ static struct server *pick_server(struct pool_wait *wait)
 
 static struct server *choose_server(struct pool_wait *wait)
 {
+    struct server *sticky = find_sticky(wait);
+
+    return sticky != NULL ? sticky : pick_server(wait);
+}
+
+/* --- the way of one asking ---------------------------------------------------------------- */
+
+static void leave_state(struct pool_wait *wait, enum pool_wait_state next)
+{
     struct pool *pool = wait->pool;
-    if (wait->tries >= wait->max_tries)
-        return NULL;
-    struct server *server = find_sticky(wait);
-    if (server == NULL)
-        server = pick_server(wait);
-    if (server == NULL)
-        return NULL;
-    if (wait->tries > 0 && !pool_spend_retry(pool, wait->retry_percent))
-        return NULL;
+
+    if (wait->state == WAIT_AWAITING)
+        list_remove(&wait->place);
+    if (wait->state != WAIT_HELD)
+        return;
+    if (next == WAIT_TRYING)
+        hold_take(&pool->hold, &wait->held);
+    else
+        hold_remove(&pool->hold, &wait->held);
+    turn_end_wait(&pool->shared.turn);
+}
+
+void pool_wait_enter(struct pool_wait *wait, enum pool_wait_state state)
+{
+    struct pool *pool = wait->pool;
+
+    leave_state(wait, state);
+    wait->state = state;
+    if (state == WAIT_AWAITING)
+        list_push_back(&pool->awaiting, &wait->place);
+    if (state == WAIT_HELD)
+        turn_begin_wait(&pool->shared.turn);
+    if (state != WAIT_OVER)
+        return;
+    pool_end_trial(wait);
+    deadline_clear(&wait->deadline);
+    if (wait->has_place)
+        turn_give_place(&pool->shared.turn);
+    wait->has_place = false;
+}
+
+void pool_wait_fail(struct pool_wait *wait, enum pool_failure failure)
+{
+    struct metrics *metrics = wait->pool->shared.env.metrics;
+
+    if (wait->claim != NULL && failure == POOL_OVER_LIMIT)
+        metric_add(metrics, METRIC_UPSTREAM_OVER_LIMIT, 1);
+    if (wait->claim != NULL && failure == POOL_NO_SERVER)
+        metric_add(metrics, METRIC_UPSTREAM_NO_SERVER, 1);
+    wait->failure = failure;
+    pool_wait_enter(wait, WAIT_OVER);
+}
+
+static void note_try(struct pool_wait *wait, struct server *server)
+{
     if (wait->tries > 0)
-        metric_add(pool->shared.env.metrics, METRIC_UPSTREAM_RETRIES, 1);
+        metric_add(wait->pool->shared.env.metrics, METRIC_UPSTREAM_RETRIES, 1);
     wait->history.tried[wait->history.tried_count++] = server;
     wait->tries++;
     set_server(wait, server);
-    return server;
 }
 
-/* False when there is nobody left to try; `failure` stays what the last one's was. */
-static bool try_next(struct pool_wait *wait)
+enum pool_try pool_try_with(struct pool_wait *wait, struct server *server)
 {
-    struct server *server = choose_server(wait);
-    if (server == NULL)
-        return false;
-    bool is_last_chance = wait->tries > 1 && wait->tries == wait->max_tries;
+    bool is_last_chance = wait->tries > 0 && wait->tries + 1 == wait->max_tries;
+
     if (!wait->is_fresh && !is_last_chance)
         wait->connection = connection_take_idle(server, wait->task);
     if (wait->connection == NULL) {
+        if (!server_make_room(server))
+            return TRY_NO_ROOM;
         server_note_chosen(server);
         wait->connection = connection_make(server, wait->connect_timeout_ms, wait->task);
     }
+    note_try(wait, server);
     if (wait->connection == NULL) {
-        wait->failure = POOL_NO_MEMORY;
-        wait->tries = wait->max_tries; /* others would fare no better */
-        return false;
+        pool_wait_fail(wait, POOL_NO_MEMORY); /* others would fare no better */
+        return TRY_OVER;
     }
-    return true;
+    pool_wait_enter(wait, WAIT_TRYING);
+    return TRY_BEGUN;
+}
+
+/* Other workers may take the room of the one that was picked: then there is another one, or none.
+ */
+enum pool_try pool_try_next(struct pool_wait *wait)
+{
+    const struct pool *pool = wait->pool;
+    enum pool_try result = TRY_NO_ROOM;
+
+    if (wait->tries >= wait->max_tries)
+        return TRY_NOBODY;
+    if (!pool_may_admit(wait))
+        return TRY_NO_ROOM;
+    for (unsigned i = 0; result == TRY_NO_ROOM && i < pool->server_count; i++) {
+        struct server *server = choose_server(wait);
+        if (server == NULL)
+            break;
+        if (i == 0 && wait->tries > 0 && !pool_spend_retry(wait->pool, wait->retry_percent))
+            return TRY_NOBODY;
+        if (!pool_admit(wait))
+            return TRY_NO_ROOM;
+        wait->found_all_down |= wait->tries == 0 && !server_is_usable(server);
+        result = pool_try_with(wait, server);
+    }
+    if (result == TRY_NO_ROOM && !balancer_lacks_room(&pool->balancer, &wait->history))
+        return TRY_NOBODY;
+    return result;
 }
 
 static bool may_await_servers(const struct pool_wait *wait)
 {
-    return wait->pool->is_awaited && wait->tries == 0 && wait->failure == POOL_NO_SERVER;
+    return wait->pool->is_awaited && wait->tries == 0;
 }
 
-static void await_servers(struct pool_wait *wait)
+static void go_on(struct pool_wait *wait)
 {
-    struct pool *pool = wait->pool;
+    enum pool_try result = pool_try_next(wait);
 
-    deadline_init(&wait->deadline, wait->task);
-    deadline_set(pool->shared.env.loop, &wait->deadline, wait->connect_timeout_ms);
-    list_push_back(&pool->awaiting, &wait->place);
-}
-
-static void stop_awaiting(struct pool_wait *wait)
-{
-    deadline_clear(&wait->deadline);
-    list_remove(&wait->place);
-}
-
-/* True as long as it is worth waiting for servers to come. */
-static bool awaits_servers(struct pool_wait *wait)
-{
-    if (!list_has(&wait->place))
-        return false;
-    if (!deadline_passed(wait->pool->shared.env.loop, &wait->deadline))
-        return true;
-    wait->failure = POOL_CONNECT_TIMEOUT;
-    stop_awaiting(wait);
-    return false;
+    if (result == TRY_BEGUN || result == TRY_OVER)
+        return;
+    if (result == TRY_NOBODY && may_await_servers(wait))
+        pool_wait_enter(wait, WAIT_AWAITING);
+    else
+        pool_hold_or_fail(wait, result);
 }
 
 struct pool_wait *pool_ask(struct pool *pool, const struct pool_ask *ask, struct task *task)
 {
-    assert(ask->max_tries >= 1);
     struct pool_wait *wait = wait_new(pool);
     if (wait == NULL)
         return NULL;
     wait->pool = pool;
     wait->task = task;
+    wait->state = WAIT_OVER;
+    wait->claim = ask->claim;
+    wait->held = (struct held){.route = ask->route};
     wait->connect_timeout_ms = ask->connect_timeout_ms;
     wait->tries = 0;
     wait->is_fresh = ask->fresh;
     wait->key = ask->key;
     wait->sticky_server = ask->sticky_server;
     wait->retry_percent = ask->retry_percent;
+    wait->is_trial = wait->has_place = wait->found_all_down = false;
     wait->history.avoid = find_server(pool, ask->avoid);
     wait->history.tried_count = 0;
     if (ask->only_others && wait->history.avoid != NULL)
         wait->history.tried[wait->history.tried_count++] = wait->history.avoid;
-    unsigned room = BALANCER_TRIES_MAX - wait->history.tried_count;
-    wait->max_tries = ask->max_tries < room ? ask->max_tries : room;
+    wait->history.wants_usable = pool_may_hold(wait);
+    wait->max_tries = pool_ask_tries(ask, &wait->history);
     wait->server = NULL;
     wait->connection = NULL;
     wait->failure = POOL_NO_SERVER;
+    deadline_init(&wait->deadline, task);
     if (!ask->again)
         retry_budget_note_request(&pool->budget, loop_now_ms(pool->shared.env.loop));
-    if (!try_next(wait) && may_await_servers(wait))
-        await_servers(wait);
+    if (pool_must_queue(wait))
+        pool_hold_or_fail(wait, TRY_NO_ROOM);
+    else
+        go_on(wait);
+    if (wait->state == WAIT_AWAITING)
+        deadline_set(pool->shared.env.loop, &wait->deadline, wait->connect_timeout_ms);
     return wait;
 }
 
@@ -244,22 +267,38 @@ static enum io ask_connection(struct pool_wait *wait, struct upstream_connection
         connection_close(wait->connection);
     }
     wait->connection = NULL;
+    pool_end_trial(wait);
     return answer;
+}
+
+/* Something has happened, or its time is over. */
+static void look_at(struct pool_wait *wait)
+{
+    bool is_late = deadline_passed(wait->pool->shared.env.loop, &wait->deadline);
+
+    if (wait->state == WAIT_HELD && is_late)
+        pool_end_hold(wait);
+    else if (wait->state == WAIT_AWAITING && is_late)
+        pool_wait_fail(wait, POOL_CONNECT_TIMEOUT);
+    else if (wait->state == WAIT_AWAITING && !list_has(&wait->place))
+        go_on(wait);
 }
 
 enum io pool_answer(struct pool_wait *wait, struct upstream_connection **connection,
                     enum pool_failure *failure, struct slice *server, unsigned *attempts)
 {
-    enum io answer = awaits_servers(wait) ? IO_WAIT : IO_ERROR;
-    while (answer != IO_WAIT && (wait->connection != NULL || try_next(wait))) {
+    enum io answer = IO_ERROR;
+
+    look_at(wait);
+    while (wait->state == WAIT_TRYING && answer == IO_ERROR) {
         answer = ask_connection(wait, connection);
-        if (answer != IO_ERROR)
-            break;
+        if (answer == IO_OK)
+            pool_wait_enter(wait, WAIT_OVER);
+        else if (answer == IO_ERROR)
+            go_on(wait);
     }
-    if (answer == IO_ERROR && may_await_servers(wait)) {
-        await_servers(wait);
+    if (wait->state != WAIT_OVER)
         answer = IO_WAIT;
-    }
     *failure = wait->failure;
     *server = wait->server != NULL ? slice_of(server_name(wait->server)) : slice_make(NULL, 0);
     *attempts = wait->tries;
@@ -268,12 +307,11 @@ enum io pool_answer(struct pool_wait *wait, struct upstream_connection **connect
 
 void pool_wait_end(struct pool_wait *wait)
 {
-    if (list_has(&wait->place))
-        stop_awaiting(wait);
     if (wait->connection != NULL) {
         server_count(wait->server, UPSTREAM_CANCELED);
         connection_abandon(wait->connection);
     }
+    pool_wait_enter(wait, WAIT_OVER);
     set_server(wait, NULL);
     wait_free(wait);
 }
@@ -333,6 +371,7 @@ struct pool *pool_new(const struct pool_env *env, const struct upstream_spec *sp
     pool->shared.warm_up = &pool->warm_up;
     pool->state = backend_state_take(env->states, spec);
     pool->shared.backend = pool->state;
+    pool_hold_init(pool);
     backend_state_listen(pool->state, &pool->pull, env->bell, look_again, pool);
     pool_follow(pool, spec);
     return pool;
@@ -415,9 +454,10 @@ static void look_again(void *owner)
     server_set_unref(set);
     list_each (&pool->awaiting, node) {
         struct pool_wait *wait = container_of(node, struct pool_wait, place);
-        stop_awaiting(wait);
+        list_remove(node);
         loop_wake(pool->shared.env.loop, wait->task);
     }
+    pool_hold_look_again(pool);
 }
 
 void pool_follow(struct pool *pool, const struct upstream_spec *spec)
@@ -429,6 +469,7 @@ void pool_follow(struct pool *pool, const struct upstream_spec *spec)
     pool->shared.counts_requests = spec->balance != BALANCE_ROUND_ROBIN;
     pool->warm_up.min_idle = spec->names_clients ? 0 : spec->min_idle;
     follow_hedge(pool, spec->hedge_permille);
+    pool_hold_follow(pool, spec);
     backend_state_follow(pool->state, spec);
     look_again(pool);
     /* What was made for the other way of talking is of no use for this one. */
@@ -439,7 +480,7 @@ void pool_follow(struct pool *pool, const struct upstream_spec *spec)
 
 static void free_pool(void *owner)
 {
-    struct pool *pool = container_of(owner, struct pool, warm_up);
+    struct pool *pool = owner;
 
     while (pool->spare_waits != NULL) {
         struct pool_wait *wait = pool->spare_waits;
@@ -453,6 +494,14 @@ static void free_pool(void *owner)
     free(pool);
 }
 
+/* It has two tasks, and goes with the last one. */
+static void bury_pool(void *owner)
+{
+    struct pool *pool = container_of(owner, struct pool, warm_up);
+
+    loop_bury(pool->shared.env.loop, &pool->task, free_pool);
+}
+
 void pool_free(struct pool *pool)
 {
     assert(pool_in_use(pool) == 0);
@@ -460,8 +509,9 @@ void pool_free(struct pool *pool)
     for (unsigned i = 0; i < pool->server_count; i++)
         retire(pool->servers[i]);
     backend_state_unlisten(pool->state, &pool->pull);
+    pool_hold_clear(pool);
     backend_state_drop(pool->state);
-    loop_bury(pool->shared.env.loop, &pool->warm_up.task, free_pool);
+    loop_bury(pool->shared.env.loop, &pool->warm_up.task, bury_pool);
 }
 
 unsigned pool_in_use(const struct pool *pool)
@@ -483,6 +533,14 @@ unsigned pool_server_count(const struct pool *pool)
     return pool->server_count;
 }
 
+void pool_status(const struct pool *pool, struct pool_status *status)
+{
+    *status = (struct pool_status){
+        .requests = atomic_load(&pool->state->requests),
+        .held = atomic_load(&pool->state->turns.places),
+    };
+}
+
 void pool_server_status(const struct pool *pool, unsigned index, struct pool_server_status *status)
 {
     assert(index < pool->server_count);
@@ -492,6 +550,7 @@ void pool_server_status(const struct pool *pool, unsigned index, struct pool_ser
         .weight = server->share.weight,
         .idle = server->connection_count[USE_IDLE],
         .busy = server->connection_count[USE_BUSY],
+        .connections = atomic_load(&server->state->connections),
         .is_backup = server->share.is_backup,
         .is_skipped = server_is_skipped(server),
         .idle_limit_ms = idle_habit_limit_ms(&server->idle_habit),

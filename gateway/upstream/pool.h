@@ -46,13 +46,24 @@ unsigned pool_in_use(const struct pool *pool);
 void pool_close_idle(struct pool *pool);
 
 enum pool_failure {
-    POOL_NO_SERVER,       /* none that may get anything: 503 */
+    POOL_NO_SERVER,       /* none that may get anything, or all are down: 503 */
+    POOL_OVER_LIMIT,      /* max_requests or max_connections: 503 */
     POOL_CONNECT_FAILED,  /* 502 */
     POOL_CONNECT_TIMEOUT, /* 504 */
     POOL_NO_MEMORY        /* 503, not the server's fault */
 };
 
+/* What a request has of its backend, over all of its asking: embedded in it, all zeroes at first.
+ */
+struct pool_claim {
+    bool is_admitted;       /* it is one of those in flight that max_requests limits */
+    uint64_t held_since_ms; /* when it was held for the first time; 0: never */
+};
+
 struct pool_ask {
+    struct pool_claim *claim; /* NULL: it is not counted, and never held: a request's second leg */
+    struct slice route;       /* the route's name: whom it takes turns with while it is held;
+                                 borrowed as long as the wait lives */
     uint64_t connect_timeout_ms;
     unsigned max_tries; /* connections tried at most, over all servers; at least 1 */
     bool fresh;         /* no idle connection: a retry after a stale one. So is the last of several
@@ -71,17 +82,28 @@ struct pool_ask {
  * takes its newest idle connection or dials, going on to the next server when one cannot be
  * connected to. `task` is woken; ask pool_answer at once, for an idle connection is there at once.
  * Each going on is counted as a retry, and ends when the budget does; asking once more for the same
- * request is the caller's to pay and to count. NULL when there is no memory. */
+ * request is the caller's to pay and to count. Who cannot be given to any server now is held, if
+ * the spec says so: until something is free, and no longer than it says. NULL when there is no
+ * memory. */
 struct pool_wait *pool_ask(struct pool *pool, const struct pool_ask *ask, struct task *task);
 /* IO_WAIT; IO_OK: *connection is the caller's; IO_ERROR: *failure. *server is the name of the last
  * one tried (empty if none; it lives as long as the wait or the connection), *attempts how many
- * connections were tried. */
+ * connections were tried since it was held. */
 enum io pool_answer(struct pool_wait *wait, struct upstream_connection **connection,
                     enum pool_failure *failure, struct slice *server, unsigned *attempts);
 /* Takes the wait, answered or not; a connection in the making goes on and becomes idle, if there
  * will be room. */
 void pool_wait_end(struct pool_wait *wait);
 
+/* Whether it has a place among the held: it waits, or is just being tried. */
+bool pool_wait_is_held(const struct pool_wait *wait);
+/* Whether it waits there. Only then may it be held for another route or with other times from now
+ * on. False: it has to end, for the pool holds none any more. */
+bool pool_wait_is_waiting(const struct pool_wait *wait);
+bool pool_wait_follow(struct pool_wait *wait, const struct pool_ask *ask);
+
+/* The request is over, or was given up: it is not in flight any more. Nothing if it was not. */
+void pool_leave(struct pool *pool, struct pool_claim *claim);
 /* Whether the backend may get one more try on top of its requests: at most so many percent of those
  * of the last ten seconds, or a small number whatever they are (upstream/retry_budget.h). Takes it,
  * or counts it as refused. 0xffff limits nobody, for no request gets so many tries. */
@@ -128,9 +150,14 @@ void upstream_connection_count(struct upstream_connection *connection,
                                enum upstream_outcome outcome);
 
 /* For /status. */
+struct pool_status {
+    unsigned requests, held; /* of all workers; the first where max_requests limits them */
+};
+void pool_status(const struct pool *pool, struct pool_status *status);
 struct pool_server_status {
     struct slice name;
     unsigned weight, idle, busy;
+    unsigned connections;   /* of all workers */
     uint64_t idle_limit_ms; /* how long one may be idle and then be used */
     bool is_backup, is_skipped;
     uint64_t requests, connect_failures, response_failures;

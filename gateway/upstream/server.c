@@ -115,8 +115,10 @@ void server_note_chosen(struct server *server)
 
 void server_note_connected(struct server *server, int address_index)
 {
-    if (server->skip_ms != 0)
+    if (server->skip_ms != 0) {
         log_event(LOG_INFO, "server_back", "%s can be connected to again", server_name(server));
+        turn_note_free(&server->shared->turn);
+    }
     server->skip_ms = 0;
     if (address_index > 0 && address_index < server->address_count)
         put_first(server->addresses, address_index);
@@ -173,6 +175,81 @@ static void check_back(void *owner)
                        now_of(server))) /* it was prolonged, or is over in a moment */
         await_back(server);
 }
+
+/* --- room for connections ----------------------------------------------------------------- */
+
+static bool is_full(const struct server *server)
+{
+    unsigned most = server->shared->max_connections;
+
+    return most != 0 && atomic_load(&server->state->connections) >= most;
+}
+
+bool server_has_room(const struct server *server)
+{
+    return !is_full(server) || server->connection_count[USE_IDLE] > 0;
+}
+
+bool server_take_room(struct server *server)
+{
+    _Atomic uint32_t *connections = &server->state->connections;
+    unsigned most = server->shared->max_connections;
+    uint32_t before = atomic_load(connections);
+
+    do {
+        if (most != 0 && before >= most)
+            return false;
+    } while (!atomic_compare_exchange_weak(connections, &before, before + 1));
+    return true;
+}
+
+bool server_make_room(struct server *server)
+{
+    while (!server_take_room(server)) {
+        if (!server_close_oldest_idle(server))
+            return false;
+    }
+    return true;
+}
+
+void server_give_room(struct server *server)
+{
+    struct pool_shared *shared = server->shared;
+
+    atomic_fetch_sub(&server->state->connections, 1);
+    if (shared->max_connections != 0)
+        turn_note_free(&shared->turn);
+}
+
+bool server_lacks_room_for_idle(struct server *server)
+{
+    struct pool_shared *shared = server->shared;
+
+    if (!is_full(server))
+        return false;
+    if (atomic_load(&server->state->connections) > shared->max_connections)
+        return true;
+    if (!turn_others_wait(&shared->turn))
+        return false;
+    if (shared->turn.waiting > 0 && shared->reuses++ < SERVER_REUSES_MAX)
+        return false;
+    shared->reuses = 0;
+    return true;
+}
+
+void server_close_surplus(struct server *server)
+{
+    unsigned most = server->shared->max_connections;
+
+    if (!is_full(server))
+        return;
+    if (turn_others_wait(&server->shared->turn))
+        server_close_idle(server);
+    while (atomic_load(&server->state->connections) > most && server_close_oldest_idle(server))
+        ;
+}
+
+/* --- counting ----------------------------------------------------------------------------- */
 
 void server_count(struct server *server, enum upstream_outcome outcome)
 {

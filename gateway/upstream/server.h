@@ -10,10 +10,14 @@
 #include "upstream/idle_habit.h"
 #include "upstream/pool.h"
 #include "upstream/server_set.h"
+#include "upstream/turns.h"
 
 enum {
     SERVER_SKIP_MIN_MS = 1000, /* after a connect failure; doubles with each further one */
     SERVER_SKIP_MAX_MS = 10 * 1000,
+    /* While other workers hold requests, so many in a row of its own go over the connections that a
+     * worker has before it gives up one: making another costs more than a request does. */
+    SERVER_REUSES_MAX = 8,
 };
 
 /* What all servers of a pool share. */
@@ -23,11 +27,14 @@ struct pool_shared {
     struct backend_state *backend;
     struct eject_spec eject;
     uint64_t slow_start_ms;
-    struct warm_up *warm_up; /* the pool's */
-    unsigned keepalive;      /* idle connections per server; 0 while draining */
-    unsigned out_count;      /* connections that were handed out */
-    bool names_clients;      /* each connection is one client's */
-    bool counts_requests;    /* those in flight, in server_state: somebody goes by them */
+    struct warm_up *warm_up;  /* the pool's */
+    unsigned keepalive;       /* idle connections per server; 0 while draining */
+    unsigned out_count;       /* connections that were handed out */
+    bool names_clients;       /* each connection is one client's */
+    bool counts_requests;     /* those in flight, in server_state: somebody goes by them */
+    unsigned max_connections; /* to each server, of all workers; 0: any number */
+    struct worker_turn turn;  /* among the workers that hold requests */
+    unsigned reuses;          /* SERVER_REUSES_MAX */
 };
 
 /* What a connection does for its server. */
@@ -44,6 +51,7 @@ struct server {
     struct server_state *state; /* a reference */
     char *host;
     bool is_retired;
+    bool is_on_trial;    /* a held request tries it although it is not usable */
     unsigned references; /* the pool's list, each connection, each wait that tries it */
 
     struct share share; /* the balancer's */
@@ -83,6 +91,21 @@ static inline const char *server_name(const struct server *server)
 bool server_is_usable(const struct server *server);
 /* Its weight times 256; less while it starts slowly, but never 0 unless its weight is. */
 uint32_t server_weight_now(const struct server *server);
+
+/* Whether a request could be sent to it within max_connections: over one more connection, or over
+ * one that is idle here. */
+bool server_has_room(const struct server *server);
+/* Takes the room for one more connection. Exact, whatever other workers do. False: there is none.
+ */
+bool server_take_room(struct server *server);
+/* If need be that of an idle one, which is closed. */
+bool server_make_room(struct server *server);
+void server_give_room(struct server *server);
+/* Whether a connection that is to become idle is to go instead: there are more than may be, or
+ * another worker waits for its room. */
+bool server_lacks_room_for_idle(struct server *server);
+/* Closes the idle ones for which that is so already. */
+void server_close_surplus(struct server *server);
 
 /* What became of one request's try with it. */
 void server_count(struct server *server, enum upstream_outcome outcome);

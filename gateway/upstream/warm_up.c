@@ -17,9 +17,11 @@ static bool fill(const struct warm_up *warm_up, struct server *server)
         return true;
     if (!server_is_usable(server))
         return false;
-    for (; ready < warm_up->min_idle; ready++)
-        if (connection_make(server, WARM_UP_CONNECT_MS, NULL) == NULL)
+    for (; ready < warm_up->min_idle; ready++) {
+        if (turn_somebody_waits(&server->shared->turn) || !server_take_room(server) ||
+            connection_make(server, WARM_UP_CONNECT_MS, NULL) == NULL)
             return false;
+    }
     return true;
 }
 

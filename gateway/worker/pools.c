@@ -129,6 +129,7 @@ void worker_pools_report(struct worker_pools *pools, struct worker_report *repor
         struct pool *pool = container_of(node, struct named_pool, node)->pool;
         struct pool_report *row = &report->pools[report->count++];
         row->backend = arena_text(arena, pool_name(pool));
+        pool_status(pool, &row->status);
         row->count = pool_server_count(pool);
         row->servers = arena_alloc(arena, (row->count + 1) * sizeof(*row->servers));
         for (unsigned i = 0; i < row->count; i++) {

@@ -69,6 +69,7 @@ const struct metrics *worker_metrics(const struct worker *worker);
 struct worker_report {
     struct pool_report {
         char *backend;
+        struct pool_status status;
         struct pool_server_status *servers; /* names are copies in `names` */
         unsigned count;
     } * pools;

@@ -111,6 +111,31 @@ enum io pool_answer(struct pool_wait *wait, struct upstream_connection **connect
     return IO_OK;
 }
 
+bool pool_wait_is_held(const struct pool_wait *wait)
+{
+    (void)wait;
+    return false;
+}
+
+bool pool_wait_is_waiting(const struct pool_wait *wait)
+{
+    (void)wait;
+    return false;
+}
+
+bool pool_wait_follow(struct pool_wait *wait, const struct pool_ask *ask)
+{
+    (void)wait;
+    (void)ask;
+    return false;
+}
+
+void pool_leave(struct pool *pool, struct pool_claim *claim)
+{
+    (void)pool;
+    (void)claim;
+}
+
 void pool_wait_end(struct pool_wait *wait)
 {
     (void)wait;

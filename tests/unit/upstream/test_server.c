@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 struct fixture {
+    struct turns turns;
     struct pool_shared shared;
     struct set_server set;
     struct server *server;
@@ -24,6 +25,8 @@ static void set_up(struct fixture *f)
                           .set = {.state = server_state_new(slice_of("the server")),
                                   .host = "the.server",
                                   .weight = 1}};
+    turns_init(&f->turns);
+    f->shared.turn.turns = &f->turns;
     f->server = server_new(&f->shared, &f->set);
 }
 
