@@ -23,6 +23,8 @@ void exchange_enter(struct exchange *x, enum exchange_state state)
 {
     x->state = state;
     return_head_charge(x);
+    if (state >= ANSWER && x->pool != NULL)
+        pool_leave(x->pool, &x->claim);
     exchange_await_nothing(x); /* each state arms its own deadline */
 }
 
@@ -124,7 +126,8 @@ enum step exchange_answer(struct exchange *x)
 {
     exchange_edit_response(x, &x->answer.head.fields);
     x->status = x->answer.head.status;
-    x->answer.head.keeps_connection = x->reason != REASON_OVER_LIMIT && discard_request_body(x);
+    x->answer.head.keeps_connection =
+        (x->reason != REASON_OVER_LIMIT || x->backend_is_full) && discard_request_body(x);
     x->answer_sent = 0;
     x->answer_head_sent = false;
     exchange_enter(x, ANSWER);
@@ -265,18 +268,38 @@ static void leave_generation(struct exchange *x)
 {
     struct proxy_env *env = x->env;
 
-    if (x->pool != NULL)
+    if (x->pool != NULL) {
+        pool_leave(x->pool, &x->claim);
         env->drop_pool(env->worker, x->upstream);
+    }
     if (x->pin != NULL)
         pin_drop(env, x->pin, &x->pin_place);
     else
         env->retire_route(env->worker, x->route != NULL ? x->route->host : NULL, x->globals);
 }
 
-/* What is routed, or answered already, needs no more of its generation than this. */
+static bool is_held(const struct exchange *x)
+{
+    return x->leg.pool_wait != NULL && pool_wait_is_held(x->leg.pool_wait);
+}
+
+static bool is_waiting(const struct exchange *x)
+{
+    return x->leg.pool_wait != NULL && pool_wait_is_waiting(x->leg.pool_wait);
+}
+
+/* At once: from now on nothing that becomes free is used by what an older generation says. */
+static void route_again(struct exchange *x)
+{
+    exchange_choose_again(x);
+    loop_wake(x->env->loop, &x->task);
+}
+
+/* What is routed, or answered already, needs no more of its generation than this. One that is held
+ * is to be routed again. */
 static void let_go(struct exchange *x)
 {
-    if (x->state == READ_HEAD || x->state == CHOOSE_ROUTE)
+    if (x->state == READ_HEAD || x->state == CHOOSE_ROUTE || is_held(x))
         return;
     globals_ref(x->globals);
     if (x->route != NULL)
@@ -287,8 +310,13 @@ static void let_go(struct exchange *x)
 
 void exchanges_leave_pin(struct pin *pin)
 {
-    list_each (&pin->exchanges, node)
-        let_go(container_of(node, struct exchange, pin_place));
+    list_each (&pin->exchanges, node) {
+        struct exchange *x = container_of(node, struct exchange, pin_place);
+        if (is_waiting(x))
+            route_again(x);
+        else
+            let_go(x);
+    }
 }
 
 /* --- the end -------------------------------------------------------------------------------------
@@ -362,14 +390,16 @@ static enum step read_request_head(struct exchange *x)
     }
 }
 
-/* A head that came slowly may be routed by a generation that is not the newest any more. */
-static enum step choose_route(struct exchange *x)
+/* A head that came slowly may be routed by a generation that is not the newest any more, and one
+ * that was held may have been given to a server just then. */
+static enum step leave_older_pin(struct exchange *x, enum step (*take)(struct exchange *x))
 {
-    enum step step = exchange_choose_route(x);
     struct pin *pin = x->pin;
+    enum step step = take(x);
 
-    if (pin != x->env->pin) {
-        let_go(x);
+    if (pin != NULL && pin != x->env->pin) {
+        if (x->pin == pin)
+            let_go(x);
         pin_check(x->env, pin);
     }
     return step;
@@ -382,9 +412,9 @@ static enum step take_step(struct exchange *x)
 {
     switch (x->state) {
     case READ_HEAD: return read_request_head(x);
-    case CHOOSE_ROUTE: return choose_route(x);
+    case CHOOSE_ROUTE: return leave_older_pin(x, exchange_choose_route);
     case AWAIT_FILE: return exchange_await_file(x);
-    case TAKE_UPSTREAM: return exchange_take_upstream(x);
+    case TAKE_UPSTREAM: return leave_older_pin(x, exchange_take_upstream);
     case SEND_HEAD: return exchange_send_head(x);
     case AWAIT_REPLY: return exchange_await_reply(x);
     case RELAY: return exchange_relay(x);

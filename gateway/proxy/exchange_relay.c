@@ -30,17 +30,23 @@ static enum http_reason pool_reason(enum pool_failure failure)
     switch (failure) {
     case POOL_NO_SERVER: return REASON_NO_BACKEND;
     case POOL_CONNECT_TIMEOUT: return REASON_BACKEND_CONNECT_TIMEOUT;
+    case POOL_OVER_LIMIT:
     case POOL_NO_MEMORY: return REASON_OVER_LIMIT;
     case POOL_CONNECT_FAILED: break;
     }
     return REASON_BACKEND_CONNECT;
 }
 
-static void ask_pool(struct exchange *x, struct leg *leg)
+/* A second leg is counted with the first one, and better not sent than late. */
+struct pool_ask exchange_pool_ask(struct exchange *x, const struct leg *leg)
 {
     const struct settings *settings = x->settings;
-    bool goes_on = settings->retry_on & RETRY_ON_CONNECT;
-    struct pool_ask ask = {
+    bool goes_on =
+        (settings->retry_on & RETRY_ON_CONNECT) && x->attempts < settings->retry_attempts;
+
+    return (struct pool_ask){
+        .claim = leg != &x->hedge ? &x->claim : NULL,
+        .route = x->route->name,
         .connect_timeout_ms = settings->connect_ms,
         .max_tries = goes_on ? settings->retry_attempts - x->attempts : 1,
         .fresh = x->wants_fresh,
@@ -51,6 +57,11 @@ static void ask_pool(struct exchange *x, struct leg *leg)
         .again = x->upstream_asked_us != 0,
         .retry_percent = settings->retry_budget,
     };
+}
+
+static void ask_pool(struct exchange *x, struct leg *leg)
+{
+    struct pool_ask ask = exchange_pool_ask(x, leg);
 
     if (x->upstream_asked_us == 0)
         x->upstream_asked_us = loop_now_us(x->env->loop);
@@ -84,6 +95,7 @@ enum io exchange_take_leg(struct exchange *x, struct leg *leg, enum http_reason 
     pool_wait_end(leg->pool_wait);
     leg->pool_wait = NULL;
     *reason = pool_reason(failure);
+    x->backend_is_full = io != IO_OK && failure == POOL_OVER_LIMIT;
     if (io != IO_OK)
         return IO_ERROR;
     leg->stream = upstream_connection_begin(leg->connection, &x->task);
@@ -95,8 +107,11 @@ enum io exchange_take_leg(struct exchange *x, struct leg *leg, enum http_reason 
 enum step exchange_take_upstream(struct exchange *x)
 {
     enum http_reason reason;
+    enum io io = exchange_take_leg(x, &x->leg, &reason);
 
-    switch (exchange_take_leg(x, &x->leg, &reason)) {
+    if (io == IO_WAIT && pool_wait_is_waiting(x->leg.pool_wait) && x->pin != x->env->pin)
+        return exchange_choose_again(x);
+    switch (io) {
     case IO_OK: exchange_enter(x, SEND_HEAD); return STEP_AGAIN;
     case IO_WAIT: return wait_or_leave(x);
     default: return exchange_fail(x, reason);

@@ -110,32 +110,19 @@ static enum step answer_redirect(struct exchange *x)
     return exchange_answer(x);
 }
 
-enum step exchange_choose_route(struct exchange *x)
+/* What its host and path lead to. */
+static enum step follow_route(struct exchange *x, const struct tls_info *tls)
 {
     const struct http_head *request = &x->request;
-    const struct snapshot *snapshot = x->pin->snapshot;
-    const char *webroot;
     struct slice path = request->path, host_key;
-    struct tls_info tls = {0};
 
-    if (x->client->is_tls)
-        tls_stream_info(x->client->tls_stream, &tls);
-    forwarded_facts(x->env, x->globals, x->client, &x->arena, &request->fields, &x->facts);
-    x->facts.sni = tls.sni;
-    if (request->method == METHOD_CONNECT || request->method == METHOD_TRACE)
-        return exchange_fail(x, REASON_METHOD_REFUSED);
-    webroot = exchange_acme_webroot(x);
-    if (webroot != NULL)
-        return exchange_ask_acme(x, webroot);
-    remember(x, &tls);
-    if (!x->client->is_tls && !x->client->serves_routes)
-        return redirect_to_https(x);
-    if (is_misdirected(x, &tls))
+    if (is_misdirected(x, tls))
         return exchange_fail(x, REASON_MISDIRECTED);
     if (slice_equal(path, slice_of("*")))
         path = slice_of("/"); /* OPTIONS * asks about the host as a whole */
-    const struct route *route = route_table_find(snapshot->routes, request->host, path, &host_key);
-    if (!is_client_known(x, &tls, host_key))
+    const struct route *route =
+        route_table_find(x->pin->snapshot->routes, request->host, path, &host_key);
+    if (!is_client_known(x, tls, host_key))
         return exchange_fail(x, REASON_MISDIRECTED);
     x->route = route;
     if (x->route == NULL)
@@ -150,4 +137,97 @@ enum step exchange_choose_route(struct exchange *x)
     }
     assert(!"a kind of route without an answer");
     return STEP_GONE;
+}
+
+static void ask_tls(const struct exchange *x, struct tls_info *tls)
+{
+    *tls = (struct tls_info){0};
+    if (x->client->is_tls)
+        tls_stream_info(x->client->tls_stream, tls);
+}
+
+enum step exchange_choose_route(struct exchange *x)
+{
+    const struct http_head *request = &x->request;
+    const char *webroot;
+    struct tls_info tls;
+
+    ask_tls(x, &tls);
+    forwarded_facts(x->env, x->globals, x->client, &x->arena, &request->fields, &x->facts);
+    x->facts.sni = tls.sni;
+    if (request->method == METHOD_CONNECT || request->method == METHOD_TRACE)
+        return exchange_fail(x, REASON_METHOD_REFUSED);
+    webroot = exchange_acme_webroot(x);
+    if (webroot != NULL)
+        return exchange_ask_acme(x, webroot);
+    remember(x, &tls);
+    if (!x->client->is_tls && !x->client->serves_routes)
+        return redirect_to_https(x);
+    return follow_route(x, &tls);
+}
+
+/* --- once more -----------------------------------------------------------------------------------
+ */
+
+/* What it had of an older generation, until it does not need that any more. */
+struct older {
+    struct pin *pin; /* NULL: it had left it */
+    struct globals *globals;
+    const struct route *route;
+    const struct upstream_spec *upstream;
+    struct pool *pool;
+    struct pool_wait *wait;
+};
+
+static struct older move_to_newest_pin(struct exchange *x)
+{
+    struct older older = {.pin = x->pin,
+                          .globals = x->globals,
+                          .route = x->route,
+                          .upstream = x->upstream,
+                          .pool = x->pool,
+                          .wait = x->leg.pool_wait};
+
+    list_remove(&x->pin_place);
+    x->pin = x->env->pin;
+    list_push_back(&x->pin->exchanges, &x->pin_place);
+    x->generation = x->pin->snapshot->generation;
+    x->globals = x->pin->snapshot->config->globals;
+    x->route = NULL;
+    x->settings = NULL;
+    x->upstream = NULL;
+    x->pool = NULL;
+    x->leg.pool_wait = NULL;
+    x->sticky = (struct sticky_claim){0};
+    x->affinity_key = 0;
+    x->outgoing = (struct http_head){0};
+    return older;
+}
+
+static void leave_older(struct exchange *x, const struct older *older)
+{
+    struct proxy_env *env = x->env;
+
+    env->drop_pool(env->worker, older->upstream);
+    if (older->pin == NULL)
+        env->retire_route(env->worker, older->route->host, older->globals);
+}
+
+enum step exchange_choose_again(struct exchange *x)
+{
+    struct older older = move_to_newest_pin(x);
+    struct tls_info tls;
+    enum step step;
+
+    ask_tls(x, &tls);
+    step = follow_route(x, &tls);
+    if (x->state == TAKE_UPSTREAM && x->pool == older.pool) {
+        struct pool_ask ask = exchange_pool_ask(x, &x->leg);
+        if (pool_wait_follow(older.wait, &ask))
+            x->leg.pool_wait = older.wait;
+    }
+    if (x->leg.pool_wait == NULL)
+        pool_wait_end(older.wait);
+    leave_older(x, &older);
+    return step;
 }

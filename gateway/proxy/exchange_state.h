@@ -98,14 +98,16 @@ struct exchange {
     bool was_hedged;
     bool awaits_continue;
     bool has_upstream_time;
+    bool backend_is_full; /* it was refused for a limit of its backend's */
     enum http_end ending; /* of the client's stream */
 
     struct http_stream *client_stream; /* owned */
     struct leg leg;                    /* TAKE_UPSTREAM to RELAY */
-    struct leg hedge;      /* a second one beside it while AWAIT_REPLY; the first answer wins */
-    uint64_t hedge_due_ms; /* when that begins; 0: it does not */
-    struct slice avoid;    /* the server that the next leg should not go to */
-    struct pool *pool;     /* taken */
+    struct leg hedge;        /* a second one beside it while AWAIT_REPLY; the first answer wins */
+    uint64_t hedge_due_ms;   /* when that begins; 0: it does not */
+    struct slice avoid;      /* the server that the next leg should not go to */
+    struct pool *pool;       /* taken */
+    struct pool_claim claim; /* on it; given back once what is left is the client's alone */
 
     struct small_file *file; /* owned; the answer's body lies in it */
 
@@ -152,6 +154,10 @@ enum upstream_outcome exchange_status_outcome(int status);
 enum upstream_outcome exchange_failure_outcome(const struct exchange *x, enum http_reason reason);
 
 enum step exchange_choose_route(struct exchange *x);
+/* By the newest generation, for one that is held and was routed by another: whatever that says of
+ * it. It keeps its place if it is to wait for the same backend. The pin that it leaves is the
+ * caller's to check. */
+enum step exchange_choose_again(struct exchange *x);
 
 /* Once its upstream is known: whose request it is, as far as that decides which server gets it. */
 void exchange_recognise_client(struct exchange *x);
@@ -175,6 +181,8 @@ void exchange_edit_request(struct exchange *x);
 void exchange_edit_response(struct exchange *x, struct http_fields *fields);
 
 enum step exchange_take_upstream(struct exchange *x);
+/* What its backend's pool is asked for it. */
+struct pool_ask exchange_pool_ask(struct exchange *x, const struct leg *leg);
 enum step exchange_send_head(struct exchange *x);
 enum step exchange_await_reply(struct exchange *x);
 enum step exchange_relay(struct exchange *x);

@@ -80,6 +80,8 @@ void own_answer_verdict(struct proxy_env *env, struct arena *arena, const struct
     if (reason == REASON_METHOD_REFUSED)
         http_fields_add(&answer->head.fields, arena, slice_of("Allow"),
                         slice_of("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+    if (reason == REASON_NO_BACKEND || reason == REASON_OVER_LIMIT)
+        http_fields_add(&answer->head.fields, arena, slice_of("Retry-After"), slice_of("1"));
     if (wants_json(request)) {
         http_fields_add(&answer->head.fields, arena, slice_of("Content-Type"),
                         slice_of("application/json"));
