@@ -161,6 +161,50 @@ static void print_up(const struct status_page *page, struct buffer *out)
     arena_clear(&up.arena);
 }
 
+/* --- limits ------------------------------------------------------------------------------------
+ */
+
+/* Of the backends that hold any. */
+static void print_held(const struct status_page *page, struct buffer *out)
+{
+    struct labelling backends = labelling_of(page->control->traffic->servers.backends);
+    struct metrics_family family =
+        metrics_begin(out, "sallyport_upstream_held", "gauge",
+                      "Requests that wait for a server, or for a limit, as `hold` says.");
+    struct slice other = slice_of("other");
+    uint64_t others = 0;
+    bool has_others = false;
+
+    for (unsigned i = 0; i < page->backend_count; i++) {
+        const struct status_backend *backend = &page->backends[i];
+        if (backend->spec->hold.for_ms == 0)
+            continue;
+        family.labels[0] = (struct metrics_label){"backend", label_of(&backends, backend->name)};
+        if (slice_equal(family.labels[0].value, other)) {
+            has_others = true;
+            others += backend->held;
+        } else {
+            metrics_sample(&family, backend->held);
+        }
+    }
+    family.labels[0] = (struct metrics_label){"backend", other};
+    if (has_others)
+        metrics_sample(&family, others);
+    table_clear(&backends.added);
+}
+
+static void print_refused(const struct status_page *page, struct buffer *out)
+{
+    struct metrics_family family =
+        metrics_begin(out, "sallyport_upstream_refused_total", "counter",
+                      "Requests that no server got: for a limit, or because none is up.");
+
+    family.labels[0] = (struct metrics_label){"reason", slice_of("over_limit")};
+    metrics_sample(&family, page->metrics[METRIC_UPSTREAM_OVER_LIMIT]);
+    family.labels[0] = (struct metrics_label){"reason", slice_of("no_backend")};
+    metrics_sample(&family, page->metrics[METRIC_UPSTREAM_NO_SERVER]);
+}
+
 void server_metrics_print(const struct status_page *page, struct buffer *out)
 {
     print_requests(page, out);
@@ -168,4 +212,6 @@ void server_metrics_print(const struct status_page *page, struct buffer *out)
     print_connect_times(page, out);
     print_checks(page, out);
     print_up(page, out);
+    print_held(page, out);
+    print_refused(page, out);
 }

@@ -81,6 +81,7 @@ static void list_backends(struct status_query *query)
     for (unsigned i = 0; i < config->upstream_count; i++) {
         struct status_backend *backend = &page->backends[page->backend_count++];
         backend->name = config->upstreams[i]->name;
+        backend->spec = config->upstreams[i];
         list_servers(query, config->upstreams[i], backend);
         table_put(&query->by_name, backend->name, backend);
     }
@@ -93,6 +94,7 @@ static void add_server(struct status_backend *backend, const struct pool_server_
         struct status_server *server = &backend->servers[i];
         if (!slice_equal(server->name, seen->name))
             continue;
+        server->connections = seen->connections;
         server->idle += seen->idle;
         server->busy += seen->busy;
         server->skipped_by += seen->is_skipped;
@@ -121,6 +123,20 @@ static void add_checks(struct status_query *query)
     }
 }
 
+/* Where nothing limits them they are not counted: then those that are in flight have a connection.
+ */
+static void add_pool(struct status_backend *backend, const struct pool_report *pool)
+{
+    backend->held = pool->status.held;
+    if (backend->spec->max_requests != 0)
+        backend->requests = pool->status.requests;
+    for (unsigned i = 0; i < pool->count; i++) {
+        add_server(backend, &pool->servers[i]);
+        if (backend->spec->max_requests == 0)
+            backend->requests += pool->servers[i].busy;
+    }
+}
+
 static void add_reports(struct status_query *query)
 {
     for (unsigned i = 0; i < query->count; i++) {
@@ -128,8 +144,8 @@ static void add_reports(struct status_query *query)
         for (unsigned k = 0; k < report->count; k++) {
             const struct pool_report *pool = &report->pools[k];
             struct status_backend *backend = table_get(&query->by_name, slice_of(pool->backend));
-            for (unsigned n = 0; backend != NULL && n < pool->count; n++)
-                add_server(backend, &pool->servers[n]);
+            if (backend != NULL)
+                add_pool(backend, pool);
         }
     }
 }

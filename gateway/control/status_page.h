@@ -11,6 +11,7 @@ struct status_server {
     bool is_backup;
     unsigned skipped_by; /* workers that lately could not connect and pass it over for a moment */
     unsigned idle, busy;
+    unsigned connections; /* of all workers, with those that are being made */
     uint64_t requests, connect_failures;
     uint64_t ejected_ms; /* how much longer it gets nothing after failures in a row; 0: it is not
                             ejected */
@@ -34,8 +35,10 @@ static inline bool status_server_is_up(const struct status_server *server)
 
 struct status_backend {
     struct slice name;
+    const struct upstream_spec *spec;
     struct status_server *servers;
     unsigned server_count;
+    unsigned requests, held; /* in flight; waiting for a server or a limit */
 };
 
 struct status_page {

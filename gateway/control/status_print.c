@@ -99,6 +99,17 @@ static void print_check(const struct status_server *server, struct buffer *out)
     buffer_append_text(out, "}");
 }
 
+/* Limits of 0: none. */
+static void print_held(const struct status_backend *backend, struct buffer *out)
+{
+    const struct upstream_spec *spec = backend->spec;
+    buffer_printf(out,
+                  ",\"in_flight\":%u,\"held\":%u,\"limits\":{\"max_requests\":%u,"
+                  "\"max_connections\":%u,\"queue\":%u}",
+                  backend->requests, backend->held, spec->max_requests, spec->max_connections,
+                  spec->hold.for_ms != 0 ? spec->hold.queue : 0);
+}
+
 static void print_backends(const struct status_page *page, struct buffer *out)
 {
     buffer_append_text(out, "\"backends\":[");
@@ -106,6 +117,7 @@ static void print_backends(const struct status_page *page, struct buffer *out)
         const struct status_backend *backend = &page->backends[i];
         buffer_append_text(out, i > 0 ? ",{\"name\":" : "{\"name\":");
         json_append_string(out, backend->name);
+        print_held(backend, out);
         buffer_append_text(out, ",\"servers\":[");
         for (unsigned k = 0; k < backend->server_count; k++) {
             const struct status_server *server = &backend->servers[k];
@@ -113,10 +125,11 @@ static void print_backends(const struct status_page *page, struct buffer *out)
             json_append_string(out, server->name);
             buffer_printf(out,
                           ",\"state\":\"%s\",\"weight\":%u,\"backup\":%s,\"idle\":%u,\"busy\":%u,"
-                          "\"requests\":%" PRIu64 ",\"connect_failures\":%" PRIu64,
+                          "\"connections\":%u,\"requests\":%" PRIu64
+                          ",\"connect_failures\":%" PRIu64,
                           server_state(server), server->weight,
                           server->is_backup ? "true" : "false", server->idle, server->busy,
-                          server->requests, server->connect_failures);
+                          server->connections, server->requests, server->connect_failures);
             if (server->ejected_ms > 0)
                 buffer_printf(out, ",\"ejected_ms\":%" PRIu64, server->ejected_ms);
             else
@@ -240,11 +253,24 @@ static void print_check_words(const struct status_server *server, struct buffer 
         buffer_printf(out, "%s%s", health->is_good ? ", last failure: " : ": ", reason);
 }
 
+static void print_backend_line(const struct status_backend *backend, struct buffer *out)
+{
+    const struct upstream_spec *spec = backend->spec;
+    buffer_printf(out, "  %.*s", (int)backend->name.len, backend->name.at);
+    if (spec->max_requests != 0)
+        buffer_printf(out, ", %u requests in flight of %u", backend->requests, spec->max_requests);
+    if (spec->hold.for_ms != 0)
+        buffer_printf(out, ", %u held of %u", backend->held, spec->hold.queue);
+    if (spec->max_connections != 0)
+        buffer_printf(out, ", %u connections a server at most", spec->max_connections);
+    buffer_append_text(out, "\n");
+}
+
 static void print_backend_lines(const struct status_page *page, struct buffer *out)
 {
     for (unsigned i = 0; i < page->backend_count; i++) {
         const struct status_backend *backend = &page->backends[i];
-        buffer_printf(out, "  %.*s\n", (int)backend->name.len, backend->name.at);
+        print_backend_line(backend, out);
         for (unsigned k = 0; k < backend->server_count; k++) {
             const struct status_server *server = &backend->servers[k];
             buffer_printf(out,

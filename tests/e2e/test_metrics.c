@@ -99,6 +99,8 @@ static const char *const names[] = {
     "sallyport_upstream_connect_duration_seconds",
     "sallyport_upstream_checks_total",
     "sallyport_upstream_up",
+    "sallyport_upstream_held",
+    "sallyport_upstream_refused_total",
     "sallyport_tls_handshakes_total",
     "sallyport_tls_cert_not_after_timestamp_seconds",
     "sallyport_tls_certs",
@@ -123,7 +125,9 @@ Test(metrics, every_name_with_help_and_type)
 {
     struct origin *origin = origin_start("one");
     struct gateway *gateway =
-        gateway_start("{ @base, 'routes': { 'a.test': '%s' } }", origin_address(origin));
+        gateway_start("{ @base, 'backends': { 'b': { 'servers': ['%s'], 'hold': {} } },"
+                      "  'routes': { 'a.test': 'b' } }",
+                      origin_address(origin));
 
     expect_from(fetch(gateway, "a.test", "/"), "one");
     char *body = page();
