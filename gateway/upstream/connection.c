@@ -31,6 +31,7 @@ struct upstream_connection {
     uint64_t dialed_us;       /* when dialing began */
     uint64_t idle_since_ms;   /* IDLE, WATCHED */
     uint64_t retire_ms;       /* when it is too old; 0: never */
+    unsigned moves;           /* its server's, when it was known to lead there */
     unsigned uses;            /* requests it was handed out for */
     uint64_t idle_ms;         /* how long it was idle before it was taken last */
     uint64_t sent_us;         /* since when its server owes an answer; 0: it does not */
@@ -132,15 +133,36 @@ static bool is_worn(const struct upstream_connection *c)
            (c->retire_ms != 0 && loop_now_ms(loop_of(c)) >= c->retire_ms);
 }
 
+static bool leads_to_server(const struct upstream_connection *c)
+{
+    struct address address = {.length = sizeof(address.as)};
+    const struct server *server = c->server;
+
+    if (getpeername(tcp_stream_fd(c->stream), &address.as.any, &address.length) != 0)
+        return false;
+    for (int i = 0; i < server->address_count; i++)
+        if (address_equal(&server->addresses[i], &address))
+            return true;
+    return false;
+}
+
+/* Asked of the socket only after its server has moved. */
+static bool is_in_place(struct upstream_connection *c)
+{
+    if (c->moves != c->server->moves && leads_to_server(c))
+        c->moves = c->server->moves;
+    return c->moves == c->server->moves;
+}
+
 /* How long it may be idle now, with those that are idle already; 0: not at all. */
-static uint64_t room_ms(const struct upstream_connection *c)
+static uint64_t room_ms(struct upstream_connection *c)
 {
     const struct server *server = c->server;
     unsigned idle = server->connection_count[USE_IDLE];
     unsigned keepalive = server->shared->keepalive;
     if (c->is_named || server->shared->names_clients || is_worn(c))
         return 0;
-    if (server->is_retired || idle >= 2 * keepalive ||
+    if (server->is_retired || idle >= 2 * keepalive || !is_in_place(c) ||
         descriptor_is_reserve(tcp_stream_fd(c->stream)) || server_lacks_room_for_idle(c->server))
         return 0;
     uint64_t limit_ms = idle_habit_limit_ms(&server->idle_habit);
@@ -314,6 +336,7 @@ static void start_dial(struct upstream_connection *c)
         left_ms = c->due_ms > now_ms ? c->due_ms - now_ms : 1;
     deadline_clear(&c->deadline);
     c->dialed_us = loop_now_us(loop_of(c));
+    c->moves = c->server->moves;
     set_state(c, CONNECTION_CONNECTING, c->claimant);
     c->dial =
         dial_start(loop_of(c), c->server->addresses, c->server->address_count, left_ms, &c->task);
@@ -427,25 +450,12 @@ void server_close_unclaimed(struct server *server)
     close_all(server, USE_UNCLAIMED);
 }
 
-static bool leads_to_server(const struct upstream_connection *c)
-{
-    struct address address = {.length = sizeof(address.as)};
-    const struct server *server = c->server;
-
-    if (getpeername(tcp_stream_fd(c->stream), &address.as.any, &address.length) != 0)
-        return false;
-    for (int i = 0; i < server->address_count; i++)
-        if (address_equal(&server->addresses[i], &address))
-            return true;
-    return false;
-}
-
 void server_close_misplaced(struct server *server)
 {
     server_ref(server);
     list_each (&server->connections[USE_IDLE], node) {
         struct upstream_connection *c = container_of(node, struct upstream_connection, node);
-        if (!leads_to_server(c))
+        if (!is_in_place(c))
             connection_close(c);
     }
     server_unref(server);

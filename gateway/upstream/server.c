@@ -60,8 +60,10 @@ static void follow_addresses(struct server *server, const struct set_server *fro
     free(server->addresses);
     server->addresses = addresses;
     server->address_count = from->address_count;
-    if (some_are_gone)
+    if (some_are_gone) {
+        server->moves++;
         server_close_misplaced(server);
+    }
 }
 
 void server_follow(struct server *server, const struct set_server *from)

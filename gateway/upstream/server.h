@@ -66,6 +66,7 @@ struct server {
     enum addresses_known known;
     struct address *addresses; /* the one that worked last comes first */
     int address_count;
+    unsigned moves; /* how often it has lost one */
 
     struct deadline back; /* the end of an ejection that this worker has seen coming */
     struct task task;     /* for that; buries it */

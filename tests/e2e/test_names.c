@@ -121,6 +121,15 @@ Test(names, servers_come_and_go_with_the_records)
     dns_server_stop(dns);
 }
 
+static void move(struct dns_server *dns)
+{
+    dns_server_behave(dns, DNS_A, DNS_HOLDS);
+    dns_server_forget(dns, "api.internal");
+    dns_server_add_a(dns, "api.internal", 1, "127.0.0.2");
+    dns_server_behave(dns, DNS_A, DNS_ANSWERS);
+    dns_server_release(dns);
+}
+
 Test(names, a_name_that_moves_is_followed)
 {
     struct origin *before = origin_start("before");
@@ -131,15 +140,41 @@ Test(names, a_name_that_moves_is_followed)
     dns_server_add_a(dns, "api.internal", 1, "127.0.0.1");
     gateway = start(dns, 2, text("api.internal:%u", port_of(before)));
     get_many(gateway, 10);
-    dns_server_behave(dns, DNS_A, DNS_HOLDS);
-    dns_server_forget(dns, "api.internal");
-    dns_server_add_a(dns, "api.internal", 1, "127.0.0.2");
-    dns_server_behave(dns, DNS_A, DNS_ANSWERS);
-    dns_server_release(dns);
+    move(dns);
     origin_wait_open_connections(before, 0); /* idle ones lead to where it is not any more */
     get_many(gateway, 10);
     cr_assert_eq(origin_requests(before), 10);
     cr_assert_eq(origin_requests(after), 10);
+    gateway_stop(gateway);
+    dns_server_stop(dns);
+}
+
+static void wait_at_gate(struct origin_turn *turn)
+{
+    if (gate_wait(turn->arg))
+        origin_tell(turn);
+}
+
+Test(names, a_connection_that_is_in_use_while_its_name_moves_is_not_used_again)
+{
+    struct origin *before = origin_start("before");
+    struct dns_server *dns = dns_server_start();
+    struct gate *gate = gate_new();
+    struct gateway *gateway;
+    struct client *client;
+
+    origin_set_script(before, "/slow", wait_at_gate, gate);
+    dns_server_add_a(dns, "api.internal", 1, "127.0.0.1");
+    gateway = start(dns, 1, text("api.internal:%u", port_of(before)));
+    client = client_open(gateway, "a.test");
+    client_send(client, "GET /slow HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    origin_wait_requests(before, 1);
+    get_many(gateway, 1);
+    move(dns);
+    origin_wait_open_connections(before, 1); /* the idle one is gone: the gateway knows */
+    gate_open(gate);
+    expect_status(client_response(client), 200);
+    origin_wait_open_connections(before, 0);
     gateway_stop(gateway);
     dns_server_stop(dns);
 }
