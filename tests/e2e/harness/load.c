@@ -18,7 +18,9 @@ struct entry {
 struct backend {
     struct load *load;
     int number;
-    struct gate *gate; /* its answers wait for it; NULL: for nothing */
+    struct gate *gate;     /* its answers wait for it; NULL: for nothing */
+    origin_script conduct; /* NULL: it answers */
+    int seen;
     struct backend *next;
 };
 
@@ -28,6 +30,13 @@ struct lane {
     int number;
     int moment;
     bool is_broken;
+};
+
+/* What is waited for. */
+struct milestone {
+    const struct load *load;
+    const struct backend *backend;
+    int count;
 };
 
 struct crew {
@@ -81,8 +90,8 @@ static bool is_post(const struct load *load, int number)
     return load->options.posts && number % 2 == 1;
 }
 
-/* Returns the gate that the answer has to wait for. */
-static struct gate *enter(struct backend *backend, int number)
+/* Returns the backend as it is then. */
+static struct backend enter(struct backend *backend, int number)
 {
     struct load *load = backend->load;
 
@@ -90,10 +99,12 @@ static struct gate *enter(struct backend *backend, int number)
     if (number >= 0 && number < load->sent) {
         load->book[number].seen_by = backend->number;
         load->book[number].times_seen++;
+        backend->seen++;
+        monitor_changed();
     }
-    struct gate *gate = backend->gate;
+    struct backend now = *backend;
     monitor_unlock();
-    return gate;
+    return now;
 }
 
 static void answer_numbered(struct origin_turn *turn)
@@ -102,9 +113,13 @@ static void answer_numbered(struct origin_turn *turn)
     int number = -1;
 
     sscanf(turn->request->target, "/number/%d", &number);
-    struct gate *gate = enter(backend, number);
-    if (gate != NULL && !gate_wait(gate))
+    struct backend now = enter(backend, number);
+    if (now.gate != NULL && !gate_wait(now.gate))
         workplace_note("nobody opened the gate");
+    if (now.conduct != NULL) {
+        now.conduct(turn);
+        return;
+    }
     if (!origin_read_body(turn)) {
         turn->is_closing = true;
         return;
@@ -131,14 +146,53 @@ void load_add_origin(struct load *load, struct origin *origin, int number)
     origin_set_script(origin, NULL, answer_numbered, backend);
 }
 
+static struct backend *backend_of(const struct load *load, int number)
+{
+    struct backend *backend = load->backends;
+
+    while (backend->number != number)
+        backend = backend->next;
+    return backend;
+}
+
 void load_hold_answers(struct load *load, int number, struct gate *gate)
 {
     monitor_lock();
-    for (struct backend *backend = load->backends; backend != NULL; backend = backend->next) {
-        if (backend->number == number)
-            backend->gate = gate;
-    }
+    backend_of(load, number)->gate = gate;
     monitor_unlock();
+}
+
+void load_set_conduct(struct load *load, int number, origin_script conduct)
+{
+    monitor_lock();
+    backend_of(load, number)->conduct = conduct;
+    monitor_unlock();
+}
+
+int load_seen_by(struct load *load, int number)
+{
+    monitor_lock();
+    int seen = backend_of(load, number)->seen;
+    monitor_unlock();
+    return seen;
+}
+
+static bool has_seen(void *arg)
+{
+    const struct milestone *milestone = arg;
+    return milestone->backend->seen >= milestone->count;
+}
+
+void load_wait_seen_by(struct load *load, int number, int more)
+{
+    struct backend *backend = backend_of(load, number);
+
+    monitor_lock();
+    struct milestone milestone = {.backend = backend, .count = backend->seen + more};
+    bool reached = monitor_wait_locked(has_seen, &milestone);
+    int seen = backend->seen;
+    monitor_unlock();
+    workplace_require(reached, "origin %d sees no more than %d requests", number, seen);
 }
 
 /* --- one request ---------------------------------------------------------------------------------
@@ -306,22 +360,17 @@ void load_start(struct load *load)
     load->is_running = true;
 }
 
-struct milestone {
-    struct load *load;
-    int answered;
-};
-
-static bool is_reached(void *arg)
+static bool has_answers(void *arg)
 {
-    struct milestone *milestone = arg;
-    return milestone->load->answered >= milestone->answered;
+    const struct milestone *milestone = arg;
+    return milestone->load->answered >= milestone->count;
 }
 
 void load_wait_answers(struct load *load, int more)
 {
     monitor_lock();
-    struct milestone milestone = {load, load->answered + more};
-    bool reached = monitor_wait_locked(is_reached, &milestone);
+    struct milestone milestone = {.load = load, .count = load->answered + more};
+    bool reached = monitor_wait_locked(has_answers, &milestone);
     int answered = load->answered;
     int failed = load->failed;
     monitor_unlock();
@@ -371,4 +420,40 @@ void load_expect_nothing_lost(const struct load *load)
                           "request %d was answered by %d and seen %d times, last by %d", number,
                           entry->answered_by, entry->times_seen, entry->seen_by);
     }
+}
+
+static void expect_answered(const struct load *load, int number)
+{
+    const struct entry *entry = &load->book[number];
+
+    workplace_require(entry->answered_by != HISTORY_ABSENT, "GET %d failed; the first to fail: %s",
+                      number, load->first_failure);
+    workplace_require(entry->times_seen > 1 || entry->seen_by == entry->answered_by,
+                      "GET %d was answered by %d and seen %d times, last by %d", number,
+                      entry->answered_by, entry->times_seen, entry->seen_by);
+}
+
+void load_expect_posts_lost(const struct load *load, int number, int most)
+{
+    int lost = 0;
+
+    workplace_require(load->answered + load->failed == load->sent,
+                      "%d requests were sent, %d answered, and %d failed", load->sent,
+                      load->answered, load->failed);
+    for (int i = 0; i < load->sent; i++) {
+        const struct entry *entry = &load->book[i];
+        if (!is_post(load, i)) {
+            expect_answered(load, i);
+            continue;
+        }
+        lost += entry->answered_by == HISTORY_ABSENT;
+        int owner = entry->answered_by != HISTORY_ABSENT ? entry->answered_by : number;
+        workplace_require(entry->times_seen <= 1 &&
+                              (entry->seen_by == owner || entry->seen_by == HISTORY_ABSENT),
+                          "POST %d was answered by %d and seen %d times, last by %d", i,
+                          entry->answered_by, entry->times_seen, entry->seen_by);
+    }
+    workplace_require(lost == load->failed && lost <= most,
+                      "%d POSTs failed, %d at most should; the first: %s", lost, most,
+                      load->first_failure);
 }

@@ -34,6 +34,12 @@ struct load *load_new(const struct load_options *options);
 void load_add_origin(struct load *load, struct origin *origin, int number);
 /* The origin of that number answers nothing any more before the gate is open. */
 void load_hold_answers(struct load *load, int number, struct gate *gate);
+/* What that origin does from here on with a request that it has entered; NULL: it answers. */
+void load_set_conduct(struct load *load, int number, origin_script conduct);
+/* How many requests it has entered until now. */
+int load_seen_by(struct load *load, int number);
+/* Waits for so many more; fails the test when they do not come. */
+void load_wait_seen_by(struct load *load, int number, int more);
 /* Opens the connections and asks on them until load_end. */
 void load_start(struct load *load);
 /* Waits for so many more right answers; fails the test when the load stands still. */
@@ -52,5 +58,8 @@ int load_failed(const struct load *load);
 /* Fails the test unless every answer was right, and the backends' book says the same as the
  * clients': each request seen once, by who answered it, and nobody else's seen at all. */
 void load_expect_nothing_lost(const struct load *load);
+/* The same where that origin was unsteady: GETs may have been seen more than once, but all were
+ * answered right. No POST was seen twice; so many failed at most, and nobody else saw those. */
+void load_expect_posts_lost(const struct load *load, int number, int most);
 
 #endif
