@@ -32,11 +32,10 @@ struct lane {
     bool is_broken;
 };
 
-/* What is waited for. */
+/* A count that is waited for. */
 struct milestone {
-    const struct load *load;
-    const struct backend *backend;
-    int count;
+    const int *count;
+    int least;
 };
 
 struct crew {
@@ -52,7 +51,7 @@ struct load {
     struct crew *crews;
     struct entry *book; /* by number */
     int room;
-    int sent, answered, failed;
+    int sent, answered, failed, refused;
     bool is_running, is_over;
     char first_failure[512];
 };
@@ -177,22 +176,26 @@ int load_seen_by(struct load *load, int number)
     return seen;
 }
 
-static bool has_seen(void *arg)
+static bool is_reached(void *arg)
 {
     const struct milestone *milestone = arg;
-    return milestone->backend->seen >= milestone->count;
+    return *milestone->count >= milestone->least;
+}
+
+static bool await_more(const int *count, int more)
+{
+    monitor_lock();
+    struct milestone milestone = {count, *count + more};
+    bool reached = monitor_wait_locked(is_reached, &milestone);
+    monitor_unlock();
+    return reached;
 }
 
 void load_wait_seen_by(struct load *load, int number, int more)
 {
-    struct backend *backend = backend_of(load, number);
-
-    monitor_lock();
-    struct milestone milestone = {.backend = backend, .count = backend->seen + more};
-    bool reached = monitor_wait_locked(has_seen, &milestone);
-    int seen = backend->seen;
-    monitor_unlock();
-    workplace_require(reached, "origin %d sees no more than %d requests", number, seen);
+    workplace_require(await_more(&backend_of(load, number)->seen, more),
+                      "origin %d sees no more than %d requests", number,
+                      load_seen_by(load, number));
 }
 
 /* --- one request ---------------------------------------------------------------------------------
@@ -240,10 +243,17 @@ static bool is_its_answer(const struct load *load, int number, const struct mess
     return response->is_complete && response->body != NULL && strcmp(response->body, body) == 0;
 }
 
+static bool is_refusal(const struct lane *lane, const struct message *response)
+{
+    return response->is_complete && lane->client->wire.state == WIRE_OPEN &&
+           (response->status == 502 || response->status == 503);
+}
+
 static void note_outcome(struct load *load, const struct lane *lane, bool is_right, int answerer,
                          const struct message *response)
 {
     monitor_lock();
+    load->refused += is_refusal(lane, response);
     if (is_right) {
         load->book[lane->number].answered_by = answerer;
         load->answered++;
@@ -360,22 +370,24 @@ void load_start(struct load *load)
     load->is_running = true;
 }
 
-static bool has_answers(void *arg)
+static void expect_more(struct load *load, const int *count, int more)
 {
-    const struct milestone *milestone = arg;
-    return milestone->load->answered >= milestone->count;
+    bool reached = await_more(count, more);
+    monitor_lock();
+    int answered = load->answered, failed = load->failed;
+    monitor_unlock();
+    workplace_require(reached, "the load stands still after %d answers and %d failures", answered,
+                      failed);
 }
 
 void load_wait_answers(struct load *load, int more)
 {
-    monitor_lock();
-    struct milestone milestone = {.load = load, .count = load->answered + more};
-    bool reached = monitor_wait_locked(has_answers, &milestone);
-    int answered = load->answered;
-    int failed = load->failed;
-    monitor_unlock();
-    workplace_require(reached, "the load stands still after %d answers and %d failures", answered,
-                      failed);
+    expect_more(load, &load->answered, more);
+}
+
+void load_wait_failures(struct load *load, int more)
+{
+    expect_more(load, &load->failed, more);
 }
 
 void load_end(struct load *load)
@@ -406,6 +418,11 @@ int load_answered(const struct load *load)
 int load_failed(const struct load *load)
 {
     return load->failed;
+}
+
+int load_refused(const struct load *load)
+{
+    return load->refused;
 }
 
 void load_expect_nothing_lost(const struct load *load)
@@ -449,7 +466,8 @@ void load_expect_posts_lost(const struct load *load, int number, int most)
         lost += entry->answered_by == HISTORY_ABSENT;
         int owner = entry->answered_by != HISTORY_ABSENT ? entry->answered_by : number;
         workplace_require(entry->times_seen <= 1 &&
-                              (entry->seen_by == owner || entry->seen_by == HISTORY_ABSENT),
+                              (owner == HISTORY_ABSENT || entry->seen_by == owner ||
+                               entry->seen_by == HISTORY_ABSENT),
                           "POST %d was answered by %d and seen %d times, last by %d", i,
                           entry->answered_by, entry->times_seen, entry->seen_by);
     }

@@ -44,6 +44,8 @@ void load_wait_seen_by(struct load *load, int number, int more);
 void load_start(struct load *load);
 /* Waits for so many more right answers; fails the test when the load stands still. */
 void load_wait_answers(struct load *load, int more);
+/* The same for failures. */
+void load_wait_failures(struct load *load, int more);
 void load_end(struct load *load);
 
 /* One more numbered request, on a connection of the caller's; the number of the origin that
@@ -55,11 +57,13 @@ int load_ask(struct load *load, struct client *client, const struct load_host *h
 int load_sent(const struct load *load);
 int load_answered(const struct load *load); /* right, and whole */
 int load_failed(const struct load *load);
+int load_refused(const struct load *load); /* of those, with a whole 502 or 503 */
 /* Fails the test unless every answer was right, and the backends' book says the same as the
  * clients': each request seen once, by who answered it, and nobody else's seen at all. */
 void load_expect_nothing_lost(const struct load *load);
-/* The same where that origin was unsteady: GETs may have been seen more than once, but all were
- * answered right. No POST was seen twice; so many failed at most, and nobody else saw those. */
+/* The same where that origin was unsteady (HISTORY_ABSENT: any may have been): GETs may have been
+ * seen more than once, but all were answered right. No POST was seen twice; so many failed at most,
+ * and nobody else saw those. */
 void load_expect_posts_lost(const struct load *load, int number, int most);
 
 #endif
