@@ -2,7 +2,6 @@
 
 #include <arpa/nameser.h>
 #include <resolv.h>
-#include <stdlib.h>
 
 enum { FIXED_BYTES = 6 }; /* of a record: priority, weight, port */
 
@@ -28,9 +27,8 @@ static uint32_t least_ttl(uint32_t least_s, uint32_t ttl_s)
     return own_s < least_s ? own_s : least_s;
 }
 
-static int compare(const void *one, const void *other)
+static int compare(const struct srv_target *a, const struct srv_target *b)
 {
-    const struct srv_target *a = one, *b = other;
     int names = strcmp(a->name, b->name);
 
     if (a->priority != b->priority)
@@ -38,10 +36,27 @@ static int compare(const void *one, const void *other)
     return names != 0 ? names : a->port - b->port;
 }
 
+/* Where it belongs; once there is no more room, the last one falls out. */
+static void add_target(struct srv_answer *answer, const struct srv_target *target)
+{
+    unsigned at = answer->count;
+
+    while (at > 0 && compare(target, &answer->targets[at - 1]) < 0)
+        at--;
+    if (at == SRV_TARGETS_MAX)
+        return;
+    if (answer->count < SRV_TARGETS_MAX)
+        answer->count++;
+    memmove(&answer->targets[at + 1], &answer->targets[at],
+            (answer->count - 1 - at) * sizeof(*target));
+    answer->targets[at] = *target;
+}
+
 bool srv_answer_read(const uint8_t *bytes, size_t length, struct srv_answer *answer)
 {
     ns_msg message;
     ns_rr record;
+    struct srv_target target;
 
     answer->count = 0;
     answer->ttl_s = UINT32_MAX;
@@ -53,9 +68,8 @@ bool srv_answer_read(const uint8_t *bytes, size_t length, struct srv_answer *ans
         if (ns_rr_class(record) != ns_c_in)
             continue;
         answer->ttl_s = least_ttl(answer->ttl_s, ns_rr_ttl(record)); /* of an alias, too */
-        if (ns_rr_type(record) == ns_t_srv && answer->count < SRV_TARGETS_MAX)
-            answer->count += read_target(&message, &record, &answer->targets[answer->count]);
+        if (ns_rr_type(record) == ns_t_srv && read_target(&message, &record, &target))
+            add_target(answer, &target);
     }
-    qsort(answer->targets, answer->count, sizeof(answer->targets[0]), compare);
     return true;
 }

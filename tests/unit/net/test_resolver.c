@@ -387,11 +387,14 @@ Test(resolver, services_of_more_servers_than_are_taken)
     for (int i = 0; i < 300; i++) {
         char target[32];
         snprintf(target, sizeof(target), "s%d.test", i);
-        dns_server_add_srv(f.server, "_x._tcp.test", 60, 0, 0, 80, target);
+        dns_server_add_srv(f.server, "_x._tcp.test", 60, (uint16_t)(300 - i), 0, 80, target);
     }
     struct lookup *lookup = lookup_start_srv(f.resolver, "_x._tcp.test", &f.task);
     await(&f, lookup);
+    /* In whatever order they come, the same ones are taken. */
     cr_expect_eq(answer.count, SRV_TARGETS_MAX);
+    for (unsigned i = 0; i < answer.count; i++)
+        cr_expect_eq(answer.targets[i].priority, i + 1);
     cr_expect_gt(dns_server_tcp_questions(f.server), 0);
     lookup_end(lookup);
     end(&f);
