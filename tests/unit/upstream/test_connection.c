@@ -559,6 +559,30 @@ Test(connection, one_that_is_too_old_is_not_kept)
     tear_down(&b);
 }
 
+Test(connection, one_that_was_out_while_its_server_moved_is_not_kept)
+{
+    struct backend b;
+    struct address elsewhere;
+    set_up(&b, 4);
+    int other = loopback_listen(&elsewhere);
+    struct upstream_connection *stays = take(&b), *leaves = take(&b);
+    int staying = accept(b.listener, NULL, NULL), leaving = accept(b.listener, NULL, NULL);
+    pool_fixture_follow(&b.f); /* nothing has changed */
+    cr_assert(pool_fixture_request(&b.f, stays, staying, ok));
+    cr_assert_eq(idle_of(&b), 1);
+    b.f.servers[0].endpoint.address = elsewhere; /* as if its name led there now */
+    pool_fixture_follow(&b.f);
+    cr_assert_eq(idle_of(&b), 0);
+    cr_assert(pool_fixture_request(&b.f, leaves, leaving, ok));
+    cr_assert_eq(idle_of(&b), 0);
+    cr_assert(is_closed(staying));
+    cr_assert(is_closed(leaving));
+    close(other);
+    close(staying);
+    close(leaving);
+    tear_down(&b);
+}
+
 Test(connection, one_that_names_a_client_serves_nobody_else)
 {
     struct backend b;
