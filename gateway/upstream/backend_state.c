@@ -11,7 +11,7 @@ struct backend_states {
     struct loop *control;
     struct names *names;
     struct table by_name;
-    struct list changed; /* states whose entries or users are other ones */
+    struct list changed; /* states whose entries, answers or users are other ones */
     bool is_posted;
     struct post post;
 };
@@ -154,6 +154,7 @@ static void remake_set(struct backend_state *state)
     arena_clear(&places.arena);
     server_set_unref(state->set);
     state->set = set;
+    state->is_answered = false;
     ring_all(state);
 }
 
@@ -196,7 +197,7 @@ static void copy_entry(const struct server_spec *spec, struct server_entry *entr
         entry->address = endpoint->address;
 }
 
-/* The control thread is to look at it: its names, or whether anybody uses it. */
+/* The control thread is to look at it: its names and their answers, or whether anybody uses it. */
 static void note_changed(struct backend_state *state)
 {
     struct backend_states *all = state->all;
@@ -231,22 +232,22 @@ void backend_state_follow(struct backend_state *state, const struct upstream_spe
 
 /* --- the names of its servers: on the control thread -------------------------------------- */
 
-static bool has_srv(const struct backend_state *state)
-{
-    for (unsigned i = 0; i < state->entry_count; i++)
-        if (state->entries[i].is_srv)
-            return true;
-    return false;
-}
-
+/* Many answers of one moment make one set. */
 static void on_answer(void *user)
 {
     struct backend_state *state = user;
 
     pthread_mutex_lock(&state->all->lock);
-    remake_set(state);
-    if (has_srv(state)) /* whose targets are names themselves */
-        note_changed(state);
+    state->is_answered = true;
+    note_changed(state);
+    pthread_mutex_unlock(&state->all->lock);
+}
+
+static void take_answers(struct backend_state *state)
+{
+    pthread_mutex_lock(&state->all->lock);
+    if (state->is_answered)
+        remake_set(state);
     pthread_mutex_unlock(&state->all->lock);
 }
 
@@ -329,10 +330,12 @@ static void look_at_changed(void *owner)
     struct backend_state *state;
 
     while ((state = take_changed(owner)) != NULL) {
-        if (is_over(state))
+        if (is_over(state)) {
             end_state(state);
-        else
-            watch_names(state);
+            continue;
+        }
+        take_answers(state);
+        watch_names(state); /* targets of SRV records are names themselves */
     }
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/table.h"
 
 #include <stdlib.h>
 
@@ -15,11 +16,13 @@ struct server_set *server_set_new(unsigned room)
     return set;
 }
 
-static struct server_state *find(const struct server_set *set, struct slice name, unsigned likely)
+/* By ids: they are there for all to be compared with all, names only to be sure. */
+static struct server_state *find(const struct server_set *set, struct slice name, uint64_t id,
+                                 unsigned likely)
 {
     for (unsigned i = 0; set != NULL && i < set->count; i++) {
         struct server_state *state = set->servers[(likely + i) % set->count].state;
-        if (slice_equal(slice_of(state->name), name))
+        if (state->id == id && slice_equal(slice_of(state->name), name))
             return state;
     }
     return NULL;
@@ -30,10 +33,11 @@ struct set_server *server_set_add(struct server_set *set, struct slice name,
 {
     struct set_server *server = &set->servers[set->count];
     struct server_state *known;
+    uint64_t id = hash_fixed(name);
 
-    if (find(set, name, 0) != NULL)
+    if (find(set, name, id, 0) != NULL)
         return NULL;
-    known = find(before, name, likely);
+    known = find(before, name, id, likely);
     *server = (struct set_server){.state = known != NULL ? server_state_ref(known)
                                                          : server_state_new(name)};
     set->count++;

@@ -192,6 +192,7 @@ static void await_lookups(unsigned count)
 {
     while (backend_states_lookups(states) < count)
         run_loop();
+    run_loop(); /* sets are made of their answers a turn later */
 }
 
 static struct set_server first_server(struct backend_state *state)
