@@ -210,6 +210,14 @@ static void note_changed(struct backend_state *state)
     loop_post(all->control, &all->post);
 }
 
+static bool has_names(const struct backend_state *state)
+{
+    for (unsigned i = 0; i < state->entry_count; i++)
+        if (state->entries[i].lookup_name != NULL)
+            return true;
+    return false;
+}
+
 static void follow(struct backend_state *state, const struct upstream_spec *spec)
 {
     clear_entries(state);
@@ -219,6 +227,8 @@ static void follow(struct backend_state *state, const struct upstream_spec *spec
         copy_entry(&spec->servers[i], &state->entries[i]);
     state->serial = spec->serial;
     remake_set(state);
+    /* What others have asked for may be answered before the control thread has it watch, too. */
+    state->is_answered = has_names(state);
     note_changed(state);
 }
 

@@ -32,7 +32,7 @@ struct backend_state {
     struct server_set *set;
     struct list pulls; /* struct backend_pull: of pools */
     struct list_node changed_place;
-    bool is_answered; /* its names lead elsewhere than its set says */
+    bool is_answered; /* its names may lead elsewhere than its set says */
 
     struct name_use *uses; /* the control thread's alone: the names of its entries */
     unsigned use_count;

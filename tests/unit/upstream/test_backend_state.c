@@ -261,6 +261,46 @@ Test(backend_state, a_name_that_does_not_resolve_is_known_to_be_missing)
     dns_server_stop(server);
 }
 
+/* Takes another backend with that name in each turn until the name is known. */
+struct latecomer {
+    struct task task;
+    struct upstream_spec spec;
+    struct backend_state *state;
+    char name[16];
+    unsigned turns;
+};
+
+static void come_late(void *owner)
+{
+    struct latecomer *late = owner;
+
+    if (backend_states_lookups(states) > 0)
+        return;
+    if (late->state != NULL)
+        backend_state_drop(late->state);
+    snprintf(late->name, sizeof(late->name), "late-%u", late->turns++);
+    late->spec.name = slice_of(late->name);
+    late->state = backend_state_take(states, &late->spec);
+    loop_wake(loop, &late->task);
+}
+
+Test(backend_state, who_takes_a_name_as_its_answer_comes_gets_it_too)
+{
+    struct latecomer late = {.spec = spec};
+    struct backend_state *first;
+
+    servers[0].endpoint =
+        (struct endpoint){.kind = ENDPOINT_NAME, .name = "localhost", .port = 8080};
+    task_init(&late.task, come_late, &late);
+    first = backend_state_take(states, &spec);
+    loop_wake(loop, &late.task);
+    await_lookups(1);
+    cr_expect_eq(first_server(first).known, ADDRESSES_KNOWN);
+    cr_expect_eq(first_server(late.state).known, ADDRESSES_KNOWN);
+    backend_state_drop(first);
+    backend_state_drop(late.state);
+}
+
 Test(backend_state, one_may_end_while_its_names_are_looked_up)
 {
     servers[0].endpoint =
