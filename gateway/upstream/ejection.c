@@ -71,8 +71,9 @@ bool ejection_note(const struct eject_spec *spec, struct backend_state *backend,
             atomic_store_explicit(&server->failures, 0, memory_order_relaxed);
         return false;
     }
-    /* What a client broke off, and what no server has looked at, says nothing. */
-    if (!is_failure(outcome) || atomic_fetch_add(&server->failures, 1) + 1 < spec->after)
+    /* What a client broke off, and what no server has looked at, says nothing. Where there was no
+     * room for it, the question comes up again after as many more. */
+    if (!is_failure(outcome) || (atomic_fetch_add(&server->failures, 1) + 1) % spec->after != 0)
         return false;
     candidate.now_ms = clock_monotonic_ms();
     if (!backend_state_decide(backend, eject, &candidate))
@@ -93,6 +94,7 @@ static bool take_back(const struct server_set *set, void *owner)
     if (until_ms == 0 || until_ms > now_ms)
         return false;
     atomic_store(&server->ejected_until_ms, 0);
+    atomic_store(&server->failures, 0); /* of what was still in flight */
     atomic_store(&server->back_ms, now_ms);
     return true;
 }

@@ -161,3 +161,31 @@ Test(ejection, one_that_comes_back_makes_room_and_says_so_once)
     cr_assert_gt(fail_until_ejected(&f, 1), 0);
     tear_down(&f);
 }
+
+/* To ask costs the lock of all backends, and a look at every server. */
+Test(ejection, one_that_nothing_may_be_done_about_is_asked_about_seldom)
+{
+    struct fixture f = {0};
+
+    set_up(&f, 2);
+    cr_assert_gt(fail_until_ejected(&f, 0), 0);
+    cr_assert_eq(fail_until_ejected(&f, 1), 0);
+    let_time_pass(&f, 0);
+    cr_assert_not(note(&f, 1, UPSTREAM_5XX));
+    cr_assert_not(note(&f, 1, UPSTREAM_5XX));
+    cr_assert(note(&f, 1, UPSTREAM_5XX));
+    tear_down(&f);
+}
+
+Test(ejection, what_was_in_flight_on_it_does_not_count_once_it_is_back)
+{
+    struct fixture f = {0};
+
+    set_up(&f, 2);
+    cr_assert_gt(fail_until_ejected(&f, 0), 0);
+    cr_assert_not(note(&f, 0, UPSTREAM_RESET));
+    cr_assert_not(note(&f, 0, UPSTREAM_RESET));
+    let_time_pass(&f, 0);
+    cr_assert_not(note(&f, 0, UPSTREAM_RESET));
+    tear_down(&f);
+}
