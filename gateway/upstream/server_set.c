@@ -41,7 +41,7 @@ struct set_server *server_set_add(struct server_set *set, struct slice name,
     *server = (struct set_server){.state = known != NULL ? server_state_ref(known)
                                                          : server_state_new(name)};
     set->count++;
-    if (known == NULL && before != NULL)
+    if (known == NULL && before != NULL && !before->is_awaited)
         atomic_store(&server->state->back_ms, clock_monotonic_ms());
     return server;
 }

@@ -35,7 +35,7 @@ struct server_set {
 struct server_set *server_set_new(unsigned room);
 /* The place behind the last one, with this name; its state is that of `before` (NULL: no such set)
  * if that has the name, where `likely` is where to look first; else it is new, and has just come
- * unless there was no set before. NULL: the name is there already. */
+ * unless there was no set before, or not yet a whole one. NULL: the name is there already. */
 struct set_server *server_set_add(struct server_set *set, struct slice name,
                                   const struct server_set *before, unsigned likely);
 struct server_set *server_set_ref(struct server_set *set);

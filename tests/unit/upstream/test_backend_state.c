@@ -195,6 +195,15 @@ static void await_lookups(unsigned count)
     run_loop(); /* sets are made of their answers a turn later */
 }
 
+static unsigned server_count(struct backend_state *state)
+{
+    struct server_set *set = backend_state_set(state);
+    unsigned count = set->count;
+
+    server_set_unref(set);
+    return count;
+}
+
 static struct set_server first_server(struct backend_state *state)
 {
     struct server_set *set = backend_state_set(state);
@@ -242,6 +251,28 @@ Test(backend_state, names_are_looked_up_again_when_their_time_is_over)
     dns_server_add_a(server, "a.test", 3600, "10.0.0.2");
     await_lookups(2); /* which the least time to live brings about */
     cr_assert_eq(first_server(state).address_count, 2);
+    backend_state_drop(state);
+    run_loop();
+    dns_server_stop(server);
+}
+
+Test(backend_state, servers_that_the_first_srv_records_name_have_not_just_come)
+{
+    struct dns_server *server = ask_at_server();
+    struct backend_state *state;
+
+    dns_server_add_srv(server, "_http._tcp.api.test", 0, 1, 1, 80, "one.test");
+    servers[0].endpoint = (struct endpoint){.kind = ENDPOINT_SRV, .name = "_http._tcp.api.test"};
+    spec.server_count = 1;
+    state = backend_state_take(states, &spec);
+    await_lookups(1);
+    expect_servers(state, "one.test:80");
+    cr_expect_eq(atomic_load(&first_server(state).state->back_ms), 0);
+    dns_server_add_srv(server, "_http._tcp.api.test", 3600, 0, 1, 80, "new.test");
+    while (server_count(state) < 2)
+        run_loop();
+    expect_servers(state, "new.test:80 one.test:80");
+    cr_expect_gt(atomic_load(&first_server(state).state->back_ms), 0);
     backend_state_drop(state);
     run_loop();
     dns_server_stop(server);
