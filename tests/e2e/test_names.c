@@ -237,3 +237,61 @@ Test(names, both_families_are_tried)
     gateway_stop(gateway);
     dns_server_stop(dns);
 }
+
+/* --- reloads while names are looked up ------------------------------------------------------ */
+
+#define BACKENDS 8
+
+/* In the odd ones half of the backends are gone, and the others are other servers. */
+static const char *write_routes(const struct dns_server *dns, const struct origin *origin,
+                                int generation)
+{
+    const char *backends = "", *routes = "";
+    int step = generation % 2 + 1;
+
+    for (int i = 0; i < BACKENDS; i += step) {
+        const char *servers = step == 1 && i % 3 == 0
+                                  ? "srv:_http._tcp.api.internal"
+                                  : text("n%d.internal:%u", i % 4, port_of(origin));
+        backends = text("%s%s'b%d': { 'servers': ['%s'], 'min_idle': %d }", backends,
+                        i > 0 ? "," : "", i, servers, i % 2);
+        routes = text("%s,'r%d.test': 'b%d'", routes, i, i);
+    }
+    return route_file("routes.json",
+                      "{ @base, 'dns': { 'servers': ['%s'] }, 'backends': { %s },"
+                      "  'routes': { 'a.test': 'b0', 'own.test': '%s' %s } }",
+                      dns_server_address(dns), backends, origin_address(origin), routes);
+}
+
+static void get_all(struct gateway *gateway, int generation)
+{
+    struct client *client = client_open(gateway, "a.test");
+
+    for (int i = 0; i < BACKENDS; i += generation % 2 + 1)
+        expect_status(client_get(client, text("r%d.test", i), "/"), 200);
+    client_close(client);
+}
+
+Test(names, reloads_while_names_are_looked_up)
+{
+    struct origin *origin = origin_start("one");
+    struct dns_server *dns = dns_server_start();
+    struct gateway *gateway;
+
+    for (int i = 0; i < 4; i++)
+        dns_server_add_a(dns, text("n%d.internal", i), 0, "127.0.0.1");
+    dns_server_add_a(dns, "one.internal", 0, "127.0.0.1");
+    add_service(dns, origin, 10, 1);
+    gateway = gateway_start_with(
+        &(struct gateway_options){.routes = write_routes(dns, origin, 0), .workers = 2});
+    for (int i = 1; i <= 40; i++) {
+        dns_server_behave(dns, DNS_ANY_TYPE, i % 3 == 0 ? DNS_HOLDS : DNS_ANSWERS);
+        write_routes(dns, origin, i);
+        expect_status(ask_admin("POST", "/reload"), 200);
+        dns_server_behave(dns, DNS_ANY_TYPE, DNS_ANSWERS);
+        dns_server_release(dns);
+        get_all(gateway, i);
+    }
+    gateway_stop(gateway);
+    dns_server_stop(dns);
+}
