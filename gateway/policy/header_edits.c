@@ -2,13 +2,27 @@
 
 #include "base/check.h"
 
+#include <ctype.h>
 #include <strings.h>
+
+/* Case does not count, and a "_" of the message may stand for a "-": many backends cannot tell them
+ * apart, and would take a client's X_User for what the gateway says in X-User. */
+static bool is_called(struct slice field, struct slice name)
+{
+    if (field.len != name.len)
+        return false;
+    for (size_t i = 0; i < name.len; i++)
+        if (tolower((unsigned char)field.at[i]) != tolower((unsigned char)name.at[i]) &&
+            (field.at[i] != '_' || name.at[i] != '-'))
+            return false;
+    return true;
+}
 
 /* Whether fields of that name have to go. */
 static bool is_dropped(const struct header_edits *edits, struct slice name)
 {
     for (unsigned i = 0; i < edits->count && edits->list[i].kind != HEADER_ADD; i++)
-        if (slice_equal_nocase(edits->list[i].name, name))
+        if (is_called(name, edits->list[i].name))
             return true;
     return false;
 }

@@ -7,7 +7,7 @@
 
 /* In the order in which they are done. */
 enum header_edit_kind {
-    HEADER_REMOVE, /* every field of that name */
+    HEADER_REMOVE, /* every field of that name, in any case and with "_" for "-" */
     HEADER_SET,    /* the same, and one with this value instead */
     HEADER_ADD,    /* another one */
 };

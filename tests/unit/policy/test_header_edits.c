@@ -76,6 +76,20 @@ Test(header_edits, remove_takes_every_field_of_that_name)
     apply(list, 2, "Set-Cookie=a=1;Set-Cookie=b=2;X-AB=3;");
 }
 
+Test(header_edits, underscores_are_no_way_around_them)
+{
+    struct header_edit list[] = {edit(HEADER_REMOVE, "X-Is-Admin", ""),
+                                 edit(HEADER_REMOVE, "a_b", ""), edit(HEADER_SET, "X-User", "me")};
+
+    have("X_Is_admin", "1");
+    have("x-is_admin", "2");
+    have("X_User", "3");
+    have("XIsAdmin", "4");
+    have("a-b", "5");
+    have("A_b", "6");
+    apply(list, 3, "XIsAdmin=4;a-b=5;X-User=me;");
+}
+
 Test(header_edits, set_leaves_one)
 {
     struct header_edit list[] = {edit(HEADER_SET, "x-a", "new"), edit(HEADER_SET, "X-B", "b")};
