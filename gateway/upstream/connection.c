@@ -352,6 +352,8 @@ static void await_address(struct upstream_connection *c)
     bool is_late = deadline_passed(loop_of(c), &c->deadline);
     if (known == ADDRESSES_KNOWN) {
         start_dial(c);
+    } else if (c->server->is_retired) { /* nobody tells it any more */
+        fail(c, POOL_CONNECT_FAILED);
     } else if (known == ADDRESSES_MISSING || is_late) {
         server_note_unreachable(c->server);
         fail(c, known != ADDRESSES_MISSING ? POOL_CONNECT_TIMEOUT : POOL_CONNECT_FAILED);

@@ -394,12 +394,13 @@ static struct server *claim(struct server **old, unsigned count, const struct se
     return NULL;
 }
 
-/* What is out comes back to be closed. */
+/* What is out comes back to be closed; who waits for its address goes on to the others. */
 static void retire(struct server *server)
 {
     server->is_retired = true;
     server_close_idle(server);
     server_close_unclaimed(server);
+    server_wake_resolving(server);
     server_unref(server);
 }
 

@@ -832,3 +832,34 @@ Test(pool, a_wait_outlives_the_server_that_it_tries)
     loopback_hang_end(&hang);
     pool_fixture_clear(&f);
 }
+
+Test(pool, who_waits_for_the_address_of_a_server_that_goes_is_led_to_the_others)
+{
+    const struct pool_ask ask = {.connect_timeout_ms = 600 * 1000, .max_tries = 2};
+    struct pool_fixture f;
+    struct pool_result result;
+    struct address address, asked;
+    struct dns_server *dns = dns_server_start();
+    int listener = loopback_listen(&address);
+
+    pool_fixture_init(&f, 0);
+    cr_assert(name_server_parse(slice_of(dns_server_address(dns)), &asked, NULL));
+    resolver_set_servers(f.resolver, &asked, 1);
+    dns_server_behave(dns, DNS_ANY_TYPE, DNS_SILENT);
+    pool_fixture_add_name(&f, "slow.test", 80);
+    pool_fixture_follow(&f);
+    struct pool_wait *wait = pool_ask(f.pool, &ask, &f.task);
+    cr_assert_eq(pool_fixture_peek(wait, &result), IO_WAIT);
+    f.spec.server_count = 0;
+    pool_fixture_add(&f, &address, 1);
+    pool_fixture_follow(&f);
+    while (pool_fixture_peek(wait, &result) == IO_WAIT)
+        loop_run(f.env.loop);
+    cr_assert_eq(result.answer, IO_OK);
+    cr_assert_eq(result.attempts, 2);
+    pool_wait_end(wait);
+    upstream_connection_give_back(result.connection);
+    close(listener);
+    pool_fixture_clear(&f);
+    dns_server_stop(dns);
+}
