@@ -56,6 +56,7 @@ struct server_check {
     struct deadline next; /* when the next check is due: from the beginning of one */
     bool is_spread;       /* its times are apart from those of others that began with it */
     struct health_probe *probe;
+    struct server_set *asked_of; /* a reference: where `probe` has its server's host from */
     struct server_health known;
 };
 
@@ -139,6 +140,8 @@ static void stop_asking(struct server_check *check, enum turn next)
 {
     health_probe_end(check->probe);
     check->probe = NULL;
+    server_set_unref(check->asked_of);
+    check->asked_of = NULL;
     enter(check, next);
 }
 
@@ -166,6 +169,7 @@ static void ask(struct server_check *check)
     if (server->address_count > 0)
         check->probe = health_probe_start(check->backend->all->loop, &question, &check->task);
     if (check->probe != NULL) {
+        check->asked_of = server_set_ref(check->backend->set);
         enter(check, TURN_ASKING);
         return;
     }

@@ -118,6 +118,43 @@ static unsigned accept_all(int listener)
 /* --- who is checked ---------------------------------------------------------------------------
  */
 
+/* What the test's server is sent over its next connection, once that has come. */
+static int accept_next(int listener)
+{
+    struct pollfd arrival = {.fd = listener, .events = POLLIN};
+    while (poll(&arrival, 1, 0) == 0)
+        run_once();
+    return accept(listener, NULL, NULL);
+}
+
+/* Names that move have another set take the place of the one that it began with. */
+Test(health_checks, a_check_that_is_out_asks_as_it_began)
+{
+    struct address address;
+    int listener = loopback_listen(&address);
+    struct upstream_spec *spec = make_backend("api", &address, "a");
+    struct upstream_spec *newer = make_backend("api", &address, "ab");
+    spec->health.path = slice_of("/");
+    spec->health.method = slice_of("GET");
+    struct backend_state *state = backend_state_take(states, spec);
+    follow(spec);
+    loop_wake(loop, &turn); /* behind what begins it */
+    loop_run(loop);
+    backend_state_follow(state, newer);
+    upstream_unref(newer);
+
+    char request[512] = "";
+    int fd = accept_next(listener);
+    while (recv(fd, request, sizeof(request) - 1, MSG_DONTWAIT) <= 0)
+        run_once();
+    cr_assert_not_null(strstr(request, "\r\nHost: a.test\r\n"));
+    cr_assert_not_null(known("b:1"));
+    close(fd);
+    close(listener);
+    follow(NULL);
+    backend_state_drop(state);
+}
+
 Test(health_checks, verdicts_are_seen_by_pools_and_forgotten_with_health)
 {
     struct address address;
