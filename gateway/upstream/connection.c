@@ -483,7 +483,7 @@ struct http_stream *upstream_connection_begin(struct upstream_connection *c, str
 
 bool upstream_connection_names_client(const struct upstream_connection *c)
 {
-    return c->server->shared->names_clients;
+    return c->server->shared->names_clients && !c->is_reused;
 }
 
 void upstream_connection_name_client(struct upstream_connection *c,

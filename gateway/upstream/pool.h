@@ -121,7 +121,8 @@ uint64_t pool_hedge_after_us(struct pool *pool);
 struct http_stream *upstream_connection_begin(struct upstream_connection *connection,
                                               struct task *task);
 /* Whether its server is to be told, by a PROXY protocol header, whose connection it is: the newest
- * spec of the pool says so. */
+ * spec of the pool says so. Not one that has carried requests: who was held may have been given it
+ * just before a reload began to say so. */
 bool upstream_connection_names_client(const struct upstream_connection *connection);
 /* Has it begin with that header, which leaves in one piece with the request's head; from then on it
  * is this client's, and it is closed when it is given back. Behind upstream_connection_begin. */

@@ -547,6 +547,38 @@ Test(pool_hold, a_pool_that_holds_none_any_more_says_so)
     tear_down(&x);
 }
 
+static bool has_been_served(void *argument)
+{
+    struct request *request = argument;
+
+    return !pool_wait_is_waiting(request->wait);
+}
+
+/* Who is held is given an idle connection before it runs to take it: a reload may come between. */
+Test(pool_hold, a_connection_that_was_used_names_nobody)
+{
+    struct fixture x;
+
+    set_up(&x);
+    hold(&x, LONG_MS, 10);
+    x.f.spec.max_connections = 1;
+    start(&x);
+    struct request *first = ask(&x, x.f.pool);
+    expect_connection(&x, first);
+    struct request *held = ask(&x, x.f.pool);
+    end(first);
+    pool_fixture_run_until(&x.f, has_been_served, held);
+    x.f.spec.names_clients = true;
+    pool_fixture_follow(&x.f);
+    cr_assert_eq(pool_fixture_peek(held->wait, &held->result), IO_OK);
+    pool_wait_end(held->wait);
+    held->wait = NULL;
+    struct upstream_connection *connection = held->result.connection;
+    cr_assert(upstream_connection_is_reused(connection));
+    cr_assert_not(upstream_connection_names_client(connection));
+    tear_down(&x);
+}
+
 Test(pool_hold, connections_beyond_a_lower_limit_go_when_they_are_free)
 {
     struct fixture x;
