@@ -60,6 +60,7 @@ static void repeat(struct exchange *x, enum leg_loss loss)
 {
     metric_add(x->env->metrics, METRIC_UPSTREAM_RETRIES, 1);
     x->wants_fresh = true;
+    x->hedge_due_ms = 0; /* that was about the try that is over */
     x->avoid = loss == LOSS_STALE ? slice_make(NULL, 0) : x->leg.server;
     exchange_enter(x, TAKE_UPSTREAM);
 }

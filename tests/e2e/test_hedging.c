@@ -332,6 +332,64 @@ Test(hedging, failure_of_the_second_is_survived)
     expect_failure_is_survived(1);
 }
 
+static void answer_when_told(struct origin_turn *turn)
+{
+    if (gate_wait(turn->arg))
+        origin_tell(turn);
+}
+
+static void answer_503(struct origin_turn *turn)
+{
+    wire_print(turn->wire, "HTTP/1.1 503 Unwell\r\nContent-Length: 0\r\n\r\n");
+}
+
+static void set_scripts(struct world *world, const char *path, origin_script script, void *arg)
+{
+    origin_set_script(world->one, path, script, arg);
+    origin_set_script(world->two, path, script, arg);
+}
+
+static void await_held(void)
+{
+    long long start = monitor_now_ms();
+
+    while (strstr(ask_admin("GET", "/metrics")->body, "upstream_held{backend=\"b\"} 1\n") == NULL)
+        workplace_require(monitor_may_ask_again(start), "nobody is held");
+}
+
+/* The first try's clock is not the second one's, which waits for its server meanwhile. */
+Test(hedging, a_try_that_is_over_is_not_hedged)
+{
+    struct world world = world_start("'hedge': 'p95', 'retry': { 'on': ['5xx'] },"
+                                     " 'max_connections': 1, 'eject': { 'after': 1 },"
+                                     " 'hold': { 'for': '60s', 'queue': 10 }");
+    struct client *other = client_open(world.gateway, "a.test");
+    struct gate *busy = gate_new();
+    struct duel duel = {.scripts = {answer_503, tell_winner}, .gates = {gate_new(), gate_new()}};
+
+    warm_up(&world);
+    set_scripts(&world, "/busy", answer_when_told, busy);
+    set_scripts(&world, "/x", fight, &duel);
+    int before = origin_requests(world.one) + origin_requests(world.two);
+    client_send(other, "POST /busy HTTP/1.1\r\nHost: a.test\r\nContent-Length: 0\r\n\r\n");
+    long long start = monitor_now_ms();
+    while (origin_requests(world.one) + origin_requests(world.two) == before)
+        workplace_require(monitor_may_ask_again(start), "nobody is busy");
+    gate_open(duel.gates[0]);
+    ask_number(&world, "GET", "\r\n", 0);
+    await_held();
+    ask_admin("GET", "/metrics"); /* so much longer than an answer takes */
+    gate_open(busy);
+    expect_status(client_response(other), 200);
+    while (atomic_load(&duel.arrivals) < 2)
+        workplace_require(monitor_may_ask_again(start), "it is not tried again");
+    gate_open(duel.gates[1]);
+    expect_body(client_response(world.client), "winner");
+    expect_number(log_entry(world.gateway, WARM_UP + 1), "attempts", 2);
+    client_close(other);
+    world_stop(&world);
+}
+
 Test(hedging, winner_is_whole)
 {
     uint64_t bytes = 3 << 20;
