@@ -85,6 +85,23 @@ Test(dialer, connects_and_hands_over_a_stream)
     tear_down(&d);
 }
 
+/* A server that vanished without a word is found out about some time. */
+Test(dialer, the_kernel_looks_after_idle_connections)
+{
+    struct address address;
+    int listener = loopback_listen(&address), is_on = 0;
+    socklen_t size = sizeof(is_on);
+    struct dialing d;
+
+    set_up(&d);
+    start(&d, &address, 1, 1000);
+    cr_assert_eq(d.answer, IO_OK);
+    cr_assert_eq(getsockopt(tcp_stream_fd(d.stream), SOL_SOCKET, SO_KEEPALIVE, &is_on, &size), 0);
+    cr_assert_eq(is_on, 1);
+    tear_down(&d);
+    close(listener);
+}
+
 Test(dialer, an_address_that_refuses_is_followed_by_the_next)
 {
     struct dialing d;
