@@ -278,6 +278,9 @@ static void take_set(struct checked_backend *backend, struct server_set *set)
         struct server_check *check = claim(old, old_count, server->state, i);
         if (check == NULL)
             check = check_new(backend, server);
+        else /* which was forgotten if it left and came back */
+            atomic_store_explicit(&check->state->verdict, check->known.health.verdict,
+                                  memory_order_relaxed);
         check->server = server;
         backend->checks[i] = check;
         if (check->turn == TURN_AWAITING_ADDRESS && server->known != ADDRESSES_AWAITED)

@@ -121,7 +121,8 @@ static void add_server(const struct backend_state *state, struct server_set *set
 {
     const struct address *addresses = &place->entry->address;
     int count = 1;
-    struct set_server *server = server_set_add(set, place->name, state->set, likely);
+    struct set_server *server =
+        server_set_add(set, place->name, state->set, state->departed, likely);
 
     if (server == NULL)
         return;
@@ -144,7 +145,7 @@ static void ring_all(struct backend_state *state)
 static void remake_set(struct backend_state *state)
 {
     struct places places;
-    struct server_set *set;
+    struct server_set *set, *departed;
 
     places_init(&places, state);
     set = server_set_new(places.count);
@@ -152,7 +153,10 @@ static void remake_set(struct backend_state *state)
     for (unsigned i = 0; i < places.count; i++)
         add_server(state, set, &places.list[i], i);
     arena_clear(&places.arena);
+    departed = server_set_departed(state->set, state->departed, set);
+    server_set_unref(state->departed);
     server_set_unref(state->set);
+    state->departed = departed;
     state->set = set;
     state->is_answered = false;
     ring_all(state);
@@ -300,6 +304,7 @@ static void end_state(struct backend_state *state)
 {
     stop_watching(state, state->uses, state->use_count);
     clear_entries(state);
+    server_set_unref(state->departed);
     server_set_unref(state->set);
     turns_clear(&state->turns);
     free(state->name);

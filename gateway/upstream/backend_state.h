@@ -30,7 +30,8 @@ struct backend_state {
     struct server_entry *entries; /* what that says of servers */
     unsigned entry_count;
     struct server_set *set;
-    struct list pulls; /* struct backend_pull: of pools */
+    struct server_set *departed; /* servers that it had, and that are still used; NULL: none */
+    struct list pulls;           /* struct backend_pull: of pools */
     struct list_node changed_place;
     bool is_answered; /* its names may lead elsewhere than its set says */
 

@@ -34,10 +34,17 @@ struct server_set {
 /* Empty, with room for so many. One reference is the caller's. */
 struct server_set *server_set_new(unsigned room);
 /* The place behind the last one, with this name; its state is that of `before` (NULL: no such set)
- * if that has the name, where `likely` is where to look first; else it is new, and has just come
- * unless there was no set before, or not yet a whole one. NULL: the name is there already. */
+ * if that has the name, where `likely` is where to look first. Else its state is that of `departed`
+ * (NULL: none), or a new one, and it has just come unless there was no set before, or not yet a
+ * whole one. NULL: the name is there already. */
 struct set_server *server_set_add(struct server_set *set, struct slice name,
-                                  const struct server_set *before, unsigned likely);
+                                  const struct server_set *before,
+                                  const struct server_set *departed, unsigned likely);
+/* Those of both (NULL: none) that `now` has not and that somebody still uses: a server that comes
+ * back while requests of before are out has as much room as they leave it. NULL: there are none. */
+struct server_set *server_set_departed(const struct server_set *before,
+                                       const struct server_set *departed,
+                                       const struct server_set *now);
 struct server_set *server_set_ref(struct server_set *set);
 /* Any thread. */
 void server_set_unref(struct server_set *set);

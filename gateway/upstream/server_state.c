@@ -23,6 +23,11 @@ struct server_state *server_state_ref(struct server_state *state)
     return state;
 }
 
+bool server_state_is_shared(const struct server_state *state)
+{
+    return atomic_load(&state->references.count) > 1;
+}
+
 void server_state_unref(struct server_state *state)
 {
     if (state == NULL || !refcount_drop(&state->references))

@@ -18,7 +18,8 @@ struct server_state {
      * only read. */
     _Alignas(64) _Atomic uint32_t in_flight; /* requests, where somebody wants to know: pool.h */
     _Atomic uint32_t connections;
-    _Alignas(64) _Atomic uint32_t verdict; /* enum check_verdict; the control thread writes it */
+    /* enum check_verdict; the control thread writes it, but for its being unknown when it comes */
+    _Alignas(64) _Atomic uint32_t verdict;
     _Atomic uint32_t failures;         /* of requests, in a row, where somebody ejects by that */
     _Atomic uint64_t ejected_until_ms; /* on the loops' clock; 0: it is not ejected */
     _Atomic uint64_t
@@ -29,6 +30,8 @@ struct server_state {
 /* One reference is the caller's. */
 struct server_state *server_state_new(struct slice name);
 struct server_state *server_state_ref(struct server_state *state);
+/* Whether there is another reference than the caller's. */
+bool server_state_is_shared(const struct server_state *state);
 /* Any thread. */
 void server_state_unref(struct server_state *state);
 

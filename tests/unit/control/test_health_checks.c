@@ -127,6 +127,29 @@ static int accept_next(int listener)
     return accept(listener, NULL, NULL);
 }
 
+/* Before anybody here has looked. */
+Test(health_checks, a_server_that_leaves_and_comes_back_at_once_is_as_it_was)
+{
+    struct address address;
+    int refusing = loopback_refuse(&address);
+    struct upstream_spec *spec = make_backend("api", &address, "ab");
+    struct upstream_spec *without = make_backend("api", &address, "a");
+    struct upstream_spec *again = make_backend("api", &address, "ab");
+    struct backend_state *state = backend_state_take(states, spec);
+    follow(spec);
+    await_verdict("b:1", CHECK_DOWN);
+    backend_state_follow(state, without);
+    backend_state_follow(state, again);
+    run_once();
+    cr_assert_eq(known("b:1")->health.verdict, CHECK_DOWN);
+    cr_assert_eq(verdict_of(state, 1), CHECK_DOWN);
+    upstream_unref(without);
+    upstream_unref(again);
+    follow(NULL);
+    backend_state_drop(state);
+    close(refusing);
+}
+
 /* Names that move have another set take the place of the one that it began with. */
 Test(health_checks, a_check_that_is_out_asks_as_it_began)
 {

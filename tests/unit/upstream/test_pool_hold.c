@@ -598,6 +598,35 @@ Test(pool_hold, connections_beyond_a_lower_limit_go_when_they_are_free)
     tear_down(&x);
 }
 
+/* The limit is the server's, whatever the route file, or DNS, says of it meanwhile. */
+Test(pool_hold, a_server_that_comes_back_has_as_much_room_as_is_left)
+{
+    struct fixture x;
+    struct address address;
+    struct server_spec first, second;
+    int listener = loopback_listen(&address);
+
+    set_up(&x);
+    x.f.spec.max_connections = 1;
+    start(&x);
+    expect_connection(&x, ask(&x, x.f.pool));
+    first = x.f.servers[0];
+    pool_fixture_add(&x.f, &address, 1);
+    second = x.f.servers[1];
+    x.f.spec.server_count = 1;
+    x.f.servers[0] = second;
+    pool_fixture_follow(&x.f);
+    cr_assert_eq(pool_fixture_status(&x.f, 0).connections, 0);
+    x.f.servers[0] = first;
+    pool_fixture_follow(&x.f);
+    cr_assert_eq(pool_fixture_status(&x.f, 0).connections, 1);
+    expect_refusal(&x, ask(&x, x.f.pool), POOL_OVER_LIMIT);
+    end(&x.requests[0]);
+    expect_connection(&x, ask(&x, x.f.pool));
+    close(listener);
+    tear_down(&x);
+}
+
 /* A second leg of a request, which is counted already and better not asked than late. */
 Test(pool_hold, who_claims_nothing_is_neither_counted_nor_held)
 {
