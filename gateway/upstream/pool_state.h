@@ -1,5 +1,6 @@
-/* The pool's inside, shared by its files alone: pool.c (servers, the way of one asking),
- * pool_hold.c (limits, and who waits for what they leave free). */
+/* The pool's inside, shared by its files alone: pool.c (the servers, what is known of all of them),
+ * pool_wait.c (one request's asking), pool_hold.c (limits, and who waits for what they leave free).
+ */
 #ifndef UPSTREAM_POOL_STATE_H
 #define UPSTREAM_POOL_STATE_H
 
@@ -96,6 +97,7 @@ enum pool_try pool_try_next(struct pool_wait *wait);
 enum pool_try pool_try_with(struct pool_wait *wait, struct server *server);
 /* Its try has ended. */
 void pool_end_trial(struct pool_wait *wait);
+void pool_clear_spare_waits(struct pool *pool);
 
 void pool_hold_init(struct pool *pool);
 void pool_hold_clear(struct pool *pool);
