@@ -1,58 +1,10 @@
-#include "upstream/connection.h"
+#include "upstream/connection_state.h"
 
 #include "base/check.h"
 #include "base/table.h"
-#include "net/descriptors.h"
-#include "net/tcp_stream.h"
 #include "upstream/warm_up.h"
 
 #include <stdlib.h>
-
-enum connection_state {
-    CONNECTION_NEW,
-    CONNECTION_RESOLVING,  /* its server's name */
-    CONNECTION_CONNECTING, /* `dial` */
-    CONNECTION_MADE,       /* not yet handed out */
-    CONNECTION_OUT,        /* a request's */
-    CONNECTION_IDLE,
-    CONNECTION_WATCHED, /* for when the server closes it; carries nothing any more */
-    CONNECTION_FAILED,  /* could not be made; its claimant will see that */
-    CONNECTION_CLOSED,
-};
-
-struct upstream_connection {
-    enum connection_state state;
-    struct server *server;
-    struct task *claimant; /* who waits for it to be made; NULL: nobody */
-    struct list_node node; /* in server->connections */
-    struct task task;
-    struct deadline deadline; /* RESOLVING, IDLE, WATCHED */
-    uint64_t due_ms;          /* to be made by then; 0: no limit */
-    uint64_t dialed_us;       /* when dialing began */
-    uint64_t idle_since_ms;   /* IDLE, WATCHED */
-    uint64_t retire_ms;       /* when it is too old; 0: never */
-    unsigned moves;           /* its server's, when it was known to lead there */
-    unsigned uses;            /* requests it was handed out for */
-    uint64_t idle_ms;         /* how long it was idle before it was taken last */
-    uint64_t sent_us;         /* since when its server owes an answer; 0: it does not */
-    enum pool_failure failure;
-    bool is_reused;
-    bool is_counted; /* among its server's requests in flight */
-    bool is_named;   /* a PROXY protocol header told whose it is: no other request goes there */
-    struct dial *dial;
-    struct stream *stream;
-    struct h1_connection *http;
-};
-
-static struct loop *loop_of(const struct upstream_connection *c)
-{
-    return c->server->shared->env.loop;
-}
-
-static void count(const struct upstream_connection *c, enum metric which)
-{
-    metric_add(c->server->shared->env.metrics, which, 1);
-}
 
 static enum connection_use use_of(const struct upstream_connection *c)
 {
@@ -81,8 +33,7 @@ static void count_in_flight(struct upstream_connection *c, bool is_busy)
     }
 }
 
-/* The one writer of `state` and `claimant`; keeps the server's lists and counts in step. */
-static void set_state(struct upstream_connection *c, enum connection_state state,
+void connection_enter(struct upstream_connection *c, enum connection_state state,
                       struct task *claimant)
 {
     struct server *server = c->server;
@@ -110,7 +61,7 @@ static void set_state(struct upstream_connection *c, enum connection_state state
 void connection_close(struct upstream_connection *c)
 {
     struct server *server = c->server;
-    set_state(c, CONNECTION_CLOSED, NULL);
+    connection_enter(c, CONNECTION_CLOSED, NULL);
     deadline_clear(&c->deadline);
     if (c->dial != NULL)
         dial_end(c->dial);
@@ -118,168 +69,24 @@ void connection_close(struct upstream_connection *c)
         h1_connection_free(c->http);
     if (c->stream != NULL)
         stream_close(c->stream);
-    loop_bury(loop_of(c), &c->task, free);
+    loop_bury(connection_loop(c), &c->task, free);
     server_give_room(server);
     server_unref(server);
-}
-
-/* --- idle --------------------------------------------------------------------------------- */
-
-static bool is_worn(const struct upstream_connection *c)
-{
-    unsigned uses_most = c->server->shared->env.connection_uses;
-
-    return (uses_most != 0 && c->uses >= uses_most) ||
-           (c->retire_ms != 0 && loop_now_ms(loop_of(c)) >= c->retire_ms);
-}
-
-static bool leads_to_server(const struct upstream_connection *c)
-{
-    struct address address = {.length = sizeof(address.as)};
-    const struct server *server = c->server;
-
-    if (getpeername(tcp_stream_fd(c->stream), &address.as.any, &address.length) != 0)
-        return false;
-    for (int i = 0; i < server->address_count; i++)
-        if (address_equal(&server->addresses[i], &address))
-            return true;
-    return false;
-}
-
-/* Asked of the socket only after its server has moved. */
-static bool is_in_place(struct upstream_connection *c)
-{
-    if (c->moves != c->server->moves && leads_to_server(c))
-        c->moves = c->server->moves;
-    return c->moves == c->server->moves;
-}
-
-/* How long it may be idle now, with those that are idle already; 0: not at all. */
-static uint64_t room_ms(struct upstream_connection *c)
-{
-    const struct server *server = c->server;
-    unsigned idle = server->connection_count[USE_IDLE];
-    unsigned keepalive = server->shared->keepalive;
-    if (c->is_named || server->shared->names_clients || is_worn(c))
-        return 0;
-    if (server->is_retired || idle >= 2 * keepalive || !is_in_place(c) ||
-        descriptor_is_reserve(tcp_stream_fd(c->stream)) || server_lacks_room_for_idle(c->server))
-        return 0;
-    uint64_t limit_ms = idle_habit_limit_ms(&server->idle_habit);
-    if (idle >= keepalive && limit_ms > CONNECTION_SURPLUS_MS)
-        limit_ms = CONNECTION_SURPLUS_MS;
-    return limit_ms;
-}
-
-/* Keeps it if there is room and it is quiet, else closes it. */
-static void rest_or_close(struct upstream_connection *c)
-{
-    uint64_t limit_ms = room_ms(c);
-    if (limit_ms == 0 || h1_connection_state(c->http) != H1_IDLE ||
-        h1_connection_poll(c->http, &c->task) != IO_WAIT) {
-        connection_close(c);
-        return;
-    }
-    deadline_set(loop_of(c), &c->deadline, limit_ms);
-    c->idle_since_ms = loop_now_ms(loop_of(c));
-    set_state(c, CONNECTION_IDLE, NULL);
-    if (c->server->shared->turn.waiting > 0) /* no other worker has a use for it */
-        loop_wake(loop_of(c), c->server->shared->turn.task);
-}
-
-static uint64_t idle_time_ms(const struct upstream_connection *c)
-{
-    return loop_now_ms(loop_of(c)) - c->idle_since_ms;
-}
-
-/* Whatever an idle one says, it says unasked: that is its end too. */
-static bool is_quiet(struct upstream_connection *c)
-{
-    return h1_connection_poll(c->http, &c->task) == IO_WAIT;
-}
-
-/* Its time is over, and nobody else ended it. */
-static void retire(struct upstream_connection *c)
-{
-    struct server *server = c->server;
-    uint64_t idle_ms = idle_time_ms(c);
-    bool is_early = idle_ms < idle_habit_limit_ms(&server->idle_habit); /* for want of room */
-    if (is_early || idle_ms >= IDLE_WATCH_MS || server->connection_count[USE_WATCHED] > 0 ||
-        server->shared->max_connections != 0 || /* it would take the room of one that is of use */
-        !idle_habit_is_worth_watching(&server->idle_habit)) {
-        connection_close(c);
-        return;
-    }
-    deadline_set(loop_of(c), &c->deadline, IDLE_WATCH_MS - idle_ms);
-    set_state(c, CONNECTION_WATCHED, NULL);
-}
-
-/* Something happened to it: it is to be retired, or the server has ended it. */
-static void check_idle(struct upstream_connection *c)
-{
-    if (!is_quiet(c)) {
-        idle_habit_note_closed(&c->server->idle_habit, idle_time_ms(c));
-        connection_close(c);
-    } else if (deadline_passed(loop_of(c), &c->deadline)) {
-        retire(c);
-    }
-}
-
-static void check_watched(struct upstream_connection *c)
-{
-    if (is_quiet(c) && !deadline_passed(loop_of(c), &c->deadline))
-        return;
-    idle_habit_note_watched(&c->server->idle_habit, idle_time_ms(c));
-    connection_close(c);
-}
-
-/* Asks one that is about to be used. It is IDLE afterwards if it is good. */
-static bool is_still_good(struct upstream_connection *c)
-{
-    if (idle_time_ms(c) >= idle_habit_limit_ms(&c->server->idle_habit)) {
-        if (is_quiet(c))
-            retire(c);
-        else
-            connection_close(c);
-        return false;
-    }
-    if (idle_time_ms(c) >= CONNECTION_DOUBT_MS)
-        tcp_stream_doubt(c->stream);
-    else if (c->task.state == TASK_IDLE)
-        return true; /* else it waits to run: this round saw an event */
-    check_idle(c);
-    return c->state == CONNECTION_IDLE;
-}
-
-struct upstream_connection *connection_take_idle(struct server *server, struct task *claimant)
-{
-    struct list_node *newest;
-    while ((newest = list_first(&server->connections[USE_IDLE])) != NULL) {
-        struct upstream_connection *c = container_of(newest, struct upstream_connection, node);
-        if (!is_still_good(c))
-            continue;
-        c->is_reused = true;
-        c->idle_ms = idle_time_ms(c);
-        set_state(c, CONNECTION_MADE, claimant);
-        count(c, METRIC_UPSTREAM_REUSED);
-        return c;
-    }
-    return NULL;
 }
 
 /* --- the making --------------------------------------------------------------------------- */
 
 static void fail(struct upstream_connection *c, enum pool_failure failure)
 {
-    count(c, METRIC_UPSTREAM_CONNECT_FAILURES);
+    connection_count_event(c, METRIC_UPSTREAM_CONNECT_FAILURES);
     c->failure = failure;
     deadline_clear(&c->deadline);
     if (c->claimant == NULL) {
         connection_close(c);
         return;
     }
-    set_state(c, CONNECTION_FAILED, c->claimant);
-    loop_wake(loop_of(c), c->claimant);
+    connection_enter(c, CONNECTION_FAILED, c->claimant);
+    loop_wake(connection_loop(c), c->claimant);
 }
 
 /* Up to a tenth less than the age that is allowed: not all at once. */
@@ -289,25 +96,25 @@ static void set_age(struct upstream_connection *c)
     uint64_t spread = hash_bytes(slice_make((const char *)&c, sizeof(c)));
 
     if (age_ms != 0)
-        c->retire_ms = loop_now_ms(loop_of(c)) + age_ms - spread % (age_ms / 10 + 1);
+        c->retire_ms = loop_now_ms(connection_loop(c)) + age_ms - spread % (age_ms / 10 + 1);
 }
 
 static void note_made(struct upstream_connection *c)
 {
-    count(c, METRIC_UPSTREAM_CONNECTS);
+    connection_count_event(c, METRIC_UPSTREAM_CONNECTS);
     set_age(c);
     histogram_add(&c->server->shared->env.metrics->upstream_connect,
-                  loop_now_us(loop_of(c)) - c->dialed_us);
+                  loop_now_us(connection_loop(c)) - c->dialed_us);
     c->http = h1_connection_new(c->stream, H1_TO_BACKEND, c->server->shared->env.response_limits);
     if (c->http == NULL) {
         fail(c, POOL_NO_MEMORY);
         return;
     }
-    set_state(c, CONNECTION_MADE, c->claimant);
+    connection_enter(c, CONNECTION_MADE, c->claimant);
     if (c->claimant != NULL)
-        loop_wake(loop_of(c), c->claimant);
+        loop_wake(connection_loop(c), c->claimant);
     else
-        rest_or_close(c);
+        connection_rest_or_close(c);
 }
 
 static void await_dial(struct upstream_connection *c)
@@ -330,16 +137,16 @@ static void await_dial(struct upstream_connection *c)
 
 static void start_dial(struct upstream_connection *c)
 {
-    uint64_t now_ms = loop_now_ms(loop_of(c));
+    uint64_t now_ms = loop_now_ms(connection_loop(c));
     uint64_t left_ms = 0;
     if (c->due_ms != 0)
         left_ms = c->due_ms > now_ms ? c->due_ms - now_ms : 1;
     deadline_clear(&c->deadline);
-    c->dialed_us = loop_now_us(loop_of(c));
+    c->dialed_us = loop_now_us(connection_loop(c));
     c->moves = c->server->moves;
-    set_state(c, CONNECTION_CONNECTING, c->claimant);
-    c->dial =
-        dial_start(loop_of(c), c->server->addresses, c->server->address_count, left_ms, &c->task);
+    connection_enter(c, CONNECTION_CONNECTING, c->claimant);
+    c->dial = dial_start(connection_loop(c), c->server->addresses, c->server->address_count,
+                         left_ms, &c->task);
     if (c->dial == NULL)
         fail(c, POOL_NO_MEMORY);
     else
@@ -349,7 +156,7 @@ static void start_dial(struct upstream_connection *c)
 static void await_address(struct upstream_connection *c)
 {
     enum addresses_known known = c->server->known;
-    bool is_late = deadline_passed(loop_of(c), &c->deadline);
+    bool is_late = deadline_passed(connection_loop(c), &c->deadline);
     if (known == ADDRESSES_KNOWN) {
         start_dial(c);
     } else if (c->server->is_retired) { /* nobody tells it any more */
@@ -366,8 +173,8 @@ static void run(void *owner)
     switch (c->state) {
     case CONNECTION_RESOLVING: await_address(c); break;
     case CONNECTION_CONNECTING: await_dial(c); break;
-    case CONNECTION_IDLE: check_idle(c); break;
-    case CONNECTION_WATCHED: check_watched(c); break;
+    case CONNECTION_IDLE: connection_check_idle(c); break;
+    case CONNECTION_WATCHED: connection_check_watched(c); break;
     default: break; /* an idle deadline that was left to run out while it is out */
     }
 }
@@ -384,9 +191,9 @@ struct upstream_connection *connection_make(struct server *server, uint64_t time
     server_ref(server);
     task_init(&c->task, run, c);
     deadline_init(&c->deadline, &c->task);
-    c->due_ms = timeout_ms > 0 ? loop_now_ms(loop_of(c)) + timeout_ms : 0;
-    set_state(c, CONNECTION_RESOLVING, claimant);
-    deadline_set(loop_of(c), &c->deadline, timeout_ms);
+    c->due_ms = timeout_ms > 0 ? loop_now_ms(connection_loop(c)) + timeout_ms : 0;
+    connection_enter(c, CONNECTION_RESOLVING, claimant);
+    deadline_set(connection_loop(c), &c->deadline, timeout_ms);
     await_address(c);
     return c;
 }
@@ -406,7 +213,7 @@ void connection_hand_out(struct upstream_connection *c)
     c->server->requests++;
     c->uses++;
     c->sent_us = 0;
-    set_state(c, CONNECTION_OUT, NULL);
+    connection_enter(c, CONNECTION_OUT, NULL);
 }
 
 void connection_abandon(struct upstream_connection *c)
@@ -414,12 +221,12 @@ void connection_abandon(struct upstream_connection *c)
     const struct server *server = c->server;
     unsigned future = server->connection_count[USE_IDLE] + server->connection_count[USE_UNCLAIMED];
     if (c->state == CONNECTION_MADE)
-        rest_or_close(c);
+        connection_rest_or_close(c);
     else if (c->state == CONNECTION_FAILED || server->is_retired ||
              future >= server->shared->keepalive)
         connection_close(c);
     else
-        set_state(c, c->state, NULL);
+        connection_enter(c, c->state, NULL);
 }
 
 /* --- all of a server's -------------------------------------------------------------------- */
@@ -452,24 +259,13 @@ void server_close_unclaimed(struct server *server)
     close_all(server, USE_UNCLAIMED);
 }
 
-void server_close_misplaced(struct server *server)
-{
-    server_ref(server);
-    list_each (&server->connections[USE_IDLE], node) {
-        struct upstream_connection *c = container_of(node, struct upstream_connection, node);
-        if (!is_in_place(c))
-            connection_close(c);
-    }
-    server_unref(server);
-}
-
 void server_wake_resolving(struct server *server)
 {
     for (enum connection_use use = USE_BUSY; use <= USE_UNCLAIMED; use++) {
         list_each (&server->connections[use], node) {
             struct upstream_connection *c = container_of(node, struct upstream_connection, node);
             if (c->state == CONNECTION_RESOLVING)
-                loop_wake(loop_of(c), &c->task);
+                loop_wake(connection_loop(c), &c->task);
         }
     }
 }
@@ -520,12 +316,12 @@ void upstream_connection_note_stale(struct upstream_connection *c)
 
 void upstream_connection_note_sent(struct upstream_connection *c)
 {
-    c->sent_us = loop_now_us(loop_of(c));
+    c->sent_us = loop_now_us(connection_loop(c));
 }
 
 void upstream_connection_note_answered(struct upstream_connection *c)
 {
-    uint64_t now_us = loop_now_us(loop_of(c));
+    uint64_t now_us = loop_now_us(connection_loop(c));
     if (c->sent_us != 0)
         peak_ewma_note(&c->server->share.latency, now_us, now_us - c->sent_us);
     c->sent_us = 0;
@@ -535,7 +331,7 @@ void upstream_connection_note_answered(struct upstream_connection *c)
 static void note_outcome(struct upstream_connection *c, enum upstream_outcome outcome)
 {
     struct peak_ewma *latency = &c->server->share.latency;
-    uint64_t now_us = loop_now_us(loop_of(c));
+    uint64_t now_us = loop_now_us(connection_loop(c));
     uint64_t waited_us = c->sent_us != 0 ? now_us - c->sent_us : 0;
     if (outcome == UPSTREAM_5XX || upstream_outcome_blames_server(outcome))
         peak_ewma_note_failure(latency, now_us, waited_us);
@@ -555,5 +351,5 @@ void upstream_connection_give_back(struct upstream_connection *c)
     assert(c->state == CONNECTION_OUT);
     if (h1_connection_state(c->http) == H1_IDLE)
         idle_habit_note_told(&c->server->idle_habit, h1_connection_idle_hint(c->http));
-    rest_or_close(c);
+    connection_rest_or_close(c);
 }
