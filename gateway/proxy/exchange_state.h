@@ -1,8 +1,8 @@
 /* The exchange's inside, shared by its files alone: exchange.c (runner, ends), exchange_route.c
- * (what shall answer), exchange_acme.c (files of a webroot), exchange_affinity.c (which client it
- * is), exchange_relay.c (the backend's side and the bodies), exchange_retry.c (another connection
- * for the same request), exchange_edits.c (headers and paths that are changed on their way),
- * exchange_wait.c (the deadline). */
+ * (what shall answer), exchange_answer.c (the gateway's own answers), exchange_acme.c (files of a
+ * webroot), exchange_affinity.c (which client it is), exchange_relay.c (the backend's side and the
+ * bodies), exchange_retry.c (another connection for the same request), exchange_edits.c (headers
+ * and paths that are changed on their way), exchange_wait.c (the deadline). */
 #ifndef PROXY_EXCHANGE_STATE_H
 #define PROXY_EXCHANGE_STATE_H
 
@@ -143,6 +143,9 @@ enum step exchange_run_out_of_time(struct exchange *x);
 enum step exchange_fail(struct exchange *x, enum http_reason reason);
 /* Writes `x->answer` from now on. */
 enum step exchange_answer(struct exchange *x);
+enum step exchange_write_answer(struct exchange *x);
+/* All is written, be it an own answer or a backend's: it leaves for the client. */
+enum step exchange_deliver(struct exchange *x);
 /* Ends a leg, if it is there, and gives its connection back, with the word for what became of the
  * request. Its server's name stays. */
 void exchange_end_leg(struct exchange *x, struct leg *leg, enum http_end end,
