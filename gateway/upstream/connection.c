@@ -298,11 +298,6 @@ bool upstream_connection_is_reused(const struct upstream_connection *c)
     return c->is_reused;
 }
 
-struct slice upstream_connection_server(const struct upstream_connection *c)
-{
-    return slice_of(server_name(c->server));
-}
-
 struct slice upstream_connection_host(const struct upstream_connection *c)
 {
     return slice_of(c->server->host);

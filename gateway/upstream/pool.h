@@ -136,7 +136,6 @@ void upstream_connection_note_answered(struct upstream_connection *connection);
 /* It had ended before a byte of an answer came: teaches the server's idle time, if it was reused.
  */
 void upstream_connection_note_stale(struct upstream_connection *connection);
-struct slice upstream_connection_server(const struct upstream_connection *connection);
 /* What `"host": "backend"` puts into Host. */
 struct slice upstream_connection_host(const struct upstream_connection *connection);
 /* Takes it, after its http_stream was ended: keeps it idle if its h1 state allows and the pool has

