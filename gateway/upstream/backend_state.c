@@ -149,6 +149,7 @@ static void remake_set(struct backend_state *state)
 
     places_init(&places, state);
     set = server_set_new(places.count);
+    set->serial = state->serial;
     set->is_awaited = places.is_awaited;
     for (unsigned i = 0; i < places.count; i++)
         add_server(state, set, &places.list[i], i);

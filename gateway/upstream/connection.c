@@ -33,6 +33,18 @@ static void count_in_flight(struct upstream_connection *c, bool is_busy)
     }
 }
 
+/* Other workers see that there is room to be had. */
+static void count_idle(struct upstream_connection *c, bool is_idle)
+{
+    if (is_idle && c->server->shared->max_connections != 0) {
+        c->is_known_idle = true;
+        atomic_fetch_add(&c->server->state->idle, 1);
+    } else if (!is_idle && c->is_known_idle) {
+        c->is_known_idle = false;
+        atomic_fetch_sub(&c->server->state->idle, 1);
+    }
+}
+
 void connection_enter(struct upstream_connection *c, enum connection_state state,
                       struct task *claimant)
 {
@@ -46,6 +58,7 @@ void connection_enter(struct upstream_connection *c, enum connection_state state
     if (use == before)
         return;
     count_in_flight(c, use == USE_BUSY);
+    count_idle(c, use == USE_IDLE);
     if (before == USE_IDLE || before == USE_UNCLAIMED)
         warm_up_note_gone(server->shared->warm_up);
     if (before != USE_COUNT) {

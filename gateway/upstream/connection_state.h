@@ -34,8 +34,9 @@ struct upstream_connection {
     uint64_t sent_us;         /* since when its server owes an answer; 0: it does not */
     enum pool_failure failure;
     bool is_reused;
-    bool is_counted; /* among its server's requests in flight */
-    bool is_named;   /* a PROXY protocol header told whose it is: no other request goes there */
+    bool is_known_idle; /* counted in its server's state */
+    bool is_counted;    /* among its server's requests in flight */
+    bool is_named;      /* a PROXY protocol header told whose it is: no other request goes there */
     struct dial *dial;
     struct stream *stream;
     struct h1_connection *http;

@@ -134,12 +134,23 @@ static bool take_servers(struct pool *pool, const struct server_set *set)
     return is_changed;
 }
 
+/* Another worker has adopted a newer generation. Its servers are for requests that it routes: here
+ * they come when this worker adopts it, too. */
+static bool is_early(const struct pool *pool, const struct server_set *set)
+{
+    return pool->servers != NULL && set->serial > pool->serial;
+}
+
 /* The newest servers, and another try for who waits for some. */
 static void look_again(void *owner)
 {
     struct pool *pool = owner;
     struct server_set *set = backend_state_set(pool->state);
 
+    if (is_early(pool, set)) {
+        server_set_unref(set);
+        return;
+    }
     pool->is_awaited = set->is_awaited;
     /* Behind the picks that were made: frequent changes must not favour the first server. */
     if (take_servers(pool, set))
@@ -164,6 +175,7 @@ void pool_follow(struct pool *pool, const struct upstream_spec *spec)
     pool->warm_up.min_idle = spec->names_clients ? 0 : spec->min_idle;
     follow_hedge(pool, spec->hedge_permille);
     pool_hold_follow(pool, spec);
+    pool->serial = spec->serial;
     backend_state_follow(pool->state, spec);
     look_again(pool);
     /* What was made for the other way of talking is of no use for this one. */

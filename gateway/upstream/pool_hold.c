@@ -1,7 +1,11 @@
 #include "upstream/pool_state.h"
 
-/* Servers that could not be connected to are tried that often while requests are held. */
-enum { TRIAL_EVERY_MS = 250 };
+#include <limits.h>
+
+enum {
+    TRIAL_EVERY_MS = 250, /* servers that could not be connected to, while requests are held */
+    HAND_OVER_MS = 250,   /* workers give up idle connections that are in another's way */
+};
 
 static struct worker_turn *turn_of(struct pool *pool)
 {
@@ -56,6 +60,12 @@ void pool_leave(struct pool *pool, struct pool_claim *claim)
 }
 
 /* --- what is free ------------------------------------------------------------------------- */
+
+/* A request waits for those a moment even where none is held: there is room for it. */
+static bool others_keep_idle(const struct server *server)
+{
+    return atomic_load(&server->state->idle) > server->connection_count[USE_IDLE];
+}
 
 static bool has_usable_server(const struct pool *pool, bool (*is_wanted)(const struct server *))
 {
@@ -144,7 +154,8 @@ static void set_deadline(struct pool_wait *wait)
 
     if (wait->claim->held_since_ms == 0)
         wait->claim->held_since_ms = now_ms;
-    end_ms = wait->claim->held_since_ms + wait->pool->limits.for_ms;
+    end_ms = wait->claim->held_since_ms +
+             (pool_may_hold(wait) ? wait->pool->limits.for_ms : HAND_OVER_MS);
     deadline_set(loop, &wait->deadline, end_ms > now_ms ? end_ms - now_ms : 1);
 }
 
@@ -191,6 +202,19 @@ static void hold_again(struct pool_wait *wait)
     plan_trial(wait->pool);
 }
 
+/* How many may wait for what this one lacks; 0: it may not. */
+static unsigned queue_for(const struct pool_wait *wait, enum pool_try why)
+{
+    const struct pool *pool = wait->pool;
+
+    if (pool_may_hold(wait))
+        return pool->limits.queue;
+    return why == TRY_NO_ROOM && wait->claim != NULL && lacks_connections(pool) &&
+                   has_usable_server(pool, others_keep_idle)
+               ? UINT_MAX
+               : 0;
+}
+
 void pool_hold_or_fail(struct pool_wait *wait, enum pool_try why)
 {
     struct pool *pool = wait->pool;
@@ -199,8 +223,7 @@ void pool_hold_or_fail(struct pool_wait *wait, enum pool_try why)
         hold_again(wait);
         return;
     }
-    if (wait->has_place || !pool_may_hold(wait) ||
-        !turn_take_place(turn_of(pool), pool->limits.queue)) {
+    if (wait->has_place || !turn_take_place(turn_of(pool), queue_for(wait, why))) {
         fail(wait, why);
         return;
     }

@@ -16,6 +16,7 @@ struct pool {
     struct balancer balancer;
     char *name;
     struct backend_state *state; /* taken */
+    uint64_t serial;             /* of the spec that it follows */
     struct backend_pull pull;
     struct warm_up warm_up;
     struct list awaiting; /* waits of which no server was there to be asked yet */

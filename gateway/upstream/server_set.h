@@ -28,6 +28,7 @@ struct server_set {
     struct arena arena; /* everything below lives here */
     struct set_server *servers;
     unsigned count;
+    uint64_t serial; /* of the spec that it was made by */
     bool is_awaited; /* there may be more: an SRV name is being looked up for the first time */
 };
 

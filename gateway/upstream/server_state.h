@@ -18,6 +18,7 @@ struct server_state {
      * only read. */
     _Alignas(64) _Atomic uint32_t in_flight; /* requests, where somebody wants to know: pool.h */
     _Atomic uint32_t connections;
+    _Atomic uint32_t idle; /* of these, where their number is limited */
     /* enum check_verdict; the control thread writes it, but for its being unknown when it comes */
     _Alignas(64) _Atomic uint32_t verdict;
     _Atomic uint32_t failures;         /* of requests, in a row, where somebody ejects by that */

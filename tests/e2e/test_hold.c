@@ -121,6 +121,20 @@ Test(hold, beyond_max_connections_is_refused_at_once)
     refused_at_once(1, "'max_connections': 1");
 }
 
+/* One after the other, by whichever worker: what the other one keeps idle is in nobody's way. */
+Test(hold, a_limit_without_hold_refuses_nobody_while_there_is_room)
+{
+    struct origin *origin = origin_start("one");
+    struct gateway *gateway = start(2, quoted(origin), "'max_connections': 1");
+
+    for (int i = 0; i < 60; i++) {
+        struct client *client = client_open(gateway, "a.test");
+        expect_status(client_get(client, "a.test", "/"), 200);
+        client_close(client);
+    }
+    gateway_stop(gateway);
+}
+
 Test(hold, backends_that_are_known_to_be_down_are_no_bad_gateway)
 {
     struct gateway *gateway =

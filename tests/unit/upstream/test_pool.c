@@ -862,3 +862,37 @@ Test(pool, who_waits_for_the_address_of_a_server_that_goes_is_led_to_the_others)
     pool_fixture_clear(&f);
     dns_server_stop(dns);
 }
+
+/* Its worker has not adopted the generation that has them. */
+Test(pool, servers_of_a_generation_that_is_still_to_come_get_nothing)
+{
+    struct pool_fixture f;
+    struct address one, other;
+    int first = loopback_listen(&one), second = loopback_listen(&other);
+    struct upstream_spec newer;
+
+    pool_fixture_init(&f, 0);
+    pool_fixture_add(&f, &one, 1);
+    pool_fixture_follow(&f);
+    newer = f.spec;
+    newer.serial++;
+    newer.server_count = 0;
+    pool_fixture_add(&f, &other, 1);
+    newer.servers = &f.servers[1];
+    newer.server_count = 1;
+    f.spec.server_count = 1;
+    struct backend_state *state = backend_state_take(f.states, &newer);
+    backend_state_follow(state, &newer); /* as another worker does */
+    pool_fixture_run_for(&f, 5);
+    struct pool_result result = pool_fixture_ask(&f, NULL);
+    cr_assert_str_eq(result.server, f.names[0]);
+    upstream_connection_give_back(result.connection);
+    pool_follow(f.pool, &newer);
+    result = pool_fixture_ask(&f, NULL);
+    cr_assert_str_eq(result.server, f.names[1]);
+    upstream_connection_give_back(result.connection);
+    backend_state_drop(state);
+    close(first);
+    close(second);
+    pool_fixture_clear(&f);
+}

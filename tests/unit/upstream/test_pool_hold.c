@@ -187,10 +187,28 @@ Test(pool_hold, connections_are_limited_for_all_workers_and_idle_ones_are_used)
     expect_connection(&x, second);
     expect_refusal(&x, ask(&x, x.f.pool), POOL_OVER_LIMIT);
     end(first);
-    expect_refusal(&x, ask(&x, x.other), POOL_OVER_LIMIT); /* it is idle, but not there */
     struct request *third = ask(&x, x.f.pool);
     expect_connection(&x, third);
     cr_assert(upstream_connection_is_reused(third->result.connection));
+    tear_down(&x);
+}
+
+/* Nothing is held here, and yet it is not refused: there is room, as soon as it is given up. */
+Test(pool_hold, an_idle_connection_is_in_no_other_workers_way)
+{
+    struct fixture x;
+
+    set_up(&x);
+    x.f.spec.max_connections = 2;
+    start(&x);
+    struct request *first = ask(&x, x.f.pool), *second = ask(&x, x.other);
+    expect_connection(&x, first);
+    expect_connection(&x, second);
+    end(first);
+    struct request *third = ask(&x, x.other);
+    expect_connection(&x, third);
+    cr_assert_not(upstream_connection_is_reused(third->result.connection));
+    expect_refusal(&x, ask(&x, x.f.pool), POOL_OVER_LIMIT); /* now there is none */
     tear_down(&x);
 }
 
