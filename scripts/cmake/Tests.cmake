@@ -139,7 +139,8 @@ if(TARGET sallyport AND NOT SALLYPORT_SANITIZE STREQUAL "fuzz")
   if(TARGET e2e_harness)
     target_link_libraries(e2e_harness PUBLIC e2e_libraries)
     target_compile_definitions(e2e_harness PRIVATE
-      "FAULTS_LIBRARY=\"$<TARGET_FILE:sallyport_faults>\"")
+      "FAULTS_LIBRARY=\"$<TARGET_FILE:sallyport_faults>\""
+      $<$<STREQUAL:${SALLYPORT_SANITIZE},tsan>:FAULTS_CANNOT_BE_LOADED>)
     add_dependencies(e2e_harness sallyport_faults)
   endif()
   foreach(source ${e2e_sources})
