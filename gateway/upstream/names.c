@@ -124,22 +124,27 @@ static uint64_t note_failure(struct name_watch *watch, const char *reason)
     return watch->retry_ms;
 }
 
+uint64_t names_ttl_ms(uint32_t ttl_s)
+{
+    uint64_t ttl_ms = ttl_s == LOOKUP_TTL_NONE ? NAME_UNAGED_MS : (uint64_t)ttl_s * 1000;
+
+    if (ttl_ms < NAME_TTL_LEAST_MS)
+        return NAME_TTL_LEAST_MS;
+    return ttl_ms < NAME_TTL_MOST_MS ? ttl_ms : NAME_TTL_MOST_MS;
+}
+
 /* How long it is good. */
 static uint64_t note_success(struct name_watch *watch, const struct lookup_answer *answer)
 {
     const void *items =
         watch->is_srv ? (const void *)answer->targets : (const void *)answer->addresses;
-    uint64_t ttl_ms =
-        answer->ttl_s == LOOKUP_TTL_NONE ? NAME_UNAGED_MS : (uint64_t)answer->ttl_s * 1000;
 
     if (watch->retry_ms != 0)
         log_event(LOG_INFO, "name_resolved", "%s can be looked up again", watch->name);
     watch->retry_ms = 0;
     if (!has_same(watch, items, (int)answer->count))
         keep(watch, items, (int)answer->count);
-    if (ttl_ms < NAME_TTL_LEAST_MS)
-        return NAME_TTL_LEAST_MS;
-    return ttl_ms < NAME_TTL_MOST_MS ? ttl_ms : NAME_TTL_MOST_MS;
+    return names_ttl_ms(answer->ttl_s);
 }
 
 static void take_answer(struct name_watch *watch)

@@ -45,6 +45,8 @@ enum addresses_known names_answer(const struct names *names, const char *name,
 /* The same for the targets of "srv:NAME", by priority. */
 enum addresses_known names_targets(const struct names *names, const char *name,
                                    const struct srv_target **targets, int *count);
+/* For how long an answer with this TTL is used, or LOOKUP_TTL_NONE. */
+uint64_t names_ttl_ms(uint32_t ttl_s);
 /* How many look-ups have ended: for tests. With the lock. */
 unsigned names_answer_count(const struct names *names);
 

@@ -1,6 +1,7 @@
 /* What the process knows of a backend: shared by name, followed, and told to pools by their bells.
  */
 #include "upstream/backend_state.h"
+#include "upstream/names.h"
 
 #include "support/dns_server.h"
 
@@ -344,4 +345,22 @@ Test(backend_state, one_may_end_while_its_names_are_looked_up)
         if (i % 3 == 0)
             run_loop();
     }
+}
+
+Test(backend_state, names_are_looked_up_again_by_their_ttl_within_bounds)
+{
+    static const struct {
+        uint32_t ttl_s;
+        uint64_t ms;
+    } rows[] = {{0, 1000},
+                {1, 1000},
+                {7, 7000},
+                {300, 300000},
+                {301, 300000},
+                {86400, 300000},
+                {UINT32_MAX - 1, 300000},
+                {LOOKUP_TTL_NONE, 10000}};
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        cr_assert_eq(names_ttl_ms(rows[i].ttl_s), rows[i].ms, "TTL %u", rows[i].ttl_s);
 }
