@@ -157,7 +157,7 @@ static int most_for(const struct trial *trial, int more)
 /* --- by what becomes of requests ------------------------------------------------------------ */
 
 static const char backends[] = "'backends': { 'b': { 'servers': ['%s', '%s', '%s'],"
-                               "  'retry': { 'attempts': 3, 'timeout': '1s',"
+                               "  'retry': { 'attempts': 3, 'timeout': '5s',"
                                "    'on': ['connect', 'stale', 'reset', 'timeout', '5xx'] },"
                                "  'eject': { 'after': 5, 'for': '50ms' } %s } }";
 
