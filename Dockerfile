@@ -18,7 +18,8 @@ RUN cmake --preset release -DSALLYPORT_TESTS=OFF \
 FROM debian:bookworm-slim
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        libc-ares2 libev4 libjansson4 libseccomp2 \
+        libbrotli1 libc-ares2 libcrypt1 libev4 libhiredis0.14 libjansson4 libnghttp2-14 \
+        libseccomp2 libzstd1 zlib1g \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/log/apt /var/log/dpkg.log \
     && groupadd --system --gid 10001 sallyport \
     && useradd --system --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent \

@@ -31,6 +31,11 @@ void arena_init_small(struct arena *arena)
     *arena = (struct arena){.next_block = BLOCK_SMALL};
 }
 
+void arena_init_shared(struct arena *arena)
+{
+    *arena = (struct arena){.next_block = BLOCK_SMALL, .is_shared = true};
+}
+
 /* --- the reserve ---------------------------------------------------------------------------------
  */
 
@@ -92,7 +97,7 @@ static struct arena_block *block_new(struct arena *arena, size_t size)
 {
     size_t bytes = sizeof(struct arena_block) + size;
     struct arena_block *block = memory_try_bytes(bytes);
-    if (block == NULL) {
+    if (block == NULL && !arena->is_shared) {
         block = reserve_take(bytes);
         arena->is_short |= block != NULL;
     }

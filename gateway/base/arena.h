@@ -12,12 +12,15 @@ struct arena {
     size_t total_bytes; /* handed out since the last reset */
     size_t next_block;  /* size of the next block; 0: the usual one */
     bool is_short;      /* the thread's reserve had to help out */
+    bool is_shared;     /* it never does: another thread may clear this arena */
 };
 
 /* All zeroes is an empty arena too. */
 void arena_init(struct arena *arena);
 /* For what is many and small and stays: the first blocks are small, each twice the last. */
 void arena_init_small(struct arena *arena);
+/* The same, for what another thread may clear. */
+void arena_init_shared(struct arena *arena);
 
 /* Memory that the calling thread keeps for its arenas, for when there is no other: what was being
  * made is made to its end, and whoever works with an arena that is short lets go of it soon.

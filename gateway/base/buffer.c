@@ -18,74 +18,99 @@
 #define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
 #endif
 
-enum { SMALL_KEPT = 256, LARGE_KEPT = 64 };
+enum { SMALL, LARGE, BULK, SHELVES, SHELF_MOST = 256 };
+enum { BULK_MOST = 16 }; /* in use by a thread */
+
+static const struct {
+    uint32_t block_bytes;
+    unsigned kept; /* at most */
+} shelves[SHELVES] = {
+    [SMALL] = {BUFFER_SMALL, SHELF_MOST},
+    [LARGE] = {BUFFER_LARGE, 64},
+    [BULK] = {BUFFER_BULK, 8},
+};
 
 /* What is tight is copied each time that more comes: worth it for little alone. */
 enum { TIGHT_STEP = 512, TIGHT_MOST = 4096 };
 
 /* Blocks at rest, the one used last on top: it is the warmest in the CPU's cache. */
-struct block_cache {
-    unsigned small_count, large_count;
-    char *small[SMALL_KEPT];
-    char *large[LARGE_KEPT];
+struct shelf {
+    unsigned count;
+    char *blocks[SHELF_MOST];
 };
 
-static _Thread_local struct block_cache cache;
+static _Thread_local struct shelf cache[SHELVES];
+static _Thread_local unsigned bulk_in_use;
+
+/* SHELVES for what is of no usual size. */
+static int shelf_for(uint32_t size)
+{
+    int i = SMALL;
+    while (i < SHELVES && shelves[i].block_bytes != size)
+        i++;
+    return i;
+}
 
 static char *block_take(uint32_t size)
 {
-    char *block = NULL;
-    if (size == BUFFER_SMALL && cache.small_count > 0)
-        block = cache.small[--cache.small_count];
-    else if (size == BUFFER_LARGE && cache.large_count > 0)
-        block = cache.large[--cache.large_count];
-    if (block == NULL)
-        return memory_try_bytes(size);
-    ASAN_UNPOISON_MEMORY_REGION(block, size);
+    int i = shelf_for(size);
+    char *block;
+    if (i == SHELVES || cache[i].count == 0) {
+        block = memory_try_bytes(size);
+    } else {
+        block = cache[i].blocks[--cache[i].count];
+        ASAN_UNPOISON_MEMORY_REGION(block, size);
+    }
+    if (i == BULK && block != NULL)
+        bulk_in_use++;
     return block;
 }
 
 static void block_give_back(char *block, uint32_t size)
 {
-    if (size == BUFFER_SMALL && cache.small_count < SMALL_KEPT)
-        cache.small[cache.small_count++] = block;
-    else if (size == BUFFER_LARGE && cache.large_count < LARGE_KEPT)
-        cache.large[cache.large_count++] = block;
-    else {
+    int i = shelf_for(size);
+    if (i == BULK && bulk_in_use > 0) /* another thread may have taken it */
+        bulk_in_use--;
+    if (i == SHELVES || cache[i].count == shelves[i].kept) {
         free(block);
         return;
     }
+    cache[i].blocks[cache[i].count++] = block;
     ASAN_POISON_MEMORY_REGION(block, size);
+}
+
+bool buffer_bulk_is_left(void)
+{
+    return bulk_in_use < BULK_MOST;
 }
 
 bool buffer_cache_fill(unsigned small, unsigned large)
 {
     char *block;
-    assert(small <= SMALL_KEPT && large <= LARGE_KEPT);
-    while (cache.small_count < small && (block = malloc(BUFFER_SMALL)) != NULL)
+    assert(small <= shelves[SMALL].kept && large <= shelves[LARGE].kept);
+    while (cache[SMALL].count < small && (block = malloc(BUFFER_SMALL)) != NULL)
         block_give_back(block, BUFFER_SMALL);
-    while (cache.large_count < large && (block = malloc(BUFFER_LARGE)) != NULL)
+    while (cache[LARGE].count < large && (block = malloc(BUFFER_LARGE)) != NULL)
         block_give_back(block, BUFFER_LARGE);
-    return cache.small_count >= small && cache.large_count >= large;
+    return cache[SMALL].count >= small && cache[LARGE].count >= large;
 }
 
 bool buffer_cache_give_up(void)
 {
-    if (cache.large_count > 0)
-        free(block_take(BUFFER_LARGE));
-    else if (cache.small_count > 0)
-        free(block_take(BUFFER_SMALL));
-    else
-        return false;
-    return true;
+    for (int i = SHELVES - 1; i >= 0; i--)
+        if (cache[i].count > 0) {
+            free(block_take(shelves[i].block_bytes));
+            if (i == BULK)
+                bulk_in_use--;
+            return true;
+        }
+    return false;
 }
 
 void buffer_cache_clear(void)
 {
-    while (cache.small_count > 0)
-        free(block_take(BUFFER_SMALL));
-    while (cache.large_count > 0)
-        free(block_take(BUFFER_LARGE));
+    while (buffer_cache_give_up())
+        continue;
 }
 
 void buffer_init(struct buffer *b)
@@ -101,6 +126,8 @@ static uint32_t block_size_for(const struct buffer *b, uint32_t bytes)
         return BUFFER_SMALL;
     if (bytes <= BUFFER_LARGE)
         return BUFFER_LARGE;
+    if (bytes == BUFFER_BULK)
+        return BUFFER_BULK;
     return bytes / 2 < b->capacity ? b->capacity * 2 : bytes;
 }
 

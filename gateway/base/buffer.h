@@ -10,7 +10,8 @@
 
 enum {
     BUFFER_SMALL = 16 * 1024, /* a head, one TLS record's worth of body */
-    BUFFER_LARGE = 64 * 1024, /* bulk transfer */
+    BUFFER_LARGE = 64 * 1024, /* a longer body */
+    BUFFER_BULK = 240 * 1024, /* one that moves fast: 15 full TLS records, and one send of them */
 };
 
 struct buffer {
@@ -68,8 +69,12 @@ void buffer_clear(struct buffer *b);
 /* Gives the block back if nothing is in it. */
 void buffer_rest(struct buffer *b);
 
-/* Has so many blocks in the calling thread's cache, where served ones find them when there is no
- * other memory. False when they could not be had; then there is nothing left for newcomers. */
+/* Whether the calling thread may use one more block of BUFFER_BULK. One is held for long by a
+ * connection whose peer has stopped reading: many of those have to do with smaller ones. */
+bool buffer_bulk_is_left(void);
+/* Has so many small and large blocks in the calling thread's cache, where served ones find them
+ * when there is no other memory. False when they could not be had; then there is nothing left for
+ * newcomers. */
 bool buffer_cache_fill(unsigned small, unsigned large);
 /* Frees the largest block of the calling thread's cache, so that malloc has its memory; false when
  * the cache is empty. */

@@ -22,6 +22,12 @@ uint64_t clock_monotonic_us(void)
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+uint64_t clock_thread_us(void)
+{
+    struct timespec used = read_clock(CLOCK_THREAD_CPUTIME_ID);
+    return (uint64_t)used.tv_sec * 1000000 + (uint64_t)used.tv_nsec / 1000;
+}
+
 int64_t clock_wall_ms(void)
 {
     struct timespec now = read_clock(CLOCK_REALTIME);

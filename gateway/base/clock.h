@@ -6,7 +6,8 @@
 
 uint64_t clock_monotonic_ms(void);
 uint64_t clock_monotonic_us(void);
-int64_t clock_wall_ms(void); /* since 1970 */
+uint64_t clock_thread_us(void); /* that the calling thread has run */
+int64_t clock_wall_ms(void);    /* since 1970 */
 /* The wall clock as the kernel writes it into files: its last tick, so up to 10 ms behind. What is
  * changed from now on has this time or a later one. */
 int64_t clock_file_ms(void);

@@ -22,7 +22,8 @@ static const struct option_text options[] = {
     {OPTION_SNI, 0, "--sni", "NAME"},           {OPTION_NO_SNI, 0, "--no-sni", NULL},
     {OPTION_METHOD, 0, "--method", "M"},        {OPTION_HEADER, 'H', "--header", "'Name: value'"},
     {OPTION_IP, 0, "--ip", "ADDRESS"},          {OPTION_LIVE, 0, "--live", NULL},
-    {OPTION_WITHIN, 0, "--within", "DURATION"},
+    {OPTION_WITHIN, 0, "--within", "DURATION"}, {OPTION_PREFIX, 0, "--prefix", "URL"},
+    {OPTION_TAG, 0, "--tag", "NAME"},           {OPTION_ALL, 0, "--all", NULL},
 };
 enum { OPTION_COUNT = sizeof(options) / sizeof(options[0]) };
 
@@ -138,6 +139,9 @@ static bool take_option(struct parser *parser, const char *written)
     case OPTION_HEADER: return take_header(parser, value);
     case OPTION_IP: parser->arguments->question.ip = value; return true;
     case OPTION_LIVE: parser->arguments->is_live = true; return true;
+    case OPTION_PREFIX: parser->arguments->prefix = value; return true;
+    case OPTION_TAG: parser->arguments->tag = value; return true;
+    case OPTION_ALL: parser->arguments->is_all = true; return true;
     }
     return true;
 }
@@ -214,10 +218,23 @@ static void fill_in(struct parser *parser)
     arguments->question.url = arguments->operand;
 }
 
+/* Where options may stand in the operand's place: one of them, or it. */
+static bool check_instead(struct parser *parser)
+{
+    const struct command *command = parser->arguments->command;
+    unsigned said = parser->seen & command->instead;
+    bool is_one = (said & (said - 1)) == 0 && parser->arguments->operand == NULL;
+    if (said != 0 && !is_one)
+        error_set(parser->error, "`%s` takes one of them: sallyport %s %s", command->name,
+                  command->name, command->operand);
+    return said == 0 || is_one;
+}
+
 static bool check_operand(struct parser *parser)
 {
     const struct command *command = parser->arguments->command;
-    if (command->operand == NULL || parser->arguments->operand != NULL)
+    if (command->operand == NULL || parser->arguments->operand != NULL ||
+        (parser->seen & command->instead) != 0)
         return true;
     error_set(parser->error, "`%s` needs one more word: sallyport %s %s", command->name,
               command->name, command->operand);
@@ -238,5 +255,5 @@ bool arguments_parse(struct arguments *arguments, int argc, char **argv, struct 
             return false;
     }
     fill_in(&parser);
-    return check_options(&parser) && check_operand(&parser);
+    return check_options(&parser) && check_instead(&parser) && check_operand(&parser);
 }

@@ -21,6 +21,9 @@ enum option {
     OPTION_IP = 256,
     OPTION_LIVE = 512,
     OPTION_WITHIN = 1024,
+    OPTION_PREFIX = 2048,
+    OPTION_TAG = 4096,
+    OPTION_ALL = 8192,
 };
 
 /* What asks `explain`. */
@@ -29,16 +32,20 @@ enum {
         OPTION_SNI | OPTION_NO_SNI | OPTION_METHOD | OPTION_HEADER | OPTION_IP | OPTION_LIVE
 };
 
+/* What `purge` takes in place of a URL. */
+enum { OPTIONS_OF_PURGE = OPTION_PREFIX | OPTION_TAG | OPTION_ALL };
+
 struct command;
 
 struct arguments {
     const struct command *command;
-    const char *operand; /* the word behind the command; NULL: none */
-    const char *config;  /* as named with -c, else found where one is looked for; NULL: none */
-    const char *admin;   /* NULL: not named */
-    unsigned workers;    /* 0: not named */
-    uint64_t within_ms;  /* 0: not named */
-    bool as_json;
+    const char *operand;      /* the word behind the command; NULL: none */
+    const char *config;       /* as named with -c, else found where one is looked for; NULL: none */
+    const char *admin;        /* NULL: not named */
+    unsigned workers;         /* 0: not named */
+    uint64_t within_ms;       /* 0: not named */
+    const char *prefix, *tag; /* NULL: not named */
+    bool as_json, is_all;
 
     struct explain_question question; /* its url is the operand */
     bool is_live;

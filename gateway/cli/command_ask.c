@@ -1,3 +1,4 @@
+#include "base/query.h"
 #include "cli/commands.h"
 #include "cli/find_gateway.h"
 
@@ -37,6 +38,29 @@ int command_reload(const struct arguments *arguments)
 int command_status(const struct arguments *arguments)
 {
     return ask_and_print(arguments, "GET", "/status", ADMIN_TIMEOUT_MS);
+}
+
+int command_purge(const struct arguments *arguments)
+{
+    struct buffer query = {0}, path = {0};
+    int code;
+
+    if (arguments->is_all)
+        buffer_append_text(&query, "?all");
+    else if (arguments->prefix != NULL)
+        query_append(&query, "prefix", arguments->prefix);
+    else if (arguments->tag != NULL)
+        query_append(&query, "tag", arguments->tag);
+    else
+        query_append(&query, "url", arguments->operand);
+    buffer_append_text(&path, "/purge");
+    buffer_append(&path, buffer_content(&query));
+    buffer_append(&path, slice_make("", 1));
+    code = ask_and_print(arguments, "POST", buffer_content(&path).at, ADMIN_RELOAD_TIMEOUT_MS);
+    buffer_clear(&path);
+    buffer_clear(&query);
+    buffer_cache_clear();
+    return code;
 }
 
 int command_certs(const struct arguments *arguments)

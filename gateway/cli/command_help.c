@@ -23,6 +23,9 @@ static const struct {
     {OPTION_SNI, "      --sni NAME       the SNI that the client sends (else the URL's host)\n"},
     {OPTION_NO_SNI, "      --no-sni         the client sends none\n"},
     {OPTION_IP, "      --ip ADDRESS     where the client connects from\n"},
+    {OPTION_PREFIX, "      --prefix URL     of all URLs that begin so\n"},
+    {OPTION_TAG, "      --tag NAME       what came with this word in Surrogate-Key or Cache-Tag\n"},
+    {OPTION_ALL, "      --all            everything\n"},
     {OPTION_JSON, "      --json           print JSON\n"},
 };
 enum { OPTION_LINES = sizeof(option_lines) / sizeof(option_lines[0]) };

@@ -62,6 +62,17 @@ static const struct command commands[] = {
          "route file that it answers for, and whether another certificate outlasts it.\n",
      .options = OPTION_CONFIG | OPTION_ADMIN | OPTION_JSON | OPTION_WITHIN,
      .run = command_certs},
+    {.name = "purge",
+     .summary = "have the running gateway forget responses that it keeps",
+     .help =
+         "A URL: what is kept of it, in all variants. A prefix: of all URLs that begin so. A tag:\n"
+         "what came with it in Surrogate-Key or Cache-Tag. Prints how many responses are gone.\n"
+         "What is being fetched just now is given to those who asked for it, and not kept.\n",
+     .options = OPTION_CONFIG | OPTION_ADMIN | OPTION_JSON | OPTIONS_OF_PURGE,
+     .takes_operand = true,
+     .operand = "URL | --prefix URL | --tag NAME | --all",
+     .instead = OPTIONS_OF_PURGE,
+     .run = command_purge},
     {.name = "healthcheck",
      .summary = "exit 0 if the running gateway is ready",
      .help =

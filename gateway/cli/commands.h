@@ -19,6 +19,7 @@ struct command {
     unsigned options;    /* enum option */
     bool takes_operand;
     const char *operand; /* how help calls one that must be there; NULL: it may be left out */
+    unsigned instead;    /* options that may stand in its place */
     int (*run)(const struct arguments *arguments);
 };
 
@@ -35,6 +36,7 @@ int command_explain(const struct arguments *arguments);
 int command_diff(const struct arguments *arguments);
 int command_reload(const struct arguments *arguments);
 int command_status(const struct arguments *arguments);
+int command_purge(const struct arguments *arguments);
 int command_certs(const struct arguments *arguments);
 int command_healthcheck(const struct arguments *arguments);
 int command_help(const struct arguments *arguments);

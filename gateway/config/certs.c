@@ -3,7 +3,9 @@
 
 #include "http/target.h"
 
-static const char *const alpn_spoken[] = {"http/1.1"};
+/* What there is to choose from; in this order unless the file says otherwise. */
+static const char *const alpn_spoken[] = {"h2", "http/1.1"};
+enum { ALPN_SPOKEN = sizeof(alpn_spoken) / sizeof(alpn_spoken[0]) };
 
 struct tls_reader {
     struct tls_settings *settings; /* NULL: a host's */
@@ -23,32 +25,51 @@ static void read_min_version(struct reader *reader, const struct json_node *node
         ((struct tls_reader *)into)->settings->min_version = index == 0 ? TLS_1_2 : TLS_1_3;
 }
 
+/* NULL: no such protocol is spoken. */
+static const char *find_spoken(struct slice name)
+{
+    for (size_t i = 0; i < ALPN_SPOKEN; i++)
+        if (slice_equal(name, slice_of(alpn_spoken[i])))
+            return alpn_spoken[i];
+    return NULL;
+}
+
+static bool is_listed(const struct tls_settings *settings, const char *name)
+{
+    for (size_t i = 0; i < settings->alpn_count; i++)
+        if (settings->alpn[i] == name)
+            return true;
+    return false;
+}
+
 static void read_protocol(struct reader *reader, const struct json_node *node,
                           struct tls_settings *settings, const char **names)
 {
+    const char *name;
     struct slice text;
 
     if (!reader_text(reader, node, "a protocol such as \"http/1.1\"", &text))
         return;
-    if (slice_equal(text, slice_of("h2")))
-        reader_error(reader, node, AT_VALUE, "\"h2\" is not supported yet");
-    else if (!slice_equal(text, slice_of(alpn_spoken[0])))
-        reader_error(reader, node, AT_VALUE, "\"%s\" is not spoken here: \"http/1.1\" is", text.at);
-    else if (settings->alpn_count > 0)
-        reader_error(reader, node, AT_VALUE, "\"%s\" is in this list already", text.at);
+    name = find_spoken(text);
+    if (!name)
+        reader_error(reader, node, AT_VALUE,
+                     "\"%s\" is not spoken here: \"h2\" and \"http/1.1\" are", text.at);
+    else if (is_listed(settings, name))
+        reader_error(reader, node, AT_VALUE, "\"%s\" is in this list already", name);
     else
-        names[settings->alpn_count++] = text.at;
+        names[settings->alpn_count++] = name;
 }
 
 static void read_alpn(struct reader *reader, const struct json_node *node, void *into)
 {
     struct tls_settings *settings = ((struct tls_reader *)into)->settings;
-    const char **names = arena_alloc(reader->arena, sizeof(*names));
+    const char **names = arena_alloc(reader->arena, ALPN_SPOKEN * sizeof(*names));
 
     if (!reader_is_list(reader, node, "a list of protocols"))
         return;
     if (!node->first)
-        reader_error(reader, node, AT_VALUE, "the list is empty: \"http/1.1\" is expected");
+        reader_error(reader, node, AT_VALUE,
+                     "the list is empty: \"h2\" and \"http/1.1\" are spoken here");
     settings->alpn = names;
     settings->alpn_count = 0;
     for (const struct json_node *element = node->first; element; element = element->next)
@@ -120,7 +141,7 @@ void load_tls(struct load *load)
         .tickets = true,
         .reject_unknown_sni = true,
         .alpn = alpn_spoken,
-        .alpn_count = 1,
+        .alpn_count = ALPN_SPOKEN,
     };
     if (node)
         reader_object(&load->reader, node, &tls_rules, IN_TOP, &tls);

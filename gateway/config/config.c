@@ -2,6 +2,7 @@
 #include "config/config.h"
 
 #include "base/check.h"
+#include "policy/source.h"
 
 #include <stdlib.h>
 
@@ -71,10 +72,21 @@ static void list_host(struct config *config, struct host *host)
     config->hosts[config->host_count++] = host;
 }
 
+/* Whom its policies ask: each once, whoever asks it. They live as long as the host does. */
+static void add_services(struct config *config, const struct host *host)
+{
+    for (unsigned i = 0; i < host->policy_count; i++) {
+        struct upstream_spec *service = host->policies[i]->service;
+        if (service && !table_get(&config->upstreams_by_name, service->name))
+            add_upstream(config, service);
+    }
+}
+
 void config_add_host(struct config *config, struct host *host)
 {
     for (unsigned i = 0; i < host->inline_count; i++)
         add_upstream(config, host->inlines[i]);
+    add_services(config, host);
     config->route_count += host->route_count;
     if (route_table_add(config->routes, host))
         list_host(config, host);
@@ -146,6 +158,9 @@ void snapshot_unref(struct snapshot *snapshot)
         return;
     if (snapshot->tls)
         tls_server_free(snapshot->tls);
+    for (unsigned i = 0; i < snapshot->source_count; i++)
+        source_unref(snapshot->sources[i].source);
+    free(snapshot->sources);
     config_unref(snapshot->config);
     free(snapshot);
 }

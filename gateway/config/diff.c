@@ -26,6 +26,7 @@ const char *change_about_name(enum change_about about)
     case ABOUT_PATH: return "path";
     case ABOUT_SETTING: return "setting";
     case ABOUT_CERTIFICATE: return "certificate";
+    case ABOUT_FILE: return "file";
     }
     return "";
 }
@@ -111,6 +112,7 @@ void diff_make(struct diff *diff, const struct snapshot *was, const struct snaps
     compare_routes(&comparison);
     compare_certificates(&comparison);
     compare_clients(&comparison);
+    compare_files(&comparison);
     end_groups(&comparison, &comparison.settings);
     end_groups(&comparison, &comparison.certificates);
 }

@@ -20,13 +20,14 @@ enum change_about {
     ABOUT_PATH,        /* an entry of a host's `paths` */
     ABOUT_SETTING,     /* a setting in force for the routes in `reach` */
     ABOUT_CERTIFICATE, /* what the hosts in `reach` are answered with */
+    ABOUT_FILE,        /* one that policies take something from holds something else */
 };
 
 struct change {
     enum change_kind kind;
     enum change_about about;
     /* Of the backend or host, a path behind its host; ABOUT_CERTIFICATE: the file that holds
-     * another one by now, or is gone; else empty. */
+     * another one by now, or is gone; ABOUT_FILE: the file; else empty. */
     struct slice name;
     struct slice key;     /* as the route file says it: "timeout.connect"; empty: the whole entry */
     struct slice was, is; /* in words; empty: nothing */

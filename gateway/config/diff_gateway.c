@@ -1,5 +1,6 @@
 /* What the route file says of the gateway as a whole, compared. */
 #include "config/diff_internal.h"
+#include "config/redis.h"
 
 enum { UNLIMITED = 1 << 30 }; /* how limits of heads hold an "off" */
 
@@ -187,6 +188,22 @@ static struct slice dns_words(struct comparison *c, const struct globals *global
     return text;
 }
 
+/* A password, or a user, is told by its being there alone. */
+static struct slice redis_words(struct comparison *c, const struct globals *globals)
+{
+    return globals->redis ? redis_in_words(globals->redis, c->arena) : slice_of("none");
+}
+
+static void compare_redis(struct comparison *c)
+{
+    const struct redis_spec *was = c->was->globals->redis, *is = c->is->globals->redis;
+    struct slice before = redis_words(c, c->was->globals), after = redis_words(c, c->is->globals);
+
+    if (was && is && was->fingerprint != is->fingerprint && slice_equal(before, after))
+        after = arena_printf(c->arena, "%.*s (as another one)", (int)after.len, after.at);
+    compare(c, "redis", before, after);
+}
+
 static struct slice access_words(struct comparison *c, const struct globals *globals)
 {
     switch (globals->access_log) {
@@ -298,6 +315,7 @@ void compare_gateway(struct comparison *c)
     compare(c, "watch", slice_of(watch_word(was->watch)), slice_of(watch_word(is->watch)));
     compare_sets(c, "trusted_proxies", &proxies_were, &proxies_are);
     compare(c, "dns.servers", dns_words(c, was), dns_words(c, is));
+    compare_redis(c);
     compare_logs(c);
     compare_time(c, "drain_delay", was->drain_delay_ms, is->drain_delay_ms);
     compare_time(c, "drain_timeout", was->drain_timeout_ms, is->drain_timeout_ms);

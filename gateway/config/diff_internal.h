@@ -39,6 +39,7 @@ void compare_backends(struct comparison *comparison);
 void compare_routes(struct comparison *comparison);
 void compare_certificates(struct comparison *comparison);
 void compare_clients(struct comparison *comparison);
+void compare_files(struct comparison *comparison);
 
 /* Servers one by one, as changes of `about` and `name`. */
 void compare_servers(struct comparison *comparison, enum change_about about, struct slice name,

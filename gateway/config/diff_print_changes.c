@@ -65,6 +65,7 @@ static void print_subject(const struct change *change, struct buffer *out)
             print_reach(change, "hosts", out);
         return;
     case ABOUT_BACKEND:
+    case ABOUT_FILE:
     case ABOUT_HOST:
     case ABOUT_PATH: break;
     }

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/json_text.h"
+#include "config/policies.h"
 #include "config/retry_on.h"
 
 #include <stdlib.h>
@@ -117,9 +118,9 @@ const char *words_setting_key(enum setting setting)
     case SETTING_RESPONSE_HEADERS: return "headers.response";
     case SETTING_STRIP_PREFIX: return "rewrite.strip_prefix";
     case SETTING_ADD_PREFIX: return "rewrite.add_prefix";
-    case SETTING_COUNT: break;
+    default: break;
     }
-    return "";
+    return policy_name((enum policy_kind)(setting - SETTING_POLICIES));
 }
 
 static struct slice host_words(struct arena *arena, const struct settings *settings)
@@ -178,9 +179,10 @@ struct slice words_setting(struct arena *arena, enum setting setting,
     case SETTING_RESPONSE_HEADERS: return header_words(arena, &settings->response_headers);
     case SETTING_STRIP_PREFIX: return prefix_words(arena, settings->rewrite.strip_prefix);
     case SETTING_ADD_PREFIX: return prefix_words(arena, settings->rewrite.add_prefix);
-    case SETTING_COUNT: break;
+    default: break;
     }
-    return slice_make(NULL, 0);
+    return policies_words(
+        policies_of(settings->policies, (enum policy_kind)(setting - SETTING_POLICIES)), arena);
 }
 
 /* Statuses stand in order. */
@@ -193,6 +195,8 @@ static bool is_same_retry_on(const struct settings *a, const struct settings *b)
 
 bool words_same_setting(enum setting setting, const struct settings *a, const struct settings *b)
 {
+    enum policy_kind kind;
+
     switch (setting) {
     case SETTING_BODY_IDLE: return a->body_idle_ms == b->body_idle_ms;
     case SETTING_CONNECT: return a->connect_ms == b->connect_ms;
@@ -213,9 +217,10 @@ bool words_same_setting(enum setting setting, const struct settings *a, const st
         return header_edits_equal(&a->response_headers, &b->response_headers);
     case SETTING_STRIP_PREFIX: return slice_equal(a->rewrite.strip_prefix, b->rewrite.strip_prefix);
     case SETTING_ADD_PREFIX: return slice_equal(a->rewrite.add_prefix, b->rewrite.add_prefix);
-    case SETTING_COUNT: break;
+    default: break;
     }
-    return true;
+    kind = (enum policy_kind)(setting - SETTING_POLICIES);
+    return policies_are_equal(policies_of(a->policies, kind), policies_of(b->policies, kind));
 }
 
 /* --- servers ------------------------------------------------------------------------------------

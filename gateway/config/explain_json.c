@@ -240,12 +240,14 @@ static void print_target(const struct explanation *e, const struct route_target 
                          struct buffer *out)
 {
     const struct upstream_spec *upstream = target->upstream;
-    bool is_too_large = follow_is_too_large(target, e->request);
+    const char *status = follow_is_denied(&target->settings, &e->followed) ? "403"
+                         : follow_is_too_large(target, e->request)         ? "413"
+                                                                           : "null";
 
     print_member(out, "{", "backend", upstream->name);
     buffer_printf(out, ",\"weight\":%u,\"percent\":%.2f,\"status\":%s,\"servers\":[",
                   target->weight, 100.0 * target->weight / (double)e->followed.route->total_weight,
-                  is_too_large ? "413" : "null");
+                  status);
     for (unsigned i = 0; i < upstream->server_count; i++) {
         const struct server_spec *server = &upstream->servers[i];
         print_member(out, i > 0 ? ",{" : "{", "name", server->name);

@@ -1,5 +1,7 @@
 #include "config/explain_question.h"
 
+#include "base/query.h"
+
 /* --- from words to a request --------------------------------------------------------------------
  */
 
@@ -100,60 +102,19 @@ bool explain_question_read(const struct explain_question *question, struct arena
 /* --- queries ------------------------------------------------------------------------------------
  */
 
-static void print_parameter(struct buffer *query, const char *name, const char *value)
-{
-    buffer_printf(query, "%s%s=", buffer_length(query) == 0 ? "?" : "&", name);
-    for (; *value; value++) {
-        unsigned char c = (unsigned char)*value;
-        if (c <= ' ' || c >= 0x7f || strchr("&%+#", c))
-            buffer_printf(query, "%%%02x", c);
-        else
-            buffer_append(query, slice_make(value, 1));
-    }
-}
-
 void explain_question_print(const struct explain_question *question, struct buffer *query)
 {
-    print_parameter(query, "url", question->url);
+    query_append(query, "url", question->url);
     if (question->method)
-        print_parameter(query, "method", question->method);
+        query_append(query, "method", question->method);
     if (question->sni)
-        print_parameter(query, "sni", question->sni);
+        query_append(query, "sni", question->sni);
     if (question->has_no_sni)
-        print_parameter(query, "no_sni", "");
+        query_append(query, "no_sni", "");
     if (question->ip)
-        print_parameter(query, "ip", question->ip);
+        query_append(query, "ip", question->ip);
     for (unsigned i = 0; i < question->header_count; i++)
-        print_parameter(query, "header", question->headers[i]);
-}
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* NULL: a bad escape, or a zero byte. */
-static char *decode(struct arena *arena, struct slice value)
-{
-    char *text = arena_text(arena, value), *to = text;
-
-    for (size_t i = 0; i < value.len; i++) {
-        char c = value.at[i];
-        if (c == '%') {
-            int high = i + 2 < value.len ? hex_value(value.at[i + 1]) : -1;
-            int low = i + 2 < value.len ? hex_value(value.at[i + 2]) : -1;
-            if (high < 0 || low < 0 || high + low == 0)
-                return NULL;
-            c = (char)(high * 16 + low);
-            i += 2;
-        }
-        *to++ = c == '+' && value.at[i] == '+' ? ' ' : c;
-    }
-    *to = '\0';
-    return text;
+        query_append(query, "header", question->headers[i]);
 }
 
 /* Where the value of that parameter goes; NULL: there is no such parameter, or no more of them. */
@@ -172,15 +133,13 @@ static const char **place_of(struct explain_question *question, struct slice nam
     return NULL;
 }
 
-static bool parse_parameter(struct slice parameter, struct arena *arena,
-                            struct explain_question *question, struct error *error)
+static bool take_parameter(const struct query_parameter *parameter, struct arena *arena,
+                           struct explain_question *question, struct error *error)
 {
-    ptrdiff_t equals = slice_find(parameter, '=');
-    struct slice name = slice_make(parameter.at, equals < 0 ? parameter.len : (size_t)equals);
-    struct slice value = slice_skip(parameter, equals < 0 ? name.len : name.len + 1);
+    struct slice name = parameter->name;
     const char **place;
 
-    if (slice_equal(name, slice_of("no_sni")) && value.len == 0) {
+    if (slice_equal(name, slice_of("no_sni")) && parameter->value.len == 0) {
         question->has_no_sni = true;
         return true;
     }
@@ -194,7 +153,7 @@ static bool parse_parameter(struct slice parameter, struct arena *arena,
         error_set(error, "%.*s is there twice", (int)name.len, name.at);
         return false;
     }
-    *place = decode(arena, value);
+    *place = query_decode(arena, parameter->value);
     if (!*place)
         error_set(error, "%.*s has a bad escape", (int)name.len, name.at);
     return *place != NULL;
@@ -204,15 +163,12 @@ bool explain_question_parse(struct slice query, struct arena *arena,
                             struct explain_question *question, struct error *error)
 {
     struct slice rest = query.len > 0 ? slice_skip(query, 1) : query;
+    struct query_parameter parameter;
 
     *question = (struct explain_question){.url = NULL};
-    while (rest.len > 0) {
-        ptrdiff_t end = slice_find(rest, '&');
-        struct slice parameter = slice_make(rest.at, end < 0 ? rest.len : (size_t)end);
-        if (!parse_parameter(parameter, arena, question, error))
+    while (query_next(&rest, &parameter))
+        if (!take_parameter(&parameter, arena, question, error))
             return false;
-        rest = slice_skip(rest, end < 0 ? rest.len : (size_t)end + 1);
-    }
     if (!question->url)
         error_set(error, "url is missing: /explain?url=https://example.com/");
     return question->url != NULL;

@@ -8,24 +8,6 @@
 
 enum value_kind { VALUE_DURATION, VALUE_SIZE, VALUE_RATE, VALUE_COUNT };
 
-static const char *const keys[SETTING_COUNT] = {
-    [SETTING_BODY_IDLE] = "timeout.body_idle",
-    [SETTING_CONNECT] = "timeout.connect",
-    [SETTING_FIRST_BYTE] = "timeout.first_byte",
-    [SETTING_IDLE] = "timeout.idle",
-    [SETTING_TUNNEL_IDLE] = "timeout.tunnel_idle",
-    [SETTING_MAX_BODY] = "max_body",
-    [SETTING_HOST] = "host",
-    [SETTING_RETRY_ATTEMPTS] = "retry.attempts",
-    [SETTING_RETRY_BUDGET] = "retry.budget",
-    [SETTING_RETRY_ON] = "retry.on",
-    [SETTING_RETRY_TIMEOUT] = "retry.timeout",
-    [SETTING_REQUEST_HEADERS] = "headers.request",
-    [SETTING_RESPONSE_HEADERS] = "headers.response",
-    [SETTING_STRIP_PREFIX] = "rewrite.strip_prefix",
-    [SETTING_ADD_PREFIX] = "rewrite.add_prefix",
-};
-
 static const char *const client_keys[CLIENT_SETTING_COUNT] = {
     [CLIENT_HANDSHAKE] = "timeout.handshake",
     [CLIENT_HEADER] = "timeout.header",
@@ -104,9 +86,9 @@ static struct slice print_setting(struct arena *arena, enum setting setting,
         return settings->host_mode == HOST_PRESERVE  ? slice_of("preserve")
                : settings->host_mode == HOST_BACKEND ? slice_of("backend")
                                                      : settings->host_name;
-    case SETTING_COUNT: break;
+    default: break;
     }
-    return slice_of("");
+    return words_setting(arena, setting, settings);
 }
 
 static struct slice print_client_setting(struct arena *arena, enum client_setting setting,
@@ -270,12 +252,16 @@ unsigned explain_settings(const struct route *route, const struct route_target *
     unsigned count = 0;
 
     for (enum setting setting = 0; setting < SETTING_COUNT; setting++) {
+        const char *key = words_setting_key(setting);
+
         if (!target && !settings_act_without_backend(setting))
             continue; /* the rest is about backends */
+        if (setting >= SETTING_POLICIES && settings->from[setting] == SETTING_BUILT_IN)
+            continue; /* of those there are only the ones that are written */
         list[count++] = (struct explained_setting){
-            .key = keys[setting],
+            .key = key,
             .value = print_setting(arena, setting, settings),
-            .from = find_place(arena, settings->from[setting], keys[setting], route, target)};
+            .from = find_place(arena, settings->from[setting], key, route, target)};
     }
     if (target && route->target_count > 1)
         list[count++] = (struct explained_setting){

@@ -226,6 +226,7 @@ static const char *reason_words(const struct followed *f)
         if (f->is_unknown)
             return "the host asks for a client certificate, and not as the handshake did";
         return "another certificate here covers the host, this connection's does not";
+    case REASON_DENIED: return "the client's address may not come, by allow and deny";
     case REASON_BODY_TOO_LARGE: return "the body is larger than max_body";
     default: return "no route matches";
     }
@@ -346,7 +347,9 @@ static void print_target(struct page *page, const struct route_target *target)
              100.0 * target->weight / (double)route->total_weight,
              route->split_on.kind != AFFINITY_NONE ? "clients" : "requests",
              share_words(&page->e->followed, target));
-    if (follow_is_too_large(target, page->e->request))
+    if (follow_is_denied(&target->settings, &page->e->followed))
+        line(page, "", RED, "403 denied: the client's address may not come, by allow and deny");
+    else if (follow_is_too_large(target, page->e->request))
         line(page, "", RED, "413 body_too_large: the body is larger than max_body");
     for (unsigned i = 0; i < upstream->server_count; i++) {
         const struct server_spec *server = &upstream->servers[i];

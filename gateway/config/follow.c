@@ -4,6 +4,7 @@
 #include "config/client_ip.h"
 #include "http/cookie.h"
 #include "http/target.h"
+#include "policy/ip_filter.h"
 #include "upstream/affinity.h"
 
 #include <stdio.h>
@@ -124,6 +125,26 @@ static bool every_share_is_too_small(const struct follow *follow)
     return true;
 }
 
+bool follow_is_denied(const struct settings *settings, const struct followed *followed)
+{
+    return settings->policies && followed->client_ip.len > 0 &&
+           !ip_filter_lets(settings->policies, followed->client_ip);
+}
+
+/* As of bodies: what one share of a split refuses, another one may let pass. */
+static bool is_denied(const struct follow *follow)
+{
+    const struct route *route = follow->followed->route;
+
+    if (route->kind != ROUTE_TO)
+        return follow_is_denied(&route->settings, follow->followed);
+    for (unsigned i = 0; i < route->target_count; i++)
+        if (follow_may_take(follow->followed, &route->targets[i]) &&
+            !follow_is_denied(&route->targets[i].settings, follow->followed))
+            return false;
+    return true;
+}
+
 static void find_client(struct follow *follow)
 {
     const struct globals *globals = follow->snapshot->globals;
@@ -170,22 +191,12 @@ static bool is_client_known(struct follow *follow)
     return !f->is_unknown;
 }
 
-static void find_route(struct follow *follow)
+static void follow_route(struct follow *follow)
 {
     struct followed *f = follow->followed;
-    struct slice path = slice_equal(f->path, slice_of("*")) ? slice_of("/") : f->path;
-    const struct route *route =
-        route_table_find(follow->snapshot->routes, f->host, path, &f->host_key);
+    const struct route *route = f->route;
 
-    f->route = route;
-    if (!is_client_known(follow)) {
-        f->route = NULL;
-        refuse(follow, REASON_MISDIRECTED);
-    } else if (!route) {
-        refuse(follow, REASON_NO_ROUTE);
-    } else if (route->kind == ROUTE_TO) {
-        find_share(follow);
-        f->backend_path = rewrite_path(&route->settings.rewrite, follow->arena, f->path);
+    if (route->kind == ROUTE_TO) {
         if (every_share_is_too_small(follow))
             refuse(follow, REASON_BODY_TOO_LARGE);
     } else if (route->kind == ROUTE_REDIRECT) {
@@ -194,6 +205,31 @@ static void find_route(struct follow *follow)
                                      f->path, f->query);
     } else if (route->kind == ROUTE_RESPOND) {
         f->status = route->status;
+    }
+}
+
+static void find_route(struct follow *follow)
+{
+    struct followed *f = follow->followed;
+    struct slice path = slice_equal(f->path, slice_of("*")) ? slice_of("/") : f->path;
+    const struct route *route =
+        route_table_find(follow->snapshot->routes, f->host, path, &f->host_key);
+
+    f->route = route;
+    if (route && route->kind == ROUTE_TO)
+        f->backend_path = rewrite_path(&route->settings.rewrite, follow->arena, f->path);
+    if (!is_client_known(follow)) {
+        f->route = NULL;
+        refuse(follow, REASON_MISDIRECTED);
+    } else if (!route) {
+        refuse(follow, REASON_NO_ROUTE);
+    } else {
+        if (route->kind == ROUTE_TO)
+            find_share(follow);
+        if (is_denied(follow))
+            refuse(follow, REASON_DENIED);
+        else
+            follow_route(follow);
     }
 }
 

@@ -52,6 +52,10 @@ bool follow_read_url(struct arena *arena, struct slice url, struct followed_requ
 /* Whether the target's max_body refuses the request. */
 bool follow_is_too_large(const struct route_target *target, const struct followed_request *request);
 
+/* Whether `allow` and `deny` in these settings refuse the client; it may come while its address is
+ * not known. */
+bool follow_is_denied(const struct settings *settings, const struct followed *followed);
+
 /* Whether the request may go there: to the client's share of a split, else to any but those of
  * weight 0. */
 bool follow_may_take(const struct followed *followed, const struct route_target *target);

@@ -120,7 +120,9 @@ static void print_one(const struct problem *problem, struct buffer *out, bool in
 
     terminal_append_text(out, problem->file ? problem->file : "");
     if (problem->line)
-        buffer_printf(out, ":%u:%u", problem->line, problem->column);
+        buffer_printf(out, ":%u", problem->line);
+    if (problem->line && problem->column)
+        buffer_printf(out, ":%u", problem->column);
     buffer_printf(out, ": %s%s%s: ", in_colour ? colour : "",
                   problem->is_warning ? "warning" : "error", in_colour ? "\033[0m" : "");
     if (problem->path && problem->path[0]) {
@@ -142,6 +144,14 @@ void problems_print(const struct problems *problems, struct buffer *out, bool in
         print_one(&problems->list[i], out, in_colour);
 }
 
+static void print_number(const char *name, unsigned number, struct buffer *out)
+{
+    if (number)
+        buffer_printf(out, ",\"%s\":%u", name, number);
+    else
+        buffer_printf(out, ",\"%s\":null", name);
+}
+
 static void print_list(const struct problems *problems, bool warnings, struct buffer *out)
 {
     const char *separator = "";
@@ -152,10 +162,8 @@ static void print_list(const struct problems *problems, bool warnings, struct bu
             continue;
         buffer_printf(out, "%s{\"file\":", separator);
         json_append_text(out, problem->file);
-        if (problem->line)
-            buffer_printf(out, ",\"line\":%u,\"column\":%u", problem->line, problem->column);
-        else
-            buffer_append_text(out, ",\"line\":null,\"column\":null");
+        print_number("line", problem->line, out);
+        print_number("column", problem->column, out);
         buffer_append_text(out, ",\"path\":");
         json_append_text(out, problem->path);
         buffer_append_text(out, ",\"message\":");

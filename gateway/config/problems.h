@@ -7,7 +7,7 @@
 struct problem {
     bool is_warning;
     char *file;
-    unsigned line, column; /* from 1; 0: the file as a whole */
+    unsigned line, column; /* from 1; 0: the file as a whole, the line as a whole */
     char *path;            /* routes["api.example.com"].paths["/v1/"].to */
     char *message;         /* what is wrong and what to do, one sentence */
     char *suggestion;      /* nearest known key or name, or NULL */

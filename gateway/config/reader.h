@@ -10,7 +10,10 @@ struct reader {
     const char *file;   /* as named by the operator */
     const char *folder; /* absolute; where relative paths start */
     struct problems *problems;
-    struct arena *arena; /* what is read lives there */
+    struct arena *arena;          /* what is read lives there */
+    struct policy_pile *policies; /* references to all that were made: config/policies.h */
+    struct sources *sources;      /* where policies get what lies outside: policy/source.h */
+    struct cache_store *cache;    /* where they keep answers; NULL: nowhere */
 };
 
 /* --- problems -----------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 /* `routes`: hosts, their paths, and what each leads to. */
 #include "config/answers.h"
+#include "config/cert_auth.h"
 #include "config/client_auth.h"
 #include "config/hosts.h"
 #include "config/targets.h"
@@ -166,7 +167,8 @@ static void merge_route_settings(struct load *load, struct route *route,
     const struct layer *layers[SETTING_PLACES] = {[SETTING_OF_DEFAULTS] = &load->defaults,
                                                   [SETTING_OF_HOST] = nearest[1],
                                                   [SETTING_OF_PATH] = nearest[0]};
-    settings_merge(layers, load->reader.arena, &route->settings);
+    settings_merge(layers, load->reader.arena, load->reader.policies, &route->settings);
+    host_add_policies(load->host, route->settings.policies);
 }
 
 /* A host without paths, or one of its paths, whose host is `host`. */
@@ -309,6 +311,7 @@ static struct host *make_host(struct load *load, const struct json_node *node, s
     load->reader.arena = &host->arena;
     read_host(load, node);
     load->reader.arena = &load->config->arena;
+    cert_auth_check_host(&load->reader, node, host, &load->config->clients);
     host->fingerprint = fingerprint;
     host->is_shareable = load->reader.problems->count == problems;
     return host;

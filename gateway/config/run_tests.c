@@ -30,7 +30,8 @@ __attribute__((format(printf, 4, 5))) static void fail(struct run *run, bool is_
 
 static bool routes_to_backend(const struct run *run)
 {
-    return run->outcome.route && run->outcome.route->kind == ROUTE_TO;
+    return run->outcome.route && run->outcome.route->kind == ROUTE_TO &&
+           run->outcome.reason == REASON_NONE;
 }
 
 /* "gets nothing new" of a share or server with weight 0. Of a split that is by client, where the

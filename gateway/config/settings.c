@@ -2,6 +2,7 @@
 
 #include "config/affinity.h"
 #include "config/backend_keys.h"
+#include "config/policies.h"
 #include "config/retry_on.h"
 #include "config/rewrite.h"
 #include "http/target.h"
@@ -286,6 +287,15 @@ static void read_split_on(struct reader *reader, const struct json_node *node, v
     affinity_read(reader, node, AFFINITY_OF_SPLITS, &s->split_on);
 }
 
+static void read_policy(struct reader *reader, const struct json_node *node, void *into)
+{
+    struct settings_reader *s = into;
+    enum policy_kind kind = policies_kind(node->key);
+
+    if (policies_read(reader, node, s->here, &s->layer.policies[kind]))
+        s->layer.from[SETTING_POLICIES + kind] = node;
+}
+
 static void keep_tls(struct reader *reader, const struct json_node *node, void *into)
 {
     (void)reader;
@@ -293,23 +303,15 @@ static void keep_tls(struct reader *reader, const struct json_node *node, void *
 }
 
 static const struct rule setting_list[] = {
-    {"timeout", IN_ANY, read_timeout},
-    {"limits", IN_DEFAULTS, read_limits},
-    {"max_body", IN_ANY, read_max_body},
-    {"host", IN_ANY, read_host},
-    {"retry", IN_ANY, read_retry},
-    {"tls", IN_HOST, keep_tls},
-    {"headers", IN_ANY, headers_read},
-    {"rewrite", IN_ROUTE, rewrite_read},
-    {"split_on", IN_ROUTE, read_split_on},
-    {"rate_limit", IN_ANY, NULL},
-    {"allow", IN_ANY, NULL},
-    {"deny", IN_ANY, NULL},
-    {"auth", IN_ANY, NULL},
-    {"cache", IN_ANY, NULL},
-    {"compress", IN_ANY, NULL},
-    {"errors", IN_ANY, NULL},
-    {"hsts", IN_ANY, NULL},
+    {"timeout", IN_ANY, read_timeout},     {"limits", IN_DEFAULTS, read_limits},
+    {"max_body", IN_ANY, read_max_body},   {"host", IN_ANY, read_host},
+    {"retry", IN_ANY, read_retry},         {"tls", IN_HOST, keep_tls},
+    {"headers", IN_ANY, headers_read},     {"rewrite", IN_ROUTE, rewrite_read},
+    {"split_on", IN_ROUTE, read_split_on}, {"rate_limit", IN_ANY, read_policy},
+    {"allow", IN_ANY, read_policy},        {"deny", IN_ANY, read_policy},
+    {"auth", IN_ANY, read_policy},         {"cache", IN_ANY, read_policy},
+    {"compress", IN_ANY, read_policy},     {"errors", IN_ANY, read_policy},
+    {"hsts", IN_ANY, read_policy},
 };
 const struct rules setting_rules = {setting_list, sizeof(setting_list) / sizeof(setting_list[0]),
                                     &backend_rules};
@@ -355,7 +357,7 @@ static void copy_setting(enum setting setting, const struct settings *from, stru
     case SETTING_ADD_PREFIX: to->rewrite.add_prefix = from->rewrite.add_prefix; break;
     case SETTING_REQUEST_HEADERS:
     case SETTING_RESPONSE_HEADERS: break; /* merged name by name */
-    case SETTING_COUNT: break;
+    default: break;                       /* policies: below */
     }
 }
 
@@ -374,8 +376,29 @@ static void merge_headers(const struct layer *const layers[SETTING_PLACES], stru
     headers_merge(response, arena, &settings->response_headers);
 }
 
+/* NULL: nowhere is any, or all are off again. */
+static const struct policies *merge_policies(const struct layer *const layers[SETTING_PLACES],
+                                             struct arena *arena, struct policy_pile *pile)
+{
+    struct policies merged = {{NULL}}, *policies;
+    bool has_any = false;
+
+    for (int place = SETTING_OF_DEFAULTS; place < SETTING_PLACES; place++)
+        for (enum policy_kind kind = 0; layers[place] && kind < POLICY_KINDS; kind++)
+            if (layers[place]->from[SETTING_POLICIES + kind])
+                merged.of[kind] =
+                    policies_merge(pile, layers[place]->policies[kind], merged.of[kind]);
+    for (enum policy_kind kind = 0; kind < POLICY_KINDS; kind++)
+        has_any |= merged.of[kind] != NULL;
+    if (!has_any)
+        return NULL;
+    policies = arena_alloc(arena, sizeof(*policies));
+    *policies = merged;
+    return policies;
+}
+
 void settings_merge(const struct layer *const layers[SETTING_PLACES], struct arena *arena,
-                    struct settings *settings)
+                    struct policy_pile *pile, struct settings *settings)
 {
     *settings = built_in;
     for (int place = SETTING_OF_DEFAULTS; place < SETTING_PLACES; place++)
@@ -385,6 +408,7 @@ void settings_merge(const struct layer *const layers[SETTING_PLACES], struct are
                 settings->from[setting] = (uint8_t)place;
             }
     merge_headers(layers, arena, settings);
+    settings->policies = merge_policies(layers, arena, pile);
     settings->host_name = arena_copy(arena, settings->host_name);
     settings->rewrite.strip_prefix = arena_copy(arena, settings->rewrite.strip_prefix);
     settings->rewrite.add_prefix = arena_copy(arena, settings->rewrite.add_prefix);
@@ -415,15 +439,17 @@ void settings_read_defaults(struct reader *reader, const struct json_node *node,
     };
     if (node)
         reader_object(reader, node, &setting_rules, IN_DEFAULTS, &s);
-    settings_merge(layers, reader->arena, &settings);
+    settings_merge(layers, reader->arena, reader->policies, &settings);
     globals->body_idle_ms = settings.body_idle_ms;
     *defaults = s.layer;
 }
 
-/* How long a client may take to send and to take is up to the gateway alone, and so is what its own
- * answers say. */
+/* How long a client may take to send and to take is up to the gateway alone, and so are what its
+ * own answers say and who gets them. */
 bool settings_act_without_backend(enum setting setting)
 {
+    if (setting >= SETTING_POLICIES)
+        return policies_act_without_backend((enum policy_kind)(setting - SETTING_POLICIES));
     return setting == SETTING_BODY_IDLE || setting == SETTING_RESPONSE_HEADERS;
 }
 

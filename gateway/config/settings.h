@@ -10,6 +10,7 @@ struct layer {
     const struct json_node *from[SETTING_COUNT]; /* NULL: not set here */
     struct settings values;
     struct header_layer request_headers, response_headers;
+    struct policy *policies[POLICY_KINDS]; /* NULL with `from`: off. Borrowed of reader->policies */
 };
 
 /* The one that rules read into; embedded in what holds more than settings. */
@@ -31,9 +32,9 @@ void settings_read_defaults(struct reader *reader, const struct json_node *node,
                             struct layer *defaults, struct globals *globals);
 
 /* The nearest place that sets it wins; `layers` by enum setting_place, NULL: nothing was written
- * there. Texts are copied to `arena`. */
+ * there. Texts are copied to `arena`; policies are borrowed of `pile`. */
 void settings_merge(const struct layer *const layers[SETTING_PLACES], struct arena *arena,
-                    struct settings *settings);
+                    struct policy_pile *pile, struct settings *settings);
 
 /* Copies what the layer borrows of the arena that it was read to. */
 void settings_copy_layer(struct layer *layer, struct arena *arena);

@@ -1,9 +1,12 @@
 #include "config/snapshot.h"
 
 #include "base/check.h"
+#include "config/build_sources.h"
 #include "config/build_tls.h"
 #include "config/client_auth.h"
 #include "config/load.h"
+#include "config/policies.h"
+#include "config/redis.h"
 #include "config/route_tests.h"
 #include "config/source.h"
 #include "config/tidy_path.h"
@@ -144,6 +147,11 @@ static void read_watch(struct reader *reader, const struct json_node *node, void
         ((struct load *)into)->globals->watch = values[index];
 }
 
+static void read_redis(struct reader *reader, const struct json_node *node, void *into)
+{
+    redis_read(reader, node, &((struct load *)into)->globals->redis);
+}
+
 static void read_log(struct reader *reader, const struct json_node *node, void *into)
 {
     reader_object(reader, node, &log_rules, 0, into);
@@ -169,7 +177,7 @@ static const struct rule top_list[] = {
     {"user", IN_TOP, reader_later},
     {"group", IN_TOP, reader_later},
     {"dns", IN_TOP, read_dns},
-    {"redis", IN_TOP, NULL},
+    {"redis", IN_TOP, read_redis},
 };
 static const struct rules top_rules = {top_list, sizeof(top_list) / sizeof(top_list[0]),
                                        &setting_rules};
@@ -264,6 +272,8 @@ static uint64_t context(const struct json_node *root, const char *folder)
     const struct json_node *defaults = json_member(root, "defaults");
     uint64_t hash = hash_bytes(slice_of(folder)) ^ client_auth_context(json_member(root, "tls"));
 
+    if (json_member(root, "redis")) /* so that its limits may be there */
+        hash *= 3;
     return defaults ? hash ^ json_fingerprint(defaults->value) : hash;
 }
 
@@ -305,7 +315,8 @@ static uint64_t fingerprint(const struct snapshot *snapshot)
                              hash_bytes(slice_of(certificate_file(certificate)))};
         hash = hash_bytes(slice_make((const char *)parts, sizeof(parts)));
     }
-    return hash ^ client_policies_fingerprint(tls_server_clients(snapshot->tls));
+    return hash ^ client_policies_fingerprint(tls_server_clients(snapshot->tls)) ^
+           sources_fingerprint(snapshot);
 }
 
 static void set_place(struct config *config, const char *file, const struct load_options *options)
@@ -329,14 +340,21 @@ static struct config *load_config(const char *file, const struct load_options *o
     struct config *config = config_new();
     struct load load = {
         .config = config, .globals = config->globals, .previous = options->previous};
+    struct policy_pile policies = {0};
+    struct sources *own = options->sources ? NULL : sources_new();
     struct buffer text = {0};
 
+    if (options->sources)
+        sources_begin(options->sources);
     set_place(config, file, options);
     load.reader = (struct reader){
         .file = config->file,
         .folder = config->folder,
         .problems = problems,
         .arena = &config->arena,
+        .policies = &policies,
+        .sources = own ? own : options->sources,
+        .cache = options->cache,
     };
     if (options->text) {
         load_text(&load, *options->text);
@@ -349,6 +367,8 @@ static struct config *load_config(const char *file, const struct load_options *o
     table_clear(&load.backends);
     table_clear(&load.client_cas);
     arena_clear(&load.scratch);
+    policy_pile_clear(&policies);
+    sources_free(own);
     *build = (struct tls_build){.config = load.has_sections ? config : NULL,
                                 .options = options,
                                 .problems = problems,
@@ -367,6 +387,7 @@ static struct snapshot *finish(struct config *config, const struct tls_build *bu
     if (problems->errors == errors)
         route_tests_run(snapshot, build->options->strict_certs, build->is_renewal, problems);
     problems_sort(problems);
+    build_sources(snapshot, build->options->strict_certs, problems);
     if (problems->errors == errors) {
         snapshot->fingerprint = fingerprint(snapshot);
         return snapshot;
@@ -434,6 +455,8 @@ struct globals *snapshot_peek(const char *file)
 struct snapshot *snapshot_renew(const struct snapshot *current, const struct load_options *options,
                                 struct problems *problems)
 {
+    if (options->sources)
+        sources_begin(options->sources);
     const struct tls_build build = {
         .config = current->config,
         .options = options,

@@ -7,6 +7,8 @@
 #include "config/problems.h"
 #include "http/h1_parser.h"
 #include "net/network.h"
+#include "net/redis_client.h"
+#include "policy/source.h"
 #include "routing/route_table.h"
 #include "tls/cert_library.h"
 #include "tls/tls_server.h"
@@ -75,6 +77,8 @@ struct globals {
     struct address *dns_servers; /* in the order to ask */
     unsigned dns_server_count;   /* 0: the system's */
 
+    struct redis_spec *redis; /* NULL: none */
+
     uint64_t handshake_ms, header_ms, keepalive_ms;
     uint64_t body_idle_ms; /* of `defaults`: for answers that have no route */
     uint64_t body_rate;    /* bytes a second that a client must send or take; 0: any */
@@ -125,7 +129,8 @@ struct config {
 
     struct route_table *routes; /* owned; its hosts are shared with the generations around */
     unsigned route_count;
-    struct upstream_spec **upstreams; /* of backends first, then of inline targets; on the heap */
+    struct upstream_spec **upstreams; /* of backends first, then of inline targets and of services
+                                         that policies ask; on the heap */
     unsigned upstream_count;
     unsigned backend_count; /* so many of them are of backends: a reference each */
     struct table upstreams_by_name;
@@ -147,15 +152,24 @@ struct config {
     unsigned test_count;
 };
 
+/* A file that policies of it take something from, and what that was when the snapshot was made. */
+struct snapshot_source {
+    struct source *source; /* a reference; policy/source.h */
+    uint64_t fingerprint;
+    char summary[SOURCE_SUMMARY_SIZE];
+};
+
 struct snapshot {
     struct refcount references;
-    uint64_t generation;   /* set when published, before any worker sees it */
-    uint64_t fingerprint;  /* of the route file's meaning and the certificates' files, bytes and
-                              names: equal ones change nothing */
-    struct config *config; /* a reference */
-    const struct globals *globals;    /* the config's */
+    uint64_t generation;           /* set when published, before any worker sees it */
+    uint64_t fingerprint;          /* of the route file's meaning and the files of certificates and
+                                      policies, bytes and names: equal ones change nothing */
+    struct config *config;         /* a reference */
+    const struct globals *globals; /* the config's */
     const struct route_table *routes; /* the config's */
     struct tls_server *tls;           /* owned */
+    struct snapshot_source *sources;  /* files and URLs, each once; on the heap */
+    unsigned source_count;
 };
 
 /* What a load builds on. */
@@ -163,6 +177,9 @@ struct load_options {
     struct ticket_keys *keys;
     bool strict_certs;            /* for `check`: what is wrong with a certificate is an error */
     struct cert_library *certs;   /* what was read already; NULL: every certificate is read */
+    struct sources *sources;      /* what policies took from files already, to be committed by the
+                                     caller; NULL: every file is read */
+    struct cache_store *cache;    /* where policies keep answers; NULL: nothing will be served */
     struct cert_problems *broken; /* is set to what is broken; NULL: nobody asks */
     struct config *previous;      /* what has not changed since is shared; NULL: nothing is */
     const struct slice *text;     /* what the file is taken to hold; NULL: it is read */

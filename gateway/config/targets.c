@@ -25,7 +25,8 @@ static struct route_target *add_target(struct to_reader *to, const struct backen
     if (backend && backend->upstream)
         host_add_backend(to->load->host, backend->upstream);
     target->weight = 1;
-    settings_merge(layers, to->load->reader.arena, &target->settings);
+    settings_merge(layers, to->load->reader.arena, to->load->reader.policies, &target->settings);
+    host_add_policies(to->load->host, target->settings.policies);
     return target;
 }
 

@@ -138,6 +138,32 @@ static void write_out(struct access_writer *writer, struct slice text)
     writer->has_failed = false;
 }
 
+/* With the lock held; what it returns is to be closed without it. */
+static struct access_target switch_target(struct access_writer *writer)
+{
+    struct access_target old = {.fd = -1};
+
+    if (writer->has_next) {
+        old = writer->target;
+        writer->target = writer->next;
+        writer->next = (struct access_target){.kind = ACCESS_LOG_OFF, .fd = -1};
+        writer->has_failed = false;
+    }
+    writer->has_next = false;
+    return old;
+}
+
+/* Behind taking lines, before they are written: what was logged after the order came is among them,
+ * and goes where the order says. */
+static void follow_order(struct access_writer *writer)
+{
+    pthread_mutex_lock(&writer->lock);
+    struct access_target old = switch_target(writer);
+    pthread_mutex_unlock(&writer->lock);
+
+    access_target_close(&old);
+}
+
 /* Whole lines only, so that two workers' lines never mix. True if there was anything. */
 static bool empty_outlet(struct access_writer *writer, struct outlet *outlet)
 {
@@ -145,6 +171,7 @@ static bool empty_outlet(struct access_writer *writer, struct outlet *outlet)
         line_ring_take(outlet->ring, outlet->piece + outlet->length, PIECE_BYTES - outlet->length);
     if (got == 0)
         return false;
+    follow_order(writer);
     outlet->length += got;
     struct slice text = slice_make(outlet->piece, outlet->length);
     ptrdiff_t last = slice_find_last(text, '\n');
@@ -224,14 +251,8 @@ static bool take_orders(struct access_writer *writer, unsigned wait_ms)
     while (late == 0 && !writer->has_next && !writer->wants_reopen && !writer->wants_stop)
         late = pthread_cond_timedwait(&writer->wake, &writer->lock, &until);
     bool goes_on = !writer->wants_stop, wants_reopen = writer->wants_reopen;
-    struct access_target old = {.fd = -1};
-    if (writer->has_next) {
-        old = writer->target;
-        writer->target = writer->next;
-        writer->next = (struct access_target){.kind = ACCESS_LOG_OFF, .fd = -1};
-        writer->has_failed = false;
-    }
-    writer->has_next = writer->wants_reopen = false;
+    struct access_target old = switch_target(writer);
+    writer->wants_reopen = false;
     pthread_mutex_unlock(&writer->lock);
 
     access_target_close(&old);

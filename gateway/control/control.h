@@ -10,12 +10,19 @@
 #include "net/jobs.h"
 #include "net/loop.h"
 #include "net/resolver.h"
+#include "policy/cache_store.h"
+#include "policy/key_desk.h"
+#include "policy/source.h"
 #include "tls/mac.h"
 #include "tls/ticket_keys.h"
+#include "tls/tls_stream.h"
+#include "worker/memory_return.h"
 #include "worker/worker.h"
 
 struct endpoints;
 struct generations;
+struct password_checks;
+struct key_fetcher;
 struct systemd;
 
 enum control_state {
@@ -33,8 +40,15 @@ struct control {
     struct resolver *resolver; /* of this thread's loop, for the whole process */
     struct backend_states *backend_states;
     struct health_checks *health_checks;
-    struct jobs *files;     /* reads them for workers */
-    struct jobs *verifiers; /* of clients' certificates, for workers */
+    struct jobs *files;       /* reads them for workers */
+    struct tls_jobs tls_jobs; /* what takes long in handshakes, for workers */
+    struct jobs *passwords;   /* that are verified, for workers */
+    struct password_checks *password_checks;
+    struct memory_return *memory_return;
+    struct sources *sources;   /* what policies take from outside the route file */
+    struct cache_store *cache; /* what policies keep of answers */
+    struct key_desk *key_desk; /* where workers ask for keys behind URLs */
+    struct key_fetcher *key_fetcher;
     struct ticket_keys *ticket_keys;
     uint8_t sticky_key[MAC_KEY_BYTES]; /* signs cookies of backends without a key of their own */
     struct worker **workers;
@@ -43,7 +57,10 @@ struct control {
     struct systemd *systemd;     /* the service manager; NULL: none */
     struct traffic *traffic;
     struct admission *admission;
-    struct budget head_memory; /* of all workers, for heads that are not complete */
+    struct rate_table *rates;
+    struct redis_outage *outage;
+    struct budget head_memory;    /* of all workers, for heads that are not complete */
+    struct budget encoder_memory; /* of all workers, for answers being compressed */
     struct listeners *listeners;
     struct generations *generations;
     struct endpoints *endpoints;

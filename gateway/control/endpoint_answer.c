@@ -49,9 +49,8 @@ static void answer_drain(bool as_text, struct endpoint_answer *answer)
     answer->content_type = "application/json";
 }
 
-/* In the form of a refused reload: who asks for JSON gets it. */
-static void fail_explain(int status, const char *message, bool as_text,
-                         struct endpoint_answer *answer)
+void endpoint_answer_mistake(int status, const char *message, bool as_text,
+                             struct endpoint_answer *answer)
 {
     struct problems problems;
 
@@ -65,6 +64,14 @@ static void fail_explain(int status, const char *message, bool as_text,
     problems_print_json(&problems, &answer->body);
     buffer_append_text(&answer->body, "\n");
     problems_clear(&problems);
+}
+
+void endpoint_answer_purge(uint64_t purged, bool as_text, struct endpoint_answer *answer)
+{
+    answer->status = 200;
+    answer->content_type = content_type(as_text);
+    buffer_printf(&answer->body, as_text ? "purged: %llu\n" : "{\"purged\":%llu}\n",
+                  (unsigned long long)purged);
 }
 
 static const char *verdict_of(const void *checks, struct slice backend, struct slice server)
@@ -87,10 +94,10 @@ static void answer_explain(const struct control *control, const struct http_head
     struct error error;
 
     if (snapshot == NULL) {
-        fail_explain(503, "nothing is served yet", as_text, answer);
+        endpoint_answer_mistake(503, "nothing is served yet", as_text, answer);
     } else if (!explain_question_parse(head->query, &arena, &question, &error) ||
                !explain_question_read(&question, &arena, &request, &error)) {
-        fail_explain(400, error.message, as_text, answer);
+        endpoint_answer_mistake(400, error.message, as_text, answer);
     } else {
         struct explanation *explanation = arena_alloc(&arena, sizeof(*explanation));
         explain(snapshot, &request, &arena, explanation);
@@ -145,6 +152,7 @@ enum endpoint_action endpoint_answer_request(const struct control *control, bool
     bool is_reload = slice_equal(head->path, slice_of("/reload"));
     bool is_drain = slice_equal(head->path, slice_of("/drain"));
     bool is_certs = is_admin && slice_equal(head->path, slice_of("/certs"));
+    bool is_purge = slice_equal(head->path, slice_of("/purge"));
     bool is_explain = slice_equal(head->path, slice_of("/explain"));
     bool is_config = slice_equal(head->path, slice_of("/config"));
     bool is_recent = slice_equal(head->path, slice_of("/recent"));
@@ -175,11 +183,13 @@ enum endpoint_action endpoint_answer_request(const struct control *control, bool
             return refuse_method("GET, HEAD", answer);
         return is_config ? ENDPOINT_CONFIG : ENDPOINT_RECENT;
     }
-    if ((is_reload || is_drain) && is_admin) {
+    if ((is_reload || is_drain || is_purge) && is_admin) {
         if (head->method != METHOD_POST)
             return refuse_method("POST", answer);
         if (is_reload)
             return ENDPOINT_RELOAD;
+        if (is_purge)
+            return ENDPOINT_PURGE;
         answer_drain(endpoint_wants_text(head), answer);
         return ENDPOINT_DRAIN;
     }

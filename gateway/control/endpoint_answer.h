@@ -16,6 +16,7 @@ enum endpoint_action {
     ENDPOINT_RECENT,   /* ask the workers, then endpoint_answer_recent */
     ENDPOINT_METRICS,  /* ask the workers, then endpoint_answer_metrics */
     ENDPOINT_DRAIN,    /* the answer is complete; drain */
+    ENDPOINT_PURGE,    /* read what is to be purged, ask, then endpoint_answer_purge */
 };
 
 struct endpoint_answer {
@@ -41,6 +42,11 @@ void endpoint_answer_status(const struct status_page *page, bool as_text,
 void endpoint_answer_config(const struct snapshot *snapshot, struct endpoint_answer *answer);
 void endpoint_answer_recent(const struct recent_page *page, struct endpoint_answer *answer);
 void endpoint_answer_metrics(const struct status_page *page, struct endpoint_answer *answer);
+/* So many responses are gone from the cache. */
+void endpoint_answer_purge(uint64_t purged, bool as_text, struct endpoint_answer *answer);
+/* 4xx or 5xx, in words, in the form of a refused reload for who asks for JSON. */
+void endpoint_answer_mistake(int status, const char *message, bool as_text,
+                             struct endpoint_answer *answer);
 void endpoint_answer_failure(int status, const char *reason, struct endpoint_answer *answer);
 
 #endif

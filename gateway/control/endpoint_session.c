@@ -1,6 +1,7 @@
 #include "control/endpoint_session.h"
 
 #include "control/endpoint_answer.h"
+#include "control/purge_query.h"
 #include "http/h1_connection.h"
 #include "net/tcp_stream.h"
 
@@ -11,7 +12,7 @@ enum {
     PATIENCE_MS = 10 * 1000, /* for a head, a body, an answer's next bytes, the next request */
     STATUS_MS = 5 * 1000,    /* for the workers to report */
     LINGER_MS = 2 * 1000,
-    BODY_BYTES = 64 * 1024, /* of a request; read and forgotten */
+    BODY_BYTES = 64 * 1024, /* of a request */
 };
 
 enum session_state {
@@ -22,6 +23,7 @@ enum session_state {
     AWAIT_LOAD,
     AWAIT_STATUS,
     AWAIT_RECENT,
+    AWAIT_PURGE,
     SEND_HEAD,
     SEND_BODY,
     FLUSH,
@@ -50,11 +52,12 @@ struct endpoint_session {
     struct http_head head;
     struct endpoint_answer answer;
     struct slice unsent; /* of the answer's body */
-    size_t dropped_bytes;
+    struct buffer body;  /* of the request */
     struct load_ask *load;
     struct status_query *status;
     bool wants_metrics; /* of that */
     struct recent_query *recent;
+    struct purge_query *purge;
 };
 
 static const struct h1_limits limits = {
@@ -72,6 +75,7 @@ static void free_session(void *owner)
 {
     struct endpoint_session *s = owner;
     buffer_clear(&s->answer.body);
+    buffer_clear(&s->body);
     arena_clear(&s->arena);
     free(s);
 }
@@ -88,6 +92,8 @@ static enum step leave(struct endpoint_session *s)
         status_query_end(s->status);
     if (s->recent != NULL)
         recent_query_end(s->recent);
+    if (s->purge != NULL)
+        purge_query_end(s->purge);
     if (s->http != NULL)
         s->http->ops->end(s->http, HTTP_END_ABORT);
     h1_connection_free(s->connection);
@@ -131,32 +137,48 @@ static enum step answer_refusal(struct endpoint_session *s)
 static enum step read_head(struct endpoint_session *s)
 {
     switch (s->http->ops->read_head(s->http, &s->arena, &s->head)) {
-    case IO_OK:
-        s->dropped_bytes = 0;
-        return enter(s, s->head.framing == BODY_NONE ? ACT : READ_BODY, PATIENCE_MS);
+    case IO_OK: return enter(s, s->head.framing == BODY_NONE ? ACT : READ_BODY, PATIENCE_MS);
     case IO_WAIT: return wait_or_leave(s);
     case IO_ERROR: return answer_refusal(s);
     default: return leave(s);
     }
 }
 
-/* Nothing here takes a body; a small one is no reason to close the connection. */
+static enum step refuse_body(struct endpoint_session *s)
+{
+    s->ends_after = true;
+    endpoint_answer_failure(413, http_reason_word(REASON_BODY_TOO_LARGE), &s->answer);
+    return enter(s, SEND_HEAD, PATIENCE_MS);
+}
+
+/* A small one that nobody asked for is no reason to close the connection. */
 static enum step read_body(struct endpoint_session *s)
 {
     struct slice piece;
     switch (s->http->ops->read_body(s->http, &piece)) {
     case IO_OK:
-        s->dropped_bytes += piece.len;
+        if (buffer_length(&s->body) + piece.len > BODY_BYTES || !buffer_append(&s->body, piece))
+            return refuse_body(s);
         s->http->ops->consume_body(s->http, piece.len);
-        if (s->dropped_bytes <= BODY_BYTES)
-            return STEP_ON;
-        s->ends_after = true;
-        endpoint_answer_failure(413, http_reason_word(REASON_BODY_TOO_LARGE), &s->answer);
-        return enter(s, SEND_HEAD, PATIENCE_MS);
+        return STEP_ON;
     case IO_WAIT: return wait_or_leave(s);
     case IO_EOF: return enter(s, ACT, 0);
     default: return answer_refusal(s);
     }
+}
+
+static enum step begin_purge(struct endpoint_session *s)
+{
+    struct purge_question question;
+    struct error error;
+
+    if (!purge_question_read(s->head.query, buffer_content(&s->body), &s->arena, &question,
+                             &error)) {
+        endpoint_answer_mistake(400, error.message, endpoint_wants_text(&s->head), &s->answer);
+        return enter(s, SEND_HEAD, PATIENCE_MS);
+    }
+    s->purge = purge_query_start(s->control, &question, &s->task);
+    return enter(s, AWAIT_PURGE, 0); /* a purge always ends */
 }
 
 static enum step act(struct endpoint_session *s)
@@ -178,6 +200,7 @@ static enum step act(struct endpoint_session *s)
     case ENDPOINT_CONFIG:
         endpoint_answer_config(generations_current(s->control->generations), &s->answer);
         break;
+    case ENDPOINT_PURGE: return begin_purge(s);
     case ENDPOINT_DRAIN: control_drain(s->control); break;
     case ENDPOINT_ANSWERED: break;
     }
@@ -224,6 +247,23 @@ static enum step await_recent(struct endpoint_session *s)
         return STEP_WAIT;
     recent_query_end(s->recent);
     s->recent = NULL;
+    return enter(s, SEND_HEAD, PATIENCE_MS);
+}
+
+static enum step await_purge(struct endpoint_session *s)
+{
+    bool as_text = endpoint_wants_text(&s->head);
+    uint64_t purged = 0;
+
+    switch (purge_query_answer(s->purge, &purged)) {
+    case IO_WAIT: return STEP_WAIT;
+    case IO_OK: endpoint_answer_purge(purged, as_text, &s->answer); break;
+    default:
+        endpoint_answer_mistake(503, "there is too much to do, nothing was purged: ask again",
+                                as_text, &s->answer);
+    }
+    purge_query_end(s->purge);
+    s->purge = NULL;
     return enter(s, SEND_HEAD, PATIENCE_MS);
 }
 
@@ -290,6 +330,7 @@ static enum step end_exchange(struct endpoint_session *s)
     struct http_stream *http = s->http;
     s->http = NULL;
     buffer_clear(&s->answer.body);
+    buffer_clear(&s->body);
     s->answer = (struct endpoint_answer){0};
     s->unsent = slice_make(NULL, 0);
     http->ops->end(http, s->ends_after ? HTTP_END_CLOSE : HTTP_END_REUSE);
@@ -323,6 +364,7 @@ static void run_session(void *owner)
         case AWAIT_LOAD: step = await_load(s); break;
         case AWAIT_STATUS: step = await_status(s); break;
         case AWAIT_RECENT: step = await_recent(s); break;
+        case AWAIT_PURGE: step = await_purge(s); break;
         case SEND_HEAD: step = send_head(s); break;
         case SEND_BODY: step = send_body(s); break;
         case FLUSH: step = flush(s); break;

@@ -8,11 +8,15 @@
 #include "control/control.h"
 #include "control/endpoints.h"
 #include "control/generations.h"
+#include "control/key_fetcher.h"
 #include "control/privileges.h"
 #include "control/sandbox.h"
 #include "control/signals.h"
 #include "control/systemd.h"
 #include "net/descriptors.h"
+#include "net/redis_outage.h"
+#include "policy/password_checks.h"
+#include "policy/rate_table.h"
 #include "version.h"
 
 #include <errno.h>
@@ -27,7 +31,10 @@ enum {
     RECENT_BYTES_A_WORKER = 256 * 1024,
     FILE_THREADS = 2,
     VERIFY_THREADS = 2,
-    HEAD_MEMORY_BYTES = 64 * 1024 * 1024, /* for requests' heads that are not complete */
+    PASSWORD_THREADS = 2,
+    SIGNATURES_WAITING = 128,                 /* by thread; of RSA-2048: 60 ms of work */
+    HEAD_MEMORY_BYTES = 64 * 1024 * 1024,     /* for requests' heads that are not complete */
+    ENCODER_MEMORY_BYTES = 256 * 1024 * 1024, /* for answers being compressed */
     TICKET_PERIOD_S = 3600,
     TICKET_CHECK_MS = 60 * 1000,
     LOAD_PATIENCE_MS = 5 * 1000,
@@ -122,10 +129,13 @@ static bool start_workers(struct gateway *g, unsigned count, struct error *error
     control->listeners = listeners_new(count, control->inherited);
     control->traffic = traffic_new(count);
     control->admission = admission_new();
-    if (control->admission == NULL) {
+    control->rates = rate_table_new();
+    control->outage = redis_outage_new();
+    if (control->admission == NULL || control->rates == NULL) {
         error_set(error, "no memory for counting clients");
         return false;
     }
+    budget_init(&control->encoder_memory, ENCODER_MEMORY_BYTES);
     budget_init(&control->head_memory, HEAD_MEMORY_BYTES);
     struct slice sticky_key = slice_make((const char *)control->sticky_key, MAC_KEY_BYTES);
     for (; g->ring_count < count; g->ring_count++)
@@ -139,13 +149,19 @@ static bool start_workers(struct gateway *g, unsigned count, struct error *error
                                                .count = count,
                                                .states = control->backend_states,
                                                .admission = control->admission,
+                                               .rates = control->rates,
+                                               .outage = control->outage,
                                                .files = control->files,
-                                               .verifiers = control->verifiers,
+                                               .tls_jobs = control->tls_jobs,
+                                               .passwords = control->password_checks,
+                                               .memory_return = control->memory_return,
                                                .access_log = g->rings[i],
                                                .sticky_key = sticky_key,
+                                               .encoder_memory = &control->encoder_memory,
                                                .head_memory = &control->head_memory,
                                                .recent_bytes = recent_bytes(count),
-                                               .traffic = control->traffic};
+                                               .traffic = control->traffic,
+                                               .key_desk = control->key_desk};
         control->workers[i] = worker_start(&options, error);
         if (control->workers[i] == NULL)
             return false;
@@ -421,7 +437,15 @@ static bool start(struct gateway *g, const struct gateway_options *options, stru
     control->backend_states = backend_states_new(control->loop, control->resolver);
     control->health_checks = health_checks_new(control->loop, control->backend_states);
     control->files = jobs_new(FILE_THREADS);
-    control->verifiers = jobs_new(VERIFY_THREADS);
+    control->tls_jobs.verifiers = jobs_new(VERIFY_THREADS);
+    control->tls_jobs.signers = jobs_new_yielding(workers, SIGNATURES_WAITING * workers);
+    control->passwords = jobs_new(PASSWORD_THREADS);
+    control->password_checks = password_checks_new(control->passwords);
+    control->sources = sources_new();
+    control->cache = cache_store_new();
+    control->memory_return = memory_return_new(control->loop, control->files);
+    control->key_desk = key_desk_new();
+    control->key_fetcher = key_fetcher_new(control->loop, control->resolver, control->key_desk);
     control->endpoints = endpoints_new(control);
     control->generations = generations_new(control);
     g->signals = signals_new(control->loop, answer_signal, g, error);
@@ -455,12 +479,22 @@ static void free_everything(struct gateway *g)
     systemd_free(control->systemd);
     traffic_free(control->traffic);
     admission_free(control->admission);
+    rate_table_free(control->rates);
+    redis_outage_free(control->outage);
     health_checks_free(control->health_checks);
     backend_states_free(control->backend_states);
+    key_fetcher_free(control->key_fetcher);
+    key_desk_free(control->key_desk);
     resolver_free(control->resolver);
+    memory_return_free(control->memory_return);
     loop_free(control->loop);
     jobs_free(control->files);
-    jobs_free(control->verifiers);
+    jobs_free(control->tls_jobs.verifiers);
+    jobs_free(control->tls_jobs.signers);
+    jobs_free(control->passwords);
+    password_checks_free(control->password_checks);
+    sources_free(control->sources);
+    cache_store_free(control->cache);
     ticket_keys_free(control->ticket_keys);
     for (unsigned i = 0; i < g->ring_count; i++)
         line_ring_free(g->rings[i]);

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "control/endpoints.h"
+#include "control/key_fetcher.h"
 #include "control/privileges.h"
 #include "control/publication.h"
 #include "control/systemd.h"
@@ -142,7 +143,8 @@ static void retry_later(struct generations *g, const struct load_outcome *outcom
 {
     bool is_wanted = g->current != NULL && !g->is_closed &&
                      g->current->globals->watch != WATCH_MODE_OFF &&
-                     (generations_broken(g)->count > 0 || outcome->result == LOAD_FAILED);
+                     (generations_broken(g)->count > 0 || sources_are_broken(g->control->sources) ||
+                      outcome->result == LOAD_FAILED);
     uint64_t after_ms = g->control->load_retry_ms > 0 ? g->control->load_retry_ms : RETRY_MS;
     deadline_set(g->control->loop, &g->retry, is_wanted ? after_ms : 0);
 }
@@ -163,6 +165,7 @@ static void end_load(struct generations *g, enum load_result result)
     load_outcome_log(outcome, config_name(g));
     if (!load_is_refused(outcome)) {
         cert_library_commit(g->certs);
+        sources_commit(g->control->sources);
         if (!g->is_closed)
             follow_files(g);
     }
@@ -214,6 +217,7 @@ static void finish_publication(void *owner)
     endpoints_follow(g->control->endpoints);
     health_checks_follow(g->control->health_checks, g->current->config->upstreams,
                          g->current->config->backend_count);
+    key_fetcher_leave_out(g->control->key_fetcher, g->current);
     end_load(g, LOAD_PUBLISHED);
 }
 
@@ -254,6 +258,7 @@ static void publish(struct generations *g, struct snapshot *snapshot)
         endpoints_warn_if_admin_moved(control->endpoints, snapshot);
         privileges_warn_if_changed(g->current->globals, snapshot->globals);
     }
+    key_fetcher_take_in(control->key_fetcher, snapshot);
     snapshot->generation = g->current != NULL ? g->current->generation + 1 : 1;
     g->publication = publication_start(control, snapshot, plan, finish_publication, g);
 }
@@ -279,10 +284,13 @@ static size_t count_client_cas(const struct config *config)
 /* The files of the running config. */
 static void follow_files(struct generations *g)
 {
-    const struct config *config = g->current->config;
+    const struct snapshot *current = g->current;
+    const struct config *config = current->config;
     enum watch_mode mode = config->globals->watch;
-    struct watch_target *targets = memory_array(
-        2 * (size_t)config->cert_source_count + count_client_cas(config) + 1, sizeof(*targets));
+    struct watch_target *targets =
+        memory_array(2 * (size_t)config->cert_source_count + count_client_cas(config) +
+                         current->source_count + 1,
+                     sizeof(*targets));
     size_t count = 0;
     for (unsigned i = 0; mode != WATCH_MODE_OFF && i < config->cert_source_count; i++) {
         const struct cert_source *source = &config->cert_sources[i];
@@ -293,6 +301,10 @@ static void follow_files(struct generations *g)
     for (const struct client_ca_file *file = config->client_cas;
          mode != WATCH_MODE_OFF && file != NULL; file = file->next)
         targets[count++] = (struct watch_target){.path = file->path, .kind = WATCH_CERTS};
+    for (unsigned i = 0; mode != WATCH_MODE_OFF && i < current->source_count; i++)
+        if (!source_is_url(current->sources[i].source))
+            targets[count++] = (struct watch_target){
+                .path = source_location(current->sources[i].source), .kind = WATCH_SOURCES};
     if (mode == WATCH_MODE_ALL)
         targets[count++] = (struct watch_target){.path = config->path, .kind = WATCH_ROUTE_FILE};
     watcher_follow(g->watcher, targets, count, g->began_ms);
@@ -303,7 +315,7 @@ static void answer_watcher(void *owner)
 {
     struct generations *g = owner;
     unsigned changed = watcher_take(g->watcher);
-    if ((changed & WATCH_CERTS) != 0)
+    if ((changed & (WATCH_CERTS | WATCH_SOURCES)) != 0)
         want(g, LOAD_RENEWAL);
     if ((changed & WATCH_ROUTE_FILE) != 0)
         want(g, LOAD_WHOLE);
@@ -365,6 +377,8 @@ static void *run_load(void *owner)
     const struct load_options options = {
         .keys = control->ticket_keys,
         .certs = job->generations->certs,
+        .sources = control->sources,
+        .cache = control->cache,
         .broken = &job->broken,
         .previous = job->base != NULL ? job->base->config : NULL,
     };

@@ -28,8 +28,10 @@ struct load_outcome *load_outcome_new(void)
 static void log_problem(const struct problem *problem, const char *event)
 {
     char place[64] = "";
-    if (problem->line > 0)
+    if (problem->column > 0)
         snprintf(place, sizeof(place), ":%u:%u", problem->line, problem->column);
+    else if (problem->line > 0)
+        snprintf(place, sizeof(place), ":%u", problem->line);
     bool has_path = problem->path != NULL && problem->path[0] != '\0';
     bool has_suggestion = problem->suggestion != NULL && problem->suggestion[0] != '\0';
     log_event(problem->is_warning ? LOG_WARN : LOG_ERROR, event, "%s%s: %s%s%s%s%s%s",
@@ -61,7 +63,7 @@ void load_outcome_log(const struct load_outcome *outcome, const char *file)
 {
     unsigned long long generation = outcome->generation;
     size_t parsed = outcome->read.parsed, quarantined = outcome->broken.count;
-    const char *what = outcome->kind == LOAD_RENEWAL ? "certificates changed: " : "";
+    const char *what = outcome->kind == LOAD_RENEWAL ? "files changed: " : "";
     switch (outcome->result) {
     case LOAD_PUBLISHED:
         if (generation > 1) /* the first one is the ready line's to announce */

@@ -1,10 +1,13 @@
 #include "control/metrics_page.h"
 
+#include "control/cache_pages.h"
 #include "control/cert_metrics.h"
 #include "control/metrics_text.h"
 #include "control/process_metrics.h"
 #include "control/server_metrics.h"
 #include "net/descriptors.h"
+#include "policy/policy.h"
+#include "proxy/http2_ends.h"
 #include "proxy/route_counters.h"
 #include "version.h"
 
@@ -53,12 +56,35 @@ static void print_routes(const struct status_page *page, struct buffer *out)
     }
 }
 
+static void print_policies(const struct status_page *page, struct buffer *out)
+{
+    struct series *routes = page->control->traffic->policies;
+    uint64_t sums[POLICY_KINDS][POLICY_OUTCOMES];
+    struct slice route;
+    struct metrics_family family =
+        metrics_begin(out, "sallyport_policy_decisions_total", "counter",
+                      "What came of policies for requests, by policy, route and outcome.");
+
+    for (size_t at = 0; series_next(routes, &at, &route, &sums[0][0]);)
+        for (enum policy_kind kind = 0; kind < POLICY_KINDS; kind++)
+            for (enum policy_outcome outcome = 0; outcome < POLICY_OUTCOMES; outcome++) {
+                if (sums[kind][outcome] == 0)
+                    continue;
+                family.labels[0] = (struct metrics_label){"policy", slice_of(policy_name(kind))};
+                family.labels[1] = (struct metrics_label){"route", route};
+                family.labels[2] =
+                    (struct metrics_label){"outcome", slice_of(policy_outcome_word(outcome))};
+                metrics_sample(&family, sums[kind][outcome]);
+            }
+}
+
 static void print_http(const struct status_page *page, struct buffer *out)
 {
     const uint64_t *metrics = page->metrics;
     struct metrics_family family;
 
     print_routes(page, out);
+    print_policies(page, out);
     metrics_single(out, "sallyport_http_requests_in_flight", "gauge",
                    "Requests that have begun and not ended, tunnels among them.",
                    metrics[METRIC_REQUESTS_IN_FLIGHT]);
@@ -127,6 +153,18 @@ static void print_proxy_headers(const struct status_page *page, struct buffer *o
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         family.labels[0] = (struct metrics_label){"reason", slice_of(rows[i].reason)};
         metrics_sample(&family, page->metrics[rows[i].metric]);
+    }
+}
+
+static void print_http2_ends(const struct status_page *page, struct buffer *out)
+{
+    struct metrics_family family =
+        metrics_begin(out, "sallyport_http2_connections_ended_total", "counter",
+                      "HTTP/2 connections ended for what their client did, by reason.");
+
+    for (int i = 0; i < HTTP2_ENDS; i++) {
+        family.labels[0] = (struct metrics_label){"reason", slice_of(http2_ends[i].word)};
+        metrics_sample(&family, page->metrics[http2_ends[i].metric]);
     }
 }
 
@@ -234,8 +272,10 @@ void metrics_page_print(const struct status_page *page, struct buffer *out)
 
     print_http(page, out);
     server_metrics_print(page, out);
+    cache_metrics_print(page, out);
     print_handshakes(page, out);
     print_proxy_headers(page, out);
+    print_http2_ends(page, out);
     cert_metrics_print(&page->certificates,
                        snapshot != NULL ? snapshot->globals->metrics_series : 0, out);
     print_connections(page, out);

@@ -166,6 +166,7 @@ static void make_page(struct status_query *query)
     struct control *control = query->control;
     page->control = control;
     page->worker_count = query->count;
+    page->zones = cache_store_report(control->cache, &query->arena, &page->zone_count);
     for (unsigned i = 0; i < query->count; i++)
         add_metrics(page, worker_metrics(control->workers[i]));
     for (int i = 0; i < HEALTH_RESULTS; i++)

@@ -50,6 +50,8 @@ struct status_page {
     uint64_t checks[HEALTH_RESULTS]; /* of servers, by what they came to */
     struct status_backend *backends; /* of the generation served, in its order */
     unsigned backend_count;
+    struct cache_zone_report *zones; /* of the cache, by name */
+    unsigned zone_count;
     struct certificate_rows certificates;
     const struct load_record *loads;
     struct cert_load_counts last_read; /* by the last load that was not refused */

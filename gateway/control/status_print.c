@@ -1,6 +1,7 @@
 #include "base/clock.h"
 #include "base/json_text.h"
 #include "base/terminal.h"
+#include "control/cache_pages.h"
 #include "control/endpoints.h"
 #include "control/status_page.h"
 #include "net/descriptors.h"
@@ -215,6 +216,8 @@ void status_print_json(const struct status_page *page, struct buffer *out)
     buffer_append_text(out, ",");
     print_backends(page, out);
     buffer_append_text(out, ",");
+    cache_print_json(page, out);
+    buffer_append_text(out, ",");
     print_certificates(page, out);
     buffer_append_text(out, "}\n");
 }
@@ -349,6 +352,7 @@ void status_print_text(const struct status_page *page, struct buffer *out)
         buffer_printf(out, "  %" PRIu64 " lines of the access log were lost\n", page->log_lost);
     buffer_append_text(out, "\nbackends\n");
     print_backend_lines(page, out);
+    cache_print_text(page, out);
     buffer_append_text(out, "\ncertificates\n");
     print_certificate_lines(page, out);
 }

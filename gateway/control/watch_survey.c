@@ -28,7 +28,7 @@ struct walk {
 
 static unsigned index_of(enum watch_kind kind)
 {
-    return kind == WATCH_CERTS ? 0 : 1;
+    return kind == WATCH_CERTS ? 0 : kind == WATCH_ROUTE_FILE ? 1 : 2;
 }
 
 /* --- sums --------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ enum {
     SURVEY_LINKS_MAX = 40,
     SURVEY_DEPTH_MAX = 8,
     SURVEY_PLACES_MAX = 128 * 1024, /* folders and names in one survey */
-    SURVEY_KINDS = 2,
+    SURVEY_KINDS = 3,
 };
 
 struct watched_folder {

@@ -67,7 +67,7 @@ struct watcher {
     unsigned ready;                   /* to be taken */
 };
 
-static const enum watch_kind kinds[SURVEY_KINDS] = {WATCH_CERTS, WATCH_ROUTE_FILE};
+static const enum watch_kind kinds[SURVEY_KINDS] = {WATCH_CERTS, WATCH_ROUTE_FILE, WATCH_SOURCES};
 
 /* The one writer of the state; 0 ms: no deadline. */
 static void enter(struct watcher *w, enum watcher_state state, uint64_t deadline_ms)

@@ -1,4 +1,4 @@
-/* Watches certificates and the route file, and says when they have changed.
+/* Watches certificates, the route file and files of policies, and says when they have changed.
  *
  * inotify says where to look, a survey (control/watch_survey.h) what is different, and every
  * POLL_MS one is made without being told: network file systems and mounts that come over a folder
@@ -16,7 +16,7 @@
 
 #include "net/loop.h"
 
-enum watch_kind { WATCH_CERTS = 1, WATCH_ROUTE_FILE = 2 }; /* bits */
+enum watch_kind { WATCH_CERTS = 1, WATCH_ROUTE_FILE = 2, WATCH_SOURCES = 4 }; /* bits */
 
 /* A file or folder, absolute; it need not be there. A folder of certificates is watched in the
  * layouts of certs/README.md, a single certificate with the .key and .ocsp beside it. */

@@ -45,10 +45,8 @@ static void end(struct http_stream *http, enum http_end how)
     stream_flush(h1_below(c));
 }
 
-void h1_stream_become_tunnel(struct http_stream *http)
+void h1_become_tunnel(struct h1_connection *c)
 {
-    struct h1_connection *c = h1_connection_of(http);
-
     /* Switched while a body was still on its way: what follows could be read two ways. */
     if (c->reading != READ_DONE || c->writing != WRITE_DONE) {
         c->writing = WRITE_FAILED;
@@ -63,6 +61,17 @@ void h1_stream_become_tunnel(struct http_stream *http)
     c->writing = WRITE_BODY;
 }
 
+static struct stream_traffic traffic(struct http_stream *http)
+{
+    return stream_traffic(h1_connection_of(http)->stream);
+}
+
+static bool waits_for_others(struct http_stream *http)
+{
+    (void)http;
+    return false; /* there are none */
+}
+
 /* --- the connection ------------------------------------------------------------------------- */
 
 static const struct http_stream_ops h1_ops = {
@@ -72,8 +81,14 @@ static const struct http_stream_ops h1_ops = {
     .write_head = h1_write_head,
     .write_body = h1_write_body,
     .flush = h1_flush,
-    .watch = h1_watch,
     .end = end,
+};
+
+static const struct http_client_ops h1_client_ops = {
+    .watch = h1_watch,
+    .hold_head = h1_hold_head,
+    .traffic = traffic,
+    .waits_for_others = waits_for_others,
 };
 
 struct h1_connection *h1_connection_new(struct stream *stream, enum h1_role role,
@@ -113,7 +128,8 @@ struct http_stream *h1_connection_begin(struct h1_connection *c, struct task *ta
     assert(c->state == H1_IDLE);
     c->state = H1_BUSY;
     c->starter = task;
-    c->http = (struct http_stream){.ops = &h1_ops, .task = task};
+    c->http = (struct http_stream){
+        .ops = &h1_ops, .client = c->role == H1_TO_CLIENT ? &h1_client_ops : NULL, .task = task};
     c->reading = READ_HEAD;
     c->writing = WRITE_HEAD;
     c->out_framing = BODY_NONE;
@@ -190,11 +206,6 @@ enum io h1_connection_linger(struct h1_connection *c, struct task *task)
 void h1_connection_close_after(struct h1_connection *connection)
 {
     connection->close_after = true;
-}
-
-struct stream_traffic h1_stream_traffic(struct http_stream *stream)
-{
-    return stream_traffic(h1_connection_of(stream)->stream);
 }
 
 unsigned h1_connection_idle_hint(const struct h1_connection *connection)

@@ -50,16 +50,6 @@ enum io h1_connection_linger(struct h1_connection *connection, struct task *task
 /* The next response says Connection: close and the connection ends after it (draining). */
 void h1_connection_close_after(struct h1_connection *connection);
 
-/* After a 101 was written or read: both ways are raw bytes until each ends; `write_body` with
- * `last` then shuts our direction. */
-void h1_stream_become_tunnel(struct http_stream *stream);
-
-/* While a head is not complete: keeps what came of it in little memory. How many bytes that is. */
-size_t h1_stream_hold_head(struct http_stream *stream);
-
-/* What has crossed the wire under it, heads and frames included. */
-struct stream_traffic h1_stream_traffic(struct http_stream *stream);
-
 /* To a backend: seconds of its Keep-Alive: timeout=N, 0 if it named none. */
 unsigned h1_connection_idle_hint(const struct h1_connection *connection);
 

@@ -1,6 +1,9 @@
 #include "http/h1_fields.h"
 
+#include "http/semantics.h"
+
 #include <llhttp.h>
+#include <stdlib.h>
 
 enum {
     CONNECTION_BYTES_MAX = 1024, /* each name in it is held against each field */
@@ -52,15 +55,25 @@ static const llhttp_settings_t settings = {
     .on_headers_complete = pause_behind_fields,
 };
 
+/* Every list of fields is read from here: behind a start line that has llhttp take any framing
+ * there is, whatever the message is. */
+static llhttp_t behind_start_line;
+
+__attribute__((constructor)) static void read_start_line(void)
+{
+    static const struct slice start_line = {"POST / HTTP/1.1\r\n", 17};
+
+    llhttp_init(&behind_start_line, HTTP_REQUEST, &settings);
+    if (llhttp_execute(&behind_start_line, start_line.at, start_line.len) != HPE_OK)
+        abort();
+}
+
 static const char *check_field(const struct h1_parser *p, struct http_field *field)
 {
     if (!http_is_token(field->name))
         return "a field name that is no token";
-    if (p->kind == H1_REQUEST && slice_find(field->name, '_') >= 0) {
-        if (!p->limits->underscores)
-            return "an underscore in a field name";
-        field->id = field_id_with_underscores(field->name);
-    }
+    if (p->kind == H1_REQUEST && !http_field_take_underscores(field, p->limits->underscores))
+        return "an underscore in a field name";
     if (!http_is_field_value(field->value))
         return "controls in a field value";
     return NULL;
@@ -87,17 +100,13 @@ static enum http_reason check_fields(const struct h1_parser *p, struct http_fiel
 enum http_reason h1_fields_take(const struct h1_parser *p, struct slice lines, struct arena *arena,
                                 struct http_fields *fields, const char **problem)
 {
-    /* A start line that has llhttp take any framing there is, whatever the message is. */
-    static const struct slice start_line = {"POST / HTTP/1.1\r\n", 17};
     struct findings found = {.arena = arena, .fields = fields};
-    llhttp_t llhttp;
+    llhttp_t llhttp = behind_start_line;
 
     fields->capacity = capacity_of(p);
     fields->list = arena_alloc(arena, fields->capacity * sizeof(*fields->list));
-    llhttp_init(&llhttp, HTTP_REQUEST, &settings);
     llhttp.data = &found;
-    if (llhttp_execute(&llhttp, start_line.at, start_line.len) != HPE_OK ||
-        llhttp_execute(&llhttp, lines.at, lines.len) != HPE_PAUSED) {
+    if (llhttp_execute(&llhttp, lines.at, lines.len) != HPE_PAUSED) {
         *problem = llhttp_get_error_reason(&llhttp);
         return REASON_BAD_REQUEST;
     }

@@ -82,6 +82,8 @@ static enum io take_head(struct h1_connection *c, const struct http_head *head, 
         return h1_fail_reading(c, REASON_BACKEND_BAD_RESPONSE);
     note_head(c, head);
     buffer_rest(&c->in);
+    if (c->role == H1_TO_BACKEND && head->status == 101)
+        h1_become_tunnel(c);
     return IO_OK;
 }
 
@@ -101,7 +103,8 @@ enum io h1_read_head(struct http_stream *http, struct arena *arena, struct http_
         case H1_BAD: return h1_fail_reading(c, h1_parser_reason(&c->parser));
         case H1_MORE: break;
         }
-        enum io io = h1_fill(c, BUFFER_SMALL);
+        /* A response's body comes right behind its head. */
+        enum io io = h1_fill(c, c->http.starts_large ? BUFFER_LARGE : BUFFER_SMALL);
         if (io == IO_WAIT)
             return IO_WAIT;
         if (io == IO_OK)
@@ -112,7 +115,7 @@ enum io h1_read_head(struct http_stream *http, struct arena *arena, struct http_
     }
 }
 
-size_t h1_stream_hold_head(struct http_stream *http)
+size_t h1_hold_head(struct http_stream *http)
 {
     return buffer_tighten(&h1_connection_of(http)->in);
 }
@@ -139,6 +142,14 @@ static enum io end_of_input(struct h1_connection *c)
     return IO_EOF;
 }
 
+/* A body is read in large pieces once it turns out long, or from the start. */
+static size_t choose_piece(const struct h1_connection *c)
+{
+    if (!c->http.starts_large && c->http.bytes_read < BUFFER_SMALL)
+        return BUFFER_SMALL;
+    return c->http.is_fast && buffer_bulk_is_left() ? BUFFER_BULK : BUFFER_LARGE;
+}
+
 enum io h1_read_body(struct http_stream *http, struct slice *piece)
 {
     struct h1_connection *c = h1_connection_of(http);
@@ -156,8 +167,7 @@ enum io h1_read_body(struct http_stream *http, struct slice *piece)
         }
         if (c->role == H1_TO_CLIENT)
             answer_expectation(c);
-        /* A body that turns out long is read in large pieces. */
-        enum io io = h1_fill(c, http->bytes_read < BUFFER_SMALL ? BUFFER_SMALL : BUFFER_LARGE);
+        enum io io = h1_fill(c, choose_piece(c));
         if (io == IO_WAIT)
             return IO_WAIT;
         if (io == IO_EOF)

@@ -24,23 +24,23 @@ struct h1_connection {
     struct buffer out; /* written, not yet taken by the stream */
     enum h1_role role;
     enum h1_state state;
-    bool close_after, must_reset;
     unsigned idle_hint_s;
     uint32_t lingered_bytes;
     uint32_t begun; /* exchanges, counted where their number is limited */
+    bool close_after, must_reset;
 
     /* The exchange that is on it: */
+    uint8_t client_minor;  /* HTTP/1.x of the request */
+    bool keeps_connection; /* as far as is known */
+    bool expects_continue; /* and has not been answered */
+    bool is_tunnel;
+    bool lacks_memory; /* that is why it failed */
     enum h1_reading reading;
     enum h1_writing writing;
     enum http_method method;
-    int client_minor; /* HTTP/1.x of the request */
     enum body_framing out_framing;
-    uint64_t out_left;      /* BODY_LENGTH: what was promised and not yet written */
-    bool keeps_connection;  /* as far as is known */
-    bool expects_continue;  /* and has not been answered */
     uint32_t interim_bytes; /* of the 1xx heads that were read */
-    bool is_tunnel;
-    bool lacks_memory; /* that is why it failed */
+    uint64_t out_left;      /* BODY_LENGTH: what was promised and not yet written */
 };
 
 static inline struct h1_connection *h1_connection_of(struct http_stream *http)
@@ -65,6 +65,9 @@ enum io h1_read_head(struct http_stream *http, struct arena *arena, struct http_
 enum io h1_read_body(struct http_stream *http, struct slice *piece);
 void h1_consume_body(struct http_stream *http, size_t bytes);
 enum io h1_watch(struct http_stream *http);
+size_t h1_hold_head(struct http_stream *http);
+/* Behind a 101, whoever wrote it. */
+void h1_become_tunnel(struct h1_connection *connection);
 
 /* IO_OK when the stream has taken all of `out`. */
 enum io h1_send_out(struct h1_connection *connection);

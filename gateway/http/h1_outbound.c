@@ -1,5 +1,6 @@
 #include "http/h1_internal.h"
 #include "http/h1_writer.h"
+#include "http/semantics.h"
 
 enum { CHUNK_FRAME = 32 }; /* a chunk's size line and its last CRLF, at most */
 
@@ -78,22 +79,13 @@ static bool may_keep_client(const struct h1_connection *c, const struct http_hea
 
 static enum io write_response_head(struct h1_connection *c, const struct http_head *head)
 {
-    bool is_bodiless = c->method == METHOD_HEAD || head->status == 101 || head->status == 204 ||
-                       head->status == 304;
-    bool has_length = head->has_content_length || head->framing == BODY_LENGTH;
-    struct h1_send send = {.framing = head->framing};
+    struct http_body_plan body = http_plan_response_body(head, c->method);
+    struct h1_send send = {.framing = body.framing,
+                           .announce_length = body.says_length,
+                           .content_length = body.length};
 
-    if (is_bodiless) {
-        send.framing = BODY_NONE;
-        send.announce_length = has_length && head->status != 101 && head->status != 204;
-        send.content_length = head->content_length;
-    } else if (head->framing == BODY_NONE) {
-        send.announce_length = true;
-    } else if (head->framing == BODY_LENGTH) {
-        send.content_length = head->content_length;
-    } else {
-        send.framing = c->client_minor > 0 ? BODY_CHUNKED : BODY_CLOSE;
-    }
+    if (body.framing == BODY_CHUNKED && c->client_minor == 0)
+        send.framing = BODY_CLOSE;
     if (head->status == 101 || head->status == 426)
         send.upgrade = head->upgrade;
     c->out_framing = send.framing;
@@ -104,6 +96,8 @@ static enum io write_response_head(struct h1_connection *c, const struct http_he
     c->writing = send.framing == BODY_NONE ? WRITE_DONE : WRITE_BODY;
     if (!h1_write_response_head(&c->out, head, &send))
         return fail_for_memory(c);
+    if (head->status == 101)
+        h1_become_tunnel(c);
     return IO_OK;
 }
 

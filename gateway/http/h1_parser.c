@@ -3,9 +3,9 @@
 #include "base/check.h"
 #include "http/h1_fields.h"
 #include "http/h1_semantics.h"
+#include "http/semantics.h"
 
 enum {
-    METHOD_LONGEST = 32,
     EMPTY_LINES_MAX = 4,
     CHUNK_LINE_MAX = 1024,      /* extensions are read over, but not for ever */
     CHUNK_DIGITS_MAX = 16,      /* of a 64 bit number */
@@ -55,11 +55,13 @@ static bool take_version(struct h1_parser *p, struct slice text)
 /* The method of a request line, complete or not. */
 static bool is_method_so_far(struct slice line, size_t *length)
 {
-    ptrdiff_t space = slice_find(
-        slice_make(line.at, line.len < METHOD_LONGEST + 1 ? line.len : METHOD_LONGEST + 1), ' ');
+    ptrdiff_t space = slice_find(slice_make(line.at, line.len < HTTP_METHOD_LONGEST + 1
+                                                         ? line.len
+                                                         : HTTP_METHOD_LONGEST + 1),
+                                 ' ');
 
     *length = space < 0 ? line.len : (size_t)space;
-    return *length <= METHOD_LONGEST && http_is_token(slice_make(line.at, *length));
+    return *length <= HTTP_METHOD_LONGEST && http_is_token(slice_make(line.at, *length));
 }
 
 static enum h1_result take_request_line(struct h1_parser *p, struct slice line)
@@ -385,7 +387,7 @@ static enum h1_result read_trailers(struct h1_parser *p, struct buffer *in, stru
 
         if (take_fields(p, lines, arena, trailers) == H1_BAD)
             return H1_BAD;
-        h1_drop_forbidden_trailers(trailers);
+        http_drop_forbidden_trailers(trailers);
     }
     buffer_consume(in, length);
     p->stage = H1_STAGE_ENDED;

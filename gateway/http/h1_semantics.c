@@ -1,5 +1,6 @@
 #include "http/h1_semantics.h"
 
+#include "http/semantics.h"
 #include "http/target.h"
 
 static bool is_text(struct slice value, const char *text)
@@ -7,48 +8,30 @@ static bool is_text(struct slice value, const char *text)
     return slice_equal_nocase(value, slice_of(text));
 }
 
-/* The only field with `id`; NULL without one. False if there are several. */
-static bool get_single(const struct http_fields *fields, enum field_id id,
-                       const struct http_field **single)
-{
-    *single = http_fields_get(fields, id);
-    if (!*single)
-        return true;
-    for (uint32_t i = (uint32_t)(*single - fields->list) + 1; i < fields->count; i++)
-        if (fields->list[i].id == id)
-            return false;
-    return true;
-}
-
 /* --- framing (RFC 9112 section 6) ----------------------------------------------------------- */
 
 /* Sets framing and length as far as the fields say. */
 static const char *read_framing(struct http_head *head)
 {
-    const struct http_field *coding, *length;
+    const char *problem = http_read_length(head);
+    const struct http_field *coding;
 
-    if (!get_single(&head->fields, FIELD_TRANSFER_ENCODING, &coding))
+    if (problem)
+        return problem;
+    if (!http_fields_get_single(&head->fields, FIELD_TRANSFER_ENCODING, &coding))
         return "several Transfer-Encoding fields";
-    if (!get_single(&head->fields, FIELD_CONTENT_LENGTH, &length))
-        return "several Content-Length fields";
-    if (coding && length)
-        return "both Transfer-Encoding and Content-Length";
-    if (coding) {
-        if (head->version_minor == 0)
-            return "Transfer-Encoding in HTTP/1.0";
-        if (!is_text(coding->value, "chunked"))
-            return "a transfer coding other than chunked";
-        head->framing = BODY_CHUNKED;
-    }
-    if (length) {
-        if (!slice_parse_u64(length->value, &head->content_length))
-            return "a Content-Length that is no number";
-        if (head->content_length > INT64_MAX)
-            return "a Content-Length that some would read as negative";
-        head->has_content_length = true;
+    if (!coding) {
         if (head->content_length > 0)
             head->framing = BODY_LENGTH;
+        return NULL;
     }
+    if (head->has_content_length)
+        return "both Transfer-Encoding and Content-Length";
+    if (head->version_minor == 0)
+        return "Transfer-Encoding in HTTP/1.0";
+    if (!is_text(coding->value, "chunked"))
+        return "a transfer coding other than chunked";
+    head->framing = BODY_CHUNKED;
     return NULL;
 }
 
@@ -154,18 +137,6 @@ static bool read_absolute_path(struct http_head *head, struct arena *arena, stru
     return path_normalise(arena, rest, &head->path, &head->query);
 }
 
-/* Both name the same place, the scheme's port being understood where none is. */
-static bool is_same_authority(struct arena *arena, struct slice a, struct slice b,
-                              uint16_t default_port)
-{
-    struct slice host_a, host_b;
-    uint16_t port_a, port_b;
-
-    return host_normalise(arena, a, &host_a, &port_a) &&
-           host_normalise(arena, b, &host_b, &port_b) && slice_equal(host_a, host_b) &&
-           (port_a ? port_a : default_port) == (port_b ? port_b : default_port);
-}
-
 static const char *read_target(struct http_head *head, struct arena *arena,
                                const struct http_field *host)
 {
@@ -177,13 +148,8 @@ static const char *read_target(struct http_head *head, struct arena *arena,
 
         if (!host_normalise(arena, target, &rest, &port))
             return "a CONNECT target that is no authority";
-    } else if (target.at[0] == '/') {
-        if (!path_normalise(arena, target, &head->path, &head->query))
-            return "a path that is refused";
-    } else if (slice_equal(target, slice_of("*"))) {
-        if (head->method != METHOD_OPTIONS)
-            return "the target * without OPTIONS";
-        head->path = target;
+    } else if (target.at[0] == '/' || slice_equal(target, slice_of("*"))) {
+        return http_read_path(head, arena, target);
     } else {
         if (!split_absolute(target, &head->authority, &rest, &default_port))
             return "a target that is neither a path nor a URL";
@@ -191,40 +157,8 @@ static const char *read_target(struct http_head *head, struct arena *arena,
             return "a path that is refused";
         if (head->authority.len == 0)
             return "a URL without a host";
-        if (host && !is_same_authority(arena, head->authority, host->value, default_port))
+        if (host && !http_is_same_authority(arena, head->authority, host->value, default_port))
             return "a Host that differs from the URL's";
-    }
-    return NULL;
-}
-
-/* A zero in front is octal to some, and no client needs it. */
-static bool length_is_plain(const struct http_fields *fields)
-{
-    const struct http_field *length = http_fields_get(fields, FIELD_CONTENT_LENGTH);
-
-    return !length || length->value.len == 1 || length->value.at[0] != '0';
-}
-
-/* RFC 9110 section 10.1.1: the one expectation there is. What expects nothing, for want of a body
- * or in HTTP/1.0, goes without the field: some backends would wait for a body, or answer 100. */
-static const char *read_expectation(struct http_head *head)
-{
-    struct http_fields *fields = &head->fields;
-    const struct http_field *expect;
-
-    if (!get_single(fields, FIELD_EXPECT, &expect))
-        return "several Expect fields";
-    if (!expect)
-        return NULL;
-    if (head->version_minor > 0 && !is_text(expect->value, "100-continue"))
-        return "an expectation other than 100-continue";
-    head->expects_continue = head->version_minor > 0 && head->framing != BODY_NONE;
-    if (!head->expects_continue) {
-        size_t at = (size_t)(expect - fields->list);
-
-        fields->count--;
-        memmove(&fields->list[at], &fields->list[at + 1],
-                (fields->count - at) * sizeof(*fields->list));
     }
     return NULL;
 }
@@ -235,7 +169,7 @@ const char *h1_understand_request(struct http_head *head, struct arena *arena)
     const char *problem;
 
     head->method = http_method_from(head->method_text);
-    if (!get_single(&head->fields, FIELD_HOST, &host))
+    if (!http_fields_get_single(&head->fields, FIELD_HOST, &host))
         return "several Host fields";
     if (!host && head->version_minor > 0)
         return "no Host in HTTP/1.1";
@@ -248,12 +182,12 @@ const char *h1_understand_request(struct http_head *head, struct arena *arena)
         !host_normalise(arena, head->authority, &head->host, &head->host_port))
         return "an invalid host";
     problem = read_framing(head);
-    if (!problem && !length_is_plain(&head->fields))
+    if (!problem && !http_length_is_plain(&head->fields))
         problem = "a Content-Length with a zero in front";
     if (!problem)
         problem = read_connection(head, arena);
     if (!problem)
-        problem = read_expectation(head);
+        problem = http_read_expectation(head);
     /* Who asks for a tunnel may have begun to use it: what follows is no request of theirs. */
     if (head->method == METHOD_CONNECT)
         head->keeps_connection = false;
@@ -297,32 +231,4 @@ const char *h1_understand_response(struct http_head *head, struct arena *arena,
         head->keeps_connection = false;
     }
     return NULL;
-}
-
-/* --- trailers ------------------------------------------------------------------------------- */
-
-static bool is_forbidden_trailer(const struct http_field *field)
-{
-    static const char *const names[] = {
-        "age",          "authorization", "cache-control", "content-encoding", "content-range",
-        "content-type", "expires",       "location",      "max-forwards",     "pragma",
-        "range",        "retry-after",   "vary",          "www-authenticate",
-    };
-
-    if (field->id != FIELD_OTHER)
-        return true; /* whatever the gateway acts on, it acts on in heads */
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (is_text(field->name, names[i]))
-            return true;
-    return false;
-}
-
-void h1_drop_forbidden_trailers(struct http_fields *trailers)
-{
-    uint32_t kept = 0;
-
-    for (uint32_t i = 0; i < trailers->count; i++)
-        if (!is_forbidden_trailer(&trailers->list[i]))
-            trailers->list[kept++] = trailers->list[i];
-    trailers->count = kept;
 }

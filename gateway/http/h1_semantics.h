@@ -10,7 +10,4 @@ const char *h1_understand_request(struct http_head *head, struct arena *arena);
 const char *h1_understand_response(struct http_head *head, struct arena *arena,
                                    enum http_method asked_with);
 
-/* Drops the trailer fields that would change what was said in the head (RFC 9110 section 6.5.1). */
-void h1_drop_forbidden_trailers(struct http_fields *trailers);
-
 #endif

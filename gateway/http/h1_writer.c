@@ -4,21 +4,22 @@
 
 enum { NUMBER_LONGEST = 20 };
 
-/* --- putting bytes where room was reserved -------------------------------------------------- */
+/* --- putting bytes where room was reserved: each says where the next ones go ------------------ */
 
-static void put(struct buffer *out, struct slice bytes)
+static inline char *put(char *to, struct slice bytes)
 {
     if (bytes.len > 0)
-        memcpy(buffer_tail(out), bytes.at, bytes.len);
-    buffer_added(out, bytes.len);
+        memcpy(to, bytes.at, bytes.len);
+    return to + bytes.len;
 }
 
-static void put_text(struct buffer *out, const char *text)
+/* Inline, so that the length of a literal is known where it is put. */
+static inline char *put_text(char *to, const char *text)
 {
-    put(out, slice_of(text));
+    return put(to, slice_of(text));
 }
 
-static void put_number(struct buffer *out, uint64_t value)
+static char *put_number(char *to, uint64_t value)
 {
     char digits[NUMBER_LONGEST];
     size_t at = sizeof(digits);
@@ -27,15 +28,19 @@ static void put_number(struct buffer *out, uint64_t value)
         digits[--at] = (char)('0' + value % 10);
         value /= 10;
     } while (value > 0);
-    put(out, slice_make(digits + at, sizeof(digits) - at));
+    return put(to, slice_make(digits + at, sizeof(digits) - at));
 }
 
-static void put_field(struct buffer *out, struct slice name, struct slice value)
+static char *put_field(char *to, struct slice name, struct slice value)
 {
-    put(out, name);
-    put_text(out, ": ");
-    put(out, value);
-    put_text(out, "\r\n");
+    to = put_text(put(to, name), ": ");
+    return put_text(put(to, value), "\r\n");
+}
+
+/* What was put ends at `end`. */
+static void note_put(struct buffer *out, const char *end)
+{
+    buffer_added(out, (size_t)(end - buffer_tail(out)));
 }
 
 /* --- heads ---------------------------------------------------------------------------------- */
@@ -53,43 +58,40 @@ static size_t fields_size(const struct http_fields *fields)
 }
 
 /* Host is left out: a request's was written in front, and nothing else has one. */
-static void put_fields(struct buffer *out, const struct http_fields *fields)
+static char *put_fields(char *to, const struct http_fields *fields)
 {
     for (uint32_t i = 0; i < fields->count; i++)
         if (fields->list[i].id != FIELD_HOST)
-            put_field(out, fields->list[i].name, fields->list[i].value);
+            to = put_field(to, fields->list[i].name, fields->list[i].value);
+    return to;
 }
 
-static void put_framing(struct buffer *out, const struct h1_send *send)
+static char *put_framing(char *to, const struct h1_send *send)
 {
-    if (send->framing == BODY_CHUNKED) {
-        put_text(out, "Transfer-Encoding: chunked\r\n");
-    } else if (send->framing == BODY_LENGTH || send->announce_length) {
-        put_text(out, "Content-Length: ");
-        put_number(out, send->content_length);
-        put_text(out, "\r\n");
-    }
+    if (send->framing == BODY_CHUNKED)
+        return put_text(to, "Transfer-Encoding: chunked\r\n");
+    if (send->framing != BODY_LENGTH && !send->announce_length)
+        return to;
+    to = put_number(put_text(to, "Content-Length: "), send->content_length);
+    return put_text(to, "\r\n");
 }
 
-static void put_connection(struct buffer *out, const struct h1_send *send)
+static char *put_connection(char *to, const struct h1_send *send)
 {
     if (send->upgrade.len > 0) {
-        put_text(out, send->close ? "Connection: close, upgrade\r\n" : "Connection: upgrade\r\n");
-        put_field(out, slice_of("Upgrade"), send->upgrade);
-    } else if (send->close) {
-        put_text(out, "Connection: close\r\n");
-    } else if (send->keep_alive_http10) {
-        put_text(out, "Connection: keep-alive\r\n");
+        to = put_text(to,
+                      send->close ? "Connection: close, upgrade\r\n" : "Connection: upgrade\r\n");
+        return put_field(to, slice_of("Upgrade"), send->upgrade);
     }
+    if (send->close)
+        return put_text(to, "Connection: close\r\n");
+    return send->keep_alive_http10 ? put_text(to, "Connection: keep-alive\r\n") : to;
 }
 
-static void put_rest_of_head(struct buffer *out, const struct http_head *head,
-                             const struct h1_send *send)
+static char *put_rest_of_head(char *to, const struct http_head *head, const struct h1_send *send)
 {
-    put_fields(out, &head->fields);
-    put_framing(out, send);
-    put_connection(out, send);
-    put_text(out, "\r\n");
+    to = put_framing(put_fields(to, &head->fields), send);
+    return put_text(put_connection(to, send), "\r\n");
 }
 
 bool h1_write_request_head(struct buffer *out, const struct http_head *head, struct slice host,
@@ -100,13 +102,10 @@ bool h1_write_request_head(struct buffer *out, const struct http_head *head, str
 
     if (!buffer_reserve(out, size))
         return false;
-    put(out, head->method_text);
-    put_text(out, " ");
-    put(out, head->path);
-    put(out, head->query);
-    put_text(out, " HTTP/1.1\r\n");
-    put_field(out, slice_of("Host"), host);
-    put_rest_of_head(out, head, send);
+    char *to = put_text(put(buffer_tail(out), head->method_text), " ");
+    to = put(put(to, head->path), head->query);
+    to = put_field(put_text(to, " HTTP/1.1\r\n"), slice_of("Host"), host);
+    note_put(out, put_rest_of_head(to, head, send));
     return true;
 }
 
@@ -121,12 +120,10 @@ bool h1_write_response_head(struct buffer *out, const struct http_head *head,
                         FIXED_BYTES + phrase.len + send->upgrade.len + fields_size(&head->fields)))
         return false;
     assert(head->status >= 100 && head->status <= 999);
-    put_text(out, "HTTP/1.1 ");
-    put_number(out, (uint64_t)head->status);
-    put_text(out, " ");
-    put(out, phrase);
-    put_text(out, "\r\n");
-    put_rest_of_head(out, head, send);
+    char *to = put_text(buffer_tail(out), "HTTP/1.1 ");
+    to = put_text(put_number(to, (uint64_t)head->status), " ");
+    to = put_text(put(to, phrase), "\r\n");
+    note_put(out, put_rest_of_head(to, head, send));
     return true;
 }
 
@@ -152,9 +149,9 @@ bool h1_write_last_chunk(struct buffer *out, const struct http_fields *trailers)
 {
     if (!buffer_reserve(out, 5 + (trailers ? fields_size(trailers) : 0)))
         return false;
-    put_text(out, "0\r\n");
+    char *to = put_text(buffer_tail(out), "0\r\n");
     if (trailers)
-        put_fields(out, trailers);
-    put_text(out, "\r\n");
+        to = put_fields(to, trailers);
+    note_put(out, put_text(to, "\r\n"));
     return true;
 }

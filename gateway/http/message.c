@@ -391,6 +391,11 @@ static const struct {
     [REASON_BACKEND_IDLE] = {504, "backend_idle"},
     [REASON_CLIENT_CLOSED] = {499, "client_closed"},
     [REASON_TUNNEL_IDLE] = {0, "tunnel_idle"},
+    [REASON_UNAUTHORIZED] = {401, "unauthorized"},
+    [REASON_AUTH_UNAVAILABLE] = {503, "auth_unavailable"},
+    [REASON_DENIED] = {403, "denied"},
+    [REASON_RATE_LIMITED] = {429, "rate_limited"},
+    [REASON_NOT_CACHED] = {504, "not_cached"},
 };
 
 int http_reason_status(enum http_reason reason)

@@ -129,6 +129,7 @@ struct http_head {
     bool keeps_connection; /* read: the sender would go on using the connection. Written to a
                               client: false makes this the connection's last response */
     struct slice upgrade;  /* Upgrade's value if Connection names it, else empty; h2c never */
+    bool needs_upgrade;    /* a request that means nothing without (RFC 8441): no 2xx but 101 */
 };
 
 /* The short standard phrase, "" for unknown codes. */
@@ -157,6 +158,11 @@ enum http_reason {
     REASON_BACKEND_IDLE,
     REASON_CLIENT_CLOSED,
     REASON_TUNNEL_IDLE,
+    REASON_UNAUTHORIZED,
+    REASON_AUTH_UNAVAILABLE, /* whoever would know cannot be asked */
+    REASON_DENIED,
+    REASON_RATE_LIMITED,
+    REASON_NOT_CACHED, /* Cache-Control: only-if-cached (RFC 9111 section 5.2.1.7) */
     REASON_COUNT
 };
 

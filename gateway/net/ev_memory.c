@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* No table of libev holds more for a descriptor, be it just doubled: 16 bytes for each of two
- * pending watchers, twice. */
-enum { BYTES_A_DESCRIPTOR = 64, BYTES_MORE = 8192 };
+/* No table of libev holds more for a descriptor, be it just doubled: 16 bytes twice, for it or for
+ * its one watcher that is pending. */
+enum { BYTES_A_DESCRIPTOR = 32, BYTES_MORE = 8192 };
 
 /* What a table may grow into when there is no other memory. */
 struct piece {
@@ -57,12 +57,13 @@ bool ev_memory_provide(int fd)
     size_t needed = ((size_t)fd + 1) * BYTES_A_DESCRIPTOR + BYTES_MORE;
     if (needed <= piece.size)
         return true;
-    /* For twice as many, so that this is rare. */
-    void *memory = malloc(2 * needed);
+    /* For a quarter more, so that this is rare. */
+    needed += needed / 4;
+    void *memory = malloc(needed);
     if (memory == NULL)
         return false;
     free(piece.memory);
-    piece = (struct piece){.memory = memory, .size = 2 * needed};
+    piece = (struct piece){.memory = memory, .size = needed};
     return true;
 }
 

@@ -1,5 +1,6 @@
 /* Memory for libev's tables, which grow with the number of sockets: libev ends the process when it
- * gets none, so a thread makes sure beforehand that it will. Inside net/ alone. */
+ * gets none, so a thread makes sure beforehand that it will. A descriptor has one watcher at a
+ * time. Inside net/ alone. */
 #ifndef NET_EV_MEMORY_H
 #define NET_EV_MEMORY_H
 

@@ -21,6 +21,7 @@ enum job_state {
 struct job {
     void (*work)(struct job *job);     /* on a helper; touches the job's owner and nothing else */
     void (*free_job)(struct job *job); /* any thread */
+    unsigned weight;                   /* how much of the queue's room it takes; 0: one, as most */
     struct jobs *jobs;
     struct list_node node; /* QUEUED, POSTED */
     enum job_state state;
@@ -31,13 +32,21 @@ struct job {
 };
 
 struct jobs *jobs_new(unsigned threads);
-/* After every loop that asked has stopped; jobs that still run are freed when they return. */
+/* For what keeps a processor busy: loops on the same processor go first, and no more waits
+ * for a helper than weighs `queue_max`, and the last one of it. */
+struct jobs *jobs_new_yielding(unsigned threads, unsigned queue_max);
+/* After every loop that asked has stopped; jobs that still run are freed when they return, those
+ * that were given and wait are freed without any work. */
 void jobs_free(struct jobs *jobs);
 
 /* Starts it, `work` and `free_job` set and the rest zeroed; `task` is woken on `loop` when it is
  * done. False when too many wait already, or no helper could be started: it is done at once without
  * any work, and the task is woken all the same. */
 bool job_start(struct jobs *jobs, struct job *job, struct loop *loop, struct task *task);
+/* Nobody asks what comes of it: it is worked off and freed, and `loop` and `task` are not used.
+ * False, and it is still the caller's: too many wait already, or no helper could be started. Any
+ * thread. */
+bool job_give(struct jobs *jobs, struct job *job);
 /* The asking thread's. */
 bool job_is_done(struct job *job);
 /* Takes it, done or not; one that is running is freed after it. */

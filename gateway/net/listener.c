@@ -15,7 +15,7 @@
 
 enum {
     BACKLOG = 4096,
-    BATCH = 16, /* accepted before others have their turn */
+    BATCH = 16, /* the most that are accepted before others have their turn */
     /* At most this many while closing, lest a flood keeps the listener open: all that can be queued
      * and as many that arrive meanwhile. */
     LAST_BATCH = 2 * BACKLOG,
@@ -239,6 +239,8 @@ struct listener {
     struct task task;     /* patient: connections are accepted as fast as handshakes get done */
     struct task farewell; /* accepts what is left, and closes */
     struct deadline pause;
+    unsigned most;        /* of the next batch */
+    uint64_t reported_at; /* loop_sleeps() at the last event */
     void (*on_accept)(void *owner, const struct accepted *accepted);
     void *owner;
     struct address local; /* what it is bound to */
@@ -337,22 +339,35 @@ static void finish_closing(void *owner)
     loop_bury(listener->loop, &listener->task, free);
 }
 
+/* A batch that is full does not ask the kernel whether there are more: the watcher will say so.
+ * Only one of BATCH goes on by itself, and one while the watcher rests. */
 static void run_listener(void *owner)
 {
     struct listener *listener = owner;
-    enum accept_step step = accept_batch(listener, BATCH);
-    if (step == ACCEPT_EXHAUSTED)
+    unsigned most = listener->is_paused ? BATCH : listener->most;
+    enum accept_step step = accept_batch(listener, most);
+    if (step == ACCEPT_EXHAUSTED) {
         start_pause(listener, errno);
-    else if (step == ACCEPT_NONE)
+    } else if (step == ACCEPT_NONE) {
+        listener->reported_at = 0; /* the next event begins anew */
         end_pause(listener);
-    else
+    } else if (most == BATCH) {
         loop_wake(listener->loop, &listener->task);
+    }
 }
 
+/* Mostly one comes at a time. Where there is something at one poll after the other, more are
+ * queued than were taken: twice as many, then. */
 static void on_connection(struct ev_loop *ev, struct ev_io *watcher, int events)
 {
     struct listener *listener = watcher->data;
+    uint64_t now = loop_sleeps(listener->loop);
     (void)ev, (void)events;
+    if (now != listener->reported_at + 1)
+        listener->most = 1;
+    else if (listener->most < BATCH)
+        listener->most *= 2;
+    listener->reported_at = now;
     loop_wake(listener->loop, &listener->task);
 }
 
@@ -363,6 +378,7 @@ struct listener *listener_new(struct loop *loop, int fd,
     struct listener *listener = memory_new(sizeof(*listener));
     listener->loop = loop;
     listener->fd = fd;
+    listener->most = 1;
     listener->on_accept = on_accept;
     listener->owner = owner;
     read_local_address(fd, &listener->local);

@@ -16,6 +16,8 @@ enum {
 };
 /* No deadline is further away: 30 years. Sums with it cannot overflow. */
 static const uint64_t after_max_ms = UINT64_C(1) << 40;
+/* Instead of a task's time. */
+enum { NOT_ASKED = 0, NO_TASK = 1 };
 
 /* Tasks that were woken, in order. */
 struct queue {
@@ -31,6 +33,7 @@ struct loop {
     struct queue ready, patient;
     struct task *buried; /* out of the queues, to be freed after the round */
     uint64_t now_ms;
+    uint64_t task_us;  /* when the running task first asked; NOT_ASKED, NO_TASK */
     uint64_t alarm_ms; /* what `alarm` is set to; WHEEL_NEVER: off */
     struct timer_wheel wheel;
     _Atomic(struct post *) posts; /* newest first */
@@ -104,7 +107,9 @@ static void run_next(struct loop *loop, struct queue *queue)
         return;
     }
     task->state = TASK_IDLE;
+    loop->task_us = NOT_ASKED;
     task->run(task->owner);
+    loop->task_us = NO_TASK;
 }
 
 static void free_buried(struct loop *loop)
@@ -130,20 +135,30 @@ static void run_patient(struct loop *loop, uint64_t round_began_us)
     update_clock(loop);
 }
 
-/* One round: those whose time has come are woken, tasks run, the buried are freed. */
+/* `ran` have run in this round; answers how many have now. */
+static unsigned run_ready(struct loop *loop, unsigned ran)
+{
+    for (; loop->ready.first != NULL && ran < ROUND_TASKS; ran++) {
+        if (ran % TASKS_BETWEEN_CLOCKS == TASKS_BETWEEN_CLOCKS - 1)
+            update_clock(loop);
+        run_next(loop, &loop->ready);
+    }
+    return ran;
+}
+
+/* One round: those whose time has come are woken, tasks run, the buried are freed. What patient
+ * tasks have woken (a request that came right behind its handshake) does not wait for a poll. */
 static void run_round(struct loop *loop)
 {
     uint64_t began_us = clock_monotonic_us();
 
     loop->now_ms = began_us / 1000;
     timer_wheel_advance(&loop->wheel, loop, loop->now_ms);
-    for (unsigned ran = 0; loop->ready.first != NULL && ran < ROUND_TASKS; ran++) {
-        if (ran % TASKS_BETWEEN_CLOCKS == TASKS_BETWEEN_CLOCKS - 1)
-            update_clock(loop);
-        run_next(loop, &loop->ready);
-    }
-    if (loop_is_crowded(loop))
+    unsigned ran = run_ready(loop, 0);
+    if (loop_is_crowded(loop)) {
         run_patient(loop, began_us);
+        run_ready(loop, ran);
+    }
     free_buried(loop);
 }
 
@@ -240,6 +255,7 @@ struct loop *loop_new(void)
     struct loop *loop = memory_new(sizeof(*loop));
     loop->ev = ev;
     loop->alarm_ms = WHEEL_NEVER;
+    loop->task_us = NO_TASK;
     update_clock(loop);
     timer_wheel_init(&loop->wheel, loop->now_ms);
     ev_prepare_init(&loop->round, before_sleep);
@@ -291,10 +307,13 @@ uint64_t loop_now_ms(const struct loop *loop)
     return loop->now_ms;
 }
 
-uint64_t loop_now_us(const struct loop *loop)
+uint64_t loop_now_us(struct loop *loop)
 {
-    (void)loop;
-    return clock_monotonic_us();
+    if (loop->task_us == NO_TASK)
+        return clock_monotonic_us();
+    if (loop->task_us == NOT_ASKED)
+        loop->task_us = clock_monotonic_us();
+    return loop->task_us;
 }
 
 uint64_t loop_sleeps(const struct loop *loop)

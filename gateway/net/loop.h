@@ -53,8 +53,9 @@ struct ev_loop *loop_ev(struct loop *loop);
 
 /* Monotonic milliseconds as of this round: the one clock of deadlines and durations. */
 uint64_t loop_now_ms(const struct loop *loop);
-/* The same clock in microseconds, read anew. */
-uint64_t loop_now_us(const struct loop *loop);
+/* The same clock in microseconds, read anew for each task: for all of one run of a task it is the
+ * time of its first ask. */
+uint64_t loop_now_us(struct loop *loop);
 
 void task_init(struct task *task, void (*run)(void *owner), void *owner);
 
@@ -102,7 +103,7 @@ bool deadline_passed(const struct loop *loop, const struct deadline *deadline);
 /* --- the loop's own read buffer, for streams that decrypt out of it ----------------------------
  */
 
-enum { LOOP_SCRATCH_BYTES = 128 * 1024 };
+enum { LOOP_SCRATCH_BYTES = 256 * 1024 };
 
 /* Room for LOOP_SCRATCH_BYTES that any stream of this loop may use within one call, never across.
  */

@@ -11,8 +11,7 @@ static int shown(struct slice text)
     return text.len < 120 ? (int)text.len : 120;
 }
 
-/* An address as the 16 bytes of an IPv6 one; false for Unix sockets. */
-static bool bytes_of(const struct address *address, uint8_t bytes[16])
+bool address_bytes(const struct address *address, uint8_t bytes[16])
 {
     if (address->length == 0 || address->as.any.sa_family == AF_UNIX)
         return false;
@@ -23,6 +22,16 @@ static bool bytes_of(const struct address *address, uint8_t bytes[16])
         memcpy(bytes + sizeof(mapped_prefix), &address->as.v4.sin_addr, 4);
     }
     return true;
+}
+
+bool address_bytes_are_v4(const uint8_t bytes[16])
+{
+    return memcmp(bytes, mapped_prefix, sizeof(mapped_prefix)) == 0;
+}
+
+bool network_is_v4(const struct network *network)
+{
+    return network->bits >= 96 && address_bytes_are_v4(network->bytes);
 }
 
 /* Clears what lies behind the first `bits`; true if anything was there. */
@@ -57,7 +66,7 @@ bool network_parse(struct slice text, struct network *network, struct error *err
         return false;
     }
     network->bits = (uint8_t)(is_v4 ? bits + 96 : bits);
-    bytes_of(&address, network->bytes);
+    address_bytes(&address, network->bytes);
     if (clear_host_bits(network->bytes, network->bits)) {
         char meant[INET6_ADDRSTRLEN];
         inet_ntop(is_v4 ? AF_INET : AF_INET6, network->bytes + (is_v4 ? 12 : 0), meant,
@@ -71,8 +80,7 @@ bool network_parse(struct slice text, struct network *network, struct error *err
 
 void network_format(const struct network *network, char text[ADDRESS_TEXT_SIZE])
 {
-    bool is_v4 =
-        network->bits >= 96 && memcmp(network->bytes, mapped_prefix, sizeof(mapped_prefix)) == 0;
+    bool is_v4 = network_is_v4(network);
     char ip[INET6_ADDRSTRLEN] = "";
     inet_ntop(is_v4 ? AF_INET : AF_INET6, network->bytes + (is_v4 ? 12 : 0), ip, sizeof(ip));
     snprintf(text, ADDRESS_TEXT_SIZE, "%s/%u", ip, is_v4 ? network->bits - 96u : network->bits);
@@ -81,10 +89,10 @@ void network_format(const struct network *network, char text[ADDRESS_TEXT_SIZE])
 bool network_contains(const struct network *network, const struct address *address)
 {
     uint8_t bytes[16];
-    if (!bytes_of(address, bytes))
+    if (!address_bytes(address, bytes))
         return false;
     /* "::/0" stands for IPv6: mapped IPv4 addresses are no part of it. */
-    if (network->bits < 96 && memcmp(bytes, mapped_prefix, sizeof(mapped_prefix)) == 0)
+    if (network->bits < 96 && address_bytes_are_v4(bytes))
         return false;
     clear_host_bits(bytes, network->bits);
     return memcmp(bytes, network->bytes, sizeof(bytes)) == 0;

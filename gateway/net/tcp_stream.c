@@ -11,12 +11,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* An idle connection holds one, so it is packed. */
 struct tcp_stream {
     struct stream stream;
-    struct loop *loop;
-    struct ev_io reader, writer;
-    int fd;
-    int read_errno, write_errno; /* remembered: what broke stays broken */
+    struct ev_io watcher;            /* its data is the loop */
+    int16_t read_errno, write_errno; /* remembered: what broke stays broken */
     bool may_read, may_write;
     bool is_at_end; /* the peer's FIN was read */
     bool is_shut;   /* ours was sent */
@@ -27,33 +26,63 @@ static struct tcp_stream *from_stream(const struct stream *stream)
     return container_of(stream, struct tcp_stream, stream);
 }
 
+static struct loop *loop_of(const struct tcp_stream *tcp)
+{
+    return tcp->watcher.data;
+}
+
+/* Which of EV_READ and EV_WRITE are reported from now on. One of them that has happened and is not
+ * told yet is told by the next poll, and what is as it was again by then costs no system call. */
+static void watch(struct tcp_stream *tcp, int events)
+{
+    struct ev_loop *ev = loop_ev(loop_of(tcp));
+
+    ev_io_stop(ev, &tcp->watcher);
+    ev_io_modify(&tcp->watcher, events);
+    if (events != 0)
+        ev_io_start(ev, &tcp->watcher);
+}
+
+static int watched(const struct tcp_stream *tcp)
+{
+    return ev_is_active(&tcp->watcher) ? tcp->watcher.events : 0;
+}
+
+static void start(struct tcp_stream *tcp, int event)
+{
+    if (!(watched(tcp) & event))
+        watch(tcp, watched(tcp) | event);
+}
+
+static void rest(struct tcp_stream *tcp, int event)
+{
+    if (watched(tcp) & event)
+        watch(tcp, watched(tcp) & ~event);
+}
+
 /* An event whose flag is set already, although the task had its chance to ask or has long to wait
- * for it, is of no interest to anybody now: the watcher rests until somebody asks, or it would be
+ * for it, is of no interest to anybody now: its direction rests until somebody asks, or it would be
  * reported at each poll. */
-static void note_event(struct tcp_stream *tcp, struct ev_io *watcher, bool *flag)
+static void note_event(struct tcp_stream *tcp, int event, bool *flag)
 {
     struct task *task = tcp->stream.task;
     if (!*flag) {
         *flag = true;
         if (task != NULL)
-            loop_wake(tcp->loop, task);
+            loop_wake(loop_of(tcp), task);
     } else if (task == NULL || task->state != TASK_QUEUED || task->is_patient) {
-        ev_io_stop(loop_ev(tcp->loop), watcher);
+        rest(tcp, event);
     }
 }
 
-static void on_readable(struct ev_loop *ev, struct ev_io *watcher, int events)
+static void on_event(struct ev_loop *ev, struct ev_io *watcher, int events)
 {
-    struct tcp_stream *tcp = watcher->data;
-    (void)ev, (void)events;
-    note_event(tcp, watcher, &tcp->may_read);
-}
-
-static void on_writable(struct ev_loop *ev, struct ev_io *watcher, int events)
-{
-    struct tcp_stream *tcp = watcher->data;
-    (void)ev, (void)events;
-    note_event(tcp, watcher, &tcp->may_write);
+    struct tcp_stream *tcp = container_of(watcher, struct tcp_stream, watcher);
+    (void)ev;
+    if (events & EV_READ)
+        note_event(tcp, EV_READ, &tcp->may_read);
+    if (events & EV_WRITE)
+        note_event(tcp, EV_WRITE, &tcp->may_write);
 }
 
 /* --- reading -------------------------------------------------------------------------------------
@@ -61,7 +90,7 @@ static void on_writable(struct ev_loop *ev, struct ev_io *watcher, int events)
 
 static enum io end_reading(struct tcp_stream *tcp)
 {
-    ev_io_stop(loop_ev(tcp->loop), &tcp->reader);
+    rest(tcp, EV_READ);
     return tcp->read_errno != 0 ? IO_ERROR : IO_EOF;
 }
 
@@ -77,10 +106,10 @@ static enum io receive(struct tcp_stream *tcp, char *into, size_t room, int flag
 
     ssize_t n;
     do {
-        n = recv(tcp->fd, into, room, flags);
+        n = recv(tcp->watcher.fd, into, room, flags);
     } while (n < 0 && errno == EINTR);
     if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
-        tcp->read_errno = errno;
+        tcp->read_errno = (int16_t)errno;
         return end_reading(tcp);
     }
     if (n == 0) {
@@ -94,12 +123,20 @@ static enum io receive(struct tcp_stream *tcp, char *into, size_t room, int flag
     }
     if (n < 0 || (n < (ssize_t)room && !(flags & MSG_PEEK))) {
         tcp->may_read = false;
-        ev_io_start(loop_ev(tcp->loop), &tcp->reader);
+        start(tcp, EV_READ);
     }
     if (n < 0)
         return IO_WAIT;
     *got = (size_t)n;
     return IO_OK;
+}
+
+void tcp_stream_ask_first(struct stream *stream)
+{
+    struct tcp_stream *tcp = from_stream(stream);
+
+    tcp->may_read = true;
+    rest(tcp, EV_READ);
 }
 
 void tcp_stream_doubt(struct stream *stream)
@@ -145,16 +182,16 @@ enum io tcp_stream_send(struct stream *stream, struct slice bytes, size_t *sent)
 
     ssize_t n;
     do {
-        n = send(tcp->fd, bytes.at, bytes.len, MSG_NOSIGNAL);
+        n = send(tcp->watcher.fd, bytes.at, bytes.len, MSG_NOSIGNAL);
     } while (n < 0 && errno == EINTR);
     if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
-        tcp->write_errno = errno;
-        ev_io_stop(loop_ev(tcp->loop), &tcp->writer);
+        tcp->write_errno = (int16_t)errno;
+        rest(tcp, EV_WRITE);
         return IO_ERROR;
     }
     if (n < (ssize_t)bytes.len) {
         tcp->may_write = false;
-        ev_io_start(loop_ev(tcp->loop), &tcp->writer);
+        start(tcp, EV_WRITE);
     }
     if (n < 0)
         return IO_WAIT;
@@ -186,8 +223,8 @@ static enum io shut(struct stream *stream)
         return IO_ERROR;
     if (tcp->is_shut)
         return IO_OK;
-    if (shutdown(tcp->fd, SHUT_WR) < 0) {
-        tcp->write_errno = errno;
+    if (shutdown(tcp->watcher.fd, SHUT_WR) < 0) {
+        tcp->write_errno = (int16_t)errno;
         return IO_ERROR;
     }
     tcp->is_shut = true;
@@ -198,7 +235,7 @@ static struct stream_traffic traffic(const struct stream *stream)
 {
     struct tcp_info info = {0};
     socklen_t length = sizeof(info);
-    if (getsockopt(from_stream(stream)->fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0)
+    if (getsockopt(from_stream(stream)->watcher.fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0)
         return (struct stream_traffic){UINT64_MAX, UINT64_MAX}; /* a Unix socket has none */
     return (struct stream_traffic){.came = info.tcpi_bytes_received,
                                    .arrived = info.tcpi_bytes_acked};
@@ -210,9 +247,8 @@ static struct stream_traffic traffic(const struct stream *stream)
 static void close_stream(struct stream *stream)
 {
     struct tcp_stream *tcp = from_stream(stream);
-    ev_io_stop(loop_ev(tcp->loop), &tcp->reader);
-    ev_io_stop(loop_ev(tcp->loop), &tcp->writer);
-    close(tcp->fd);
+    ev_io_stop(loop_ev(loop_of(tcp)), &tcp->watcher);
+    close(tcp->watcher.fd);
     free(tcp);
 }
 
@@ -220,7 +256,7 @@ void tcp_stream_close_with_reset(struct stream *stream)
 {
     struct linger at_once = {.l_onoff = 1, .l_linger = 0};
     /* Where it fails (a Unix socket knows no reset) the end is as it would have been. */
-    setsockopt(from_stream(stream)->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    setsockopt(from_stream(stream)->watcher.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 }
 
 static const struct stream_ops tcp_ops = {
@@ -240,30 +276,44 @@ struct stream *tcp_stream_new(struct loop *loop, int fd, struct task *task)
         return NULL;
     }
     tcp->stream = (struct stream){.ops = &tcp_ops, .task = task};
-    tcp->loop = loop;
-    tcp->fd = fd;
     tcp->may_write = true;
-    ev_io_init(&tcp->reader, on_readable, fd, EV_READ);
-    ev_io_init(&tcp->writer, on_writable, fd, EV_WRITE);
-    tcp->reader.data = tcp->writer.data = tcp;
-    ev_io_start(loop_ev(loop), &tcp->reader);
+    ev_io_init(&tcp->watcher, on_event, fd, EV_READ);
+    tcp->watcher.data = loop;
+    ev_io_start(loop_ev(loop), &tcp->watcher);
     return &tcp->stream;
 }
 
 bool tcp_stream_peer_has_left(const struct stream *stream)
 {
-    struct pollfd ask = {.fd = from_stream(stream)->fd, .events = POLLRDHUP};
+    struct pollfd ask = {.fd = from_stream(stream)->watcher.fd, .events = POLLRDHUP};
     return poll(&ask, 1, 0) > 0;
+}
+
+void tcp_stream_keep_little_unsent(struct stream *stream)
+{
+    const int most = 64 * 1024;
+
+    setsockopt(from_stream(stream)->watcher.fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most,
+               sizeof(most));
+}
+
+void tcp_stream_acknowledge(struct stream *stream)
+{
+    const int on = 1;
+    const struct tcp_stream *tcp = from_stream(stream);
+
+    if (!tcp->may_read)
+        setsockopt(tcp->watcher.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
 }
 
 int tcp_stream_fd(const struct stream *stream)
 {
-    return from_stream(stream)->fd;
+    return from_stream(stream)->watcher.fd;
 }
 
 struct loop *tcp_stream_loop(const struct stream *stream)
 {
-    return from_stream(stream)->loop;
+    return loop_of(from_stream(stream));
 }
 
 int tcp_stream_errno(const struct stream *stream)

@@ -27,7 +27,7 @@ static bool is_dropped(const struct header_edits *edits, struct slice name)
     return false;
 }
 
-static void drop_fields(const struct header_edits *edits, struct http_fields *fields)
+void header_edits_drop(const struct header_edits *edits, struct http_fields *fields)
 {
     uint32_t kept = 0;
 
@@ -37,11 +37,21 @@ static void drop_fields(const struct header_edits *edits, struct http_fields *fi
     fields->count = kept;
 }
 
+void header_fields_drop(struct http_fields *fields, struct slice name)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < fields->count; i++)
+        if (!is_called(fields->list[i].name, name))
+            fields->list[kept++] = fields->list[i];
+    fields->count = kept;
+}
+
 void header_edits_apply(const struct header_edits *edits,
                         const struct slice values[PLACEHOLDER_COUNT], struct arena *arena,
                         struct http_fields *fields)
 {
-    drop_fields(edits, fields);
+    header_edits_drop(edits, fields);
     for (unsigned i = 0; i < edits->count; i++) {
         const struct header_edit *edit = &edits->list[i];
         struct slice value;

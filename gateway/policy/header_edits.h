@@ -31,6 +31,10 @@ struct header_edits {
 void header_edits_apply(const struct header_edits *edits,
                         const struct slice values[PLACEHOLDER_COUNT], struct arena *arena,
                         struct http_fields *fields);
+/* Drops what is removed or set, and puts nothing in its place: for trailers. */
+void header_edits_drop(const struct header_edits *edits, struct http_fields *fields);
+/* Drops every field of that name, as HEADER_REMOVE does. */
+void header_fields_drop(struct http_fields *fields, struct slice name);
 /* By that order; 0: of one kind and name. */
 int header_edit_compare(const struct header_edit *a, const struct header_edit *b);
 /* Whether they do the same, wherever they were written. */

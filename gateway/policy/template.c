@@ -15,6 +15,8 @@ const char *placeholder_name(enum placeholder placeholder)
         [PLACEHOLDER_CLIENT_IP] = "client_ip",
         [PLACEHOLDER_SNI] = "sni",
         [PLACEHOLDER_ROUTE] = "route",
+        [PLACEHOLDER_STATUS] = "status",
+        [PLACEHOLDER_REASON] = "reason",
     };
 
     assert(placeholder < PLACEHOLDER_COUNT);

@@ -123,6 +123,16 @@ static void put_tls(struct buffer *line, const struct client *client)
     buffer_append_text(line, info.is_resumed ? ",\"resumed\":true}" : ",\"resumed\":false}");
 }
 
+/* In HTTP/1 a head that was refused may not even say. */
+static struct slice protocol_of(const struct access_record *record)
+{
+    if (record->client->is_http2)
+        return slice_of("HTTP/2.0");
+    if (record->request == NULL)
+        return slice_make(NULL, 0);
+    return slice_of(record->request->version_minor == 0 ? "HTTP/1.0" : "HTTP/1.1");
+}
+
 static void put_request(struct buffer *line, const struct access_record *record)
 {
     static const struct http_head none;
@@ -142,10 +152,7 @@ static void put_request(struct buffer *line, const struct access_record *record)
             put_escaped(line, request->query, room);
         buffer_append(line, slice_make("\"", 1));
     }
-    put_text(line, "proto",
-             request->method_text.len == 0 ? slice_make(NULL, 0)
-             : request->version_minor == 0 ? slice_of("HTTP/1.0")
-                                           : slice_of("HTTP/1.1"));
+    put_text(line, "proto", protocol_of(record));
 }
 
 void access_log_write(struct proxy_env *env, const struct access_record *record)

@@ -9,6 +9,8 @@
 /* Nobody has been refused for so long: it is over, and the next one will be told of again. */
 enum { QUIET_MS = 5000 };
 
+enum { FLOODS_TOLD_EVERY_MS = 60 * 1000 };
+
 /* Told once when it begins and once when it is over, however many are refused. */
 struct overload {
     atomic_bool is_told;
@@ -19,8 +21,10 @@ struct overload {
 struct admission {
     _Alignas(64) atomic_uint connections;
     _Alignas(64) atomic_uint handshakes;
-    _Alignas(64) atomic_uint told; /* overloads that are */
+    _Alignas(64) atomic_uint requests; /* beyond the first of their connections */
+    _Alignas(64) atomic_uint told;     /* overloads that are */
     struct address_counts *addresses;
+    _Atomic uint64_t flood_told_ms; /* 0: none was */
     struct overload overloads[REFUSAL_COUNT];
 };
 
@@ -79,7 +83,7 @@ static void tell_refusals(const struct client_limits *limits, enum refusal refus
         break;
     case REFUSAL_DESCRIPTORS:
         log_event(LOG_WARN, event,
-                  "the limit on open files, %u, is nearly reached, newer connections are refused: "
+                  "the limit on open files, %u, is nearly reached, what comes now is refused: "
                   "raise it (ulimit -n, LimitNOFILE=), or set defaults.limits.connections_per_ip",
                   descriptors_limit());
         break;
@@ -103,6 +107,22 @@ void admission_note_refusal(struct admission *a, const struct client_limits *lim
         return;
     atomic_fetch_add(&a->told, 1);
     tell_refusals(limits, refusal, arrival->peer);
+}
+
+void admission_note_flood(struct admission *a, const struct address *peer, uint64_t now_ms)
+{
+    uint64_t told_ms = atomic_load(&a->flood_told_ms);
+    char text[ADDRESS_TEXT_SIZE];
+    if (told_ms != 0 && now_ms < told_ms + FLOODS_TOLD_EVERY_MS)
+        return;
+    if (!atomic_compare_exchange_strong(&a->flood_told_ms, &told_ms, now_ms))
+        return;
+    address_format_ip(peer, text);
+    log_event(LOG_WARN, "http2_flood",
+              "a connection of %s was ended, which made work for nothing; "
+              "http2_connections_ended_total counts them, defaults.limits.connections_per_ip "
+              "bounds how many one address has",
+              text);
 }
 
 /* Somebody was let in: is it over? */
@@ -199,6 +219,23 @@ enum refusal admission_charge(struct admission *a, const struct client_limits *l
     return refusal;
 }
 
+bool admission_enter_request(struct admission *a, const struct client_limits *limits,
+                             const struct address *peer, uint64_t now_ms)
+{
+    unsigned connections = admission_connections(a), most = descriptors_for_clients();
+    if (connections < most && take(&a->requests, most - connections))
+        return true;
+    admission_note_refusal(a, limits, REFUSAL_DESCRIPTORS,
+                           &(struct arrival){.peer = peer, .now_ms = now_ms});
+    return false;
+}
+
+void admission_leave_requests(struct admission *a, unsigned count)
+{
+    unsigned before = atomic_fetch_sub_explicit(&a->requests, count, memory_order_relaxed);
+    assert(before >= count);
+}
+
 void admission_end_handshake(struct admission *a, struct admission_pass *pass)
 {
     if (pass->is_handshake)
@@ -236,7 +273,7 @@ void admission_free(struct admission *a)
 {
     if (a == NULL)
         return;
-    assert(a->connections == 0 && a->handshakes == 0);
+    assert(a->connections == 0 && a->handshakes == 0 && a->requests == 0);
     address_counts_free(a->addresses);
     free(a);
 }
@@ -249,6 +286,11 @@ unsigned admission_connections(const struct admission *a)
 unsigned admission_handshakes(const struct admission *a)
 {
     return atomic_load_explicit(&a->handshakes, memory_order_relaxed);
+}
+
+unsigned admission_requests(const struct admission *a)
+{
+    return atomic_load_explicit(&a->requests, memory_order_relaxed);
 }
 
 size_t admission_addresses(const struct admission *a)

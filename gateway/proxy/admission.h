@@ -59,12 +59,24 @@ void admission_end_handshake(struct admission *admission, struct admission_pass 
 /* It has ended: gives back all it holds. */
 void admission_leave(struct admission *admission, struct admission_pass *pass);
 
+/* HTTP/2: a request beyond the first of its connection, which may need a descriptor for a backend
+ * that net/descriptors.h has not set aside for anybody. Those count as clients do, so that
+ * newcomers find some. False: there is none for it. */
+bool admission_enter_request(struct admission *admission, const struct client_limits *limits,
+                             const struct address *peer, uint64_t now_ms);
+void admission_leave_requests(struct admission *admission, unsigned count);
+
 /* For what is refused elsewhere, for want of memory: the event that tells it. */
 void admission_note_refusal(struct admission *admission, const struct client_limits *limits,
                             enum refusal refusal, const struct arrival *arrival);
 
+/* A connection of HTTP/2 was ended for the work for nothing that its client made: the event that
+ * tells it, at most once a minute. */
+void admission_note_flood(struct admission *admission, const struct address *peer, uint64_t now_ms);
+
 unsigned admission_connections(const struct admission *admission);
 unsigned admission_handshakes(const struct admission *admission);
+unsigned admission_requests(const struct admission *admission);
 size_t admission_addresses(const struct admission *admission);
 
 #endif

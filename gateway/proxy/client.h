@@ -21,6 +21,7 @@ struct client {
     uint16_t accepted_port; /* the listener's */
     unsigned listener;      /* as the worker knows it */
     bool is_tls;
+    bool is_http2;                   /* what the handshake agreed on */
     bool serves_routes;              /* else a plaintext listener that redirects to https */
     uint16_t https_port;             /* for that redirect; 0: none */
     const struct stream *tls_stream; /* is_tls */

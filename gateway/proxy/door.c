@@ -67,3 +67,17 @@ bool door_charge(struct proxy_env *env, const struct client *client, int fd,
     turn_away(env, client->is_tls, fd, refusal);
     return false;
 }
+
+bool door_let_in_request(struct proxy_env *env, const struct client *client)
+{
+    struct address peer = client_address(client);
+
+    return admission_enter_request(env->admission, limits_of(env), &peer, loop_now_ms(env->loop));
+}
+
+void door_note_flood(struct proxy_env *env, const struct client *client)
+{
+    struct address peer = client_address(client);
+
+    admission_note_flood(env->admission, &peer, loop_now_ms(env->loop));
+}

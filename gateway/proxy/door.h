@@ -18,5 +18,9 @@ void door_lack_memory(struct proxy_env *env, const struct arrival *arrival,
  * the caller closes. */
 bool door_charge(struct proxy_env *env, const struct client *client, int fd,
                  struct admission_pass *pass);
+/* HTTP/2: one more request on a connection that has some. False: it gets 503. */
+bool door_let_in_request(struct proxy_env *env, const struct client *client);
+/* Its connection is ended for what it did: tells it now and then. */
+void door_note_flood(struct proxy_env *env, const struct client *client);
 
 #endif

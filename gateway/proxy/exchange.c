@@ -44,6 +44,7 @@ void exchange_end_leg(struct exchange *x, struct leg *leg, enum http_end end,
 
 void exchange_release_backend(struct exchange *x, enum http_end end, enum upstream_outcome outcome)
 {
+    exchange_end_encoding(x);
     exchange_end_leg(x, &x->leg, end, outcome);
     exchange_end_leg(x, &x->hedge, HTTP_END_ABORT, UPSTREAM_CANCELED);
 }
@@ -73,13 +74,34 @@ enum upstream_outcome exchange_failure_outcome(const struct exchange *x, enum ht
     return x->has_begun ? exchange_status_outcome(x->status) : UPSTREAM_CANCELED;
 }
 
+/* Whether the backend is at fault, and not its answer's reader. */
+static bool is_of_backend(const struct exchange *x, enum http_reason reason)
+{
+    switch (reason) {
+    case REASON_BACKEND_CONNECT:
+    case REASON_BACKEND_RESET:
+    case REASON_BACKEND_BAD_RESPONSE:
+    case REASON_NO_BACKEND:
+    case REASON_BACKEND_CONNECT_TIMEOUT:
+    case REASON_BACKEND_TIMEOUT:
+    case REASON_BACKEND_IDLE: return true;
+    default: return reason == REASON_OVER_LIMIT && x->backend_is_full;
+    }
+}
+
 enum step exchange_fail(struct exchange *x, enum http_reason reason)
 {
+    enum step step;
+
     exchange_release_backend(x, HTTP_END_ABORT, exchange_failure_outcome(x, reason));
+    if (is_of_backend(x, reason) && exchange_give_stale(x, &step))
+        return step;
     x->reason = reason;
     if (!x->has_begun && reason != REASON_CLIENT_CLOSED) {
         own_answer_verdict(x->env, &x->arena, x->has_request ? &x->request : NULL, reason,
                            x->facts.request_id, &x->answer);
+        exchange_explain_refusal(x);
+        exchange_put_page(x);
         return exchange_answer(x);
     }
     if (!x->has_begun)
@@ -242,7 +264,10 @@ static enum step finish(struct exchange *x)
 
     exchange_release_backend(x, HTTP_END_ABORT, exchange_failure_outcome(x, x->reason));
     exchange_release_file(x);
-    if (x->status != 0) {
+    exchange_release_page(x);
+    exchange_end_policies(x);
+    exchange_end_cache(x);
+    if (x->status != 0 && !x->is_background) {
         count_response(x);
         write_log(x);
     }
@@ -252,7 +277,7 @@ static enum step finish(struct exchange *x)
     x->client_stream->ops->end(x->client_stream, x->ending);
     return_head_charge(x);
     deadline_clear(&x->deadline);
-    *x->slot = NULL;
+    list_remove(&x->place);
     loop_wake(env->loop, x->done);
     leave_generation(x);
     if (x->arena.is_short)
@@ -270,7 +295,7 @@ static enum step refuse_head(struct exchange *x, enum http_reason reason)
 /* A head that did not come at once is paid for until it is complete. */
 static enum step await_head(struct exchange *x)
 {
-    size_t held = h1_stream_hold_head(x->client_stream) + sizeof(*x);
+    size_t held = x->client_stream->client->hold_head(x->client_stream) + sizeof(*x);
 
     if (held > x->head_charge) {
         if (!budget_take(x->env->head_memory, held - x->head_charge))
@@ -327,10 +352,13 @@ static enum step take_step(struct exchange *x)
     case READ_HEAD: return read_request_head(x);
     case CHOOSE_ROUTE: return leave_older_pin(x, exchange_choose_route);
     case AWAIT_FILE: return exchange_await_file(x);
+    case ASK_POLICIES: return exchange_ask_policies(x);
+    case ASK_CACHE: return exchange_ask_cache(x);
     case TAKE_UPSTREAM: return leave_older_pin(x, exchange_take_upstream);
     case SEND_HEAD: return exchange_send_head(x);
     case AWAIT_REPLY: return exchange_await_reply(x);
     case RELAY: return exchange_relay(x);
+    case GIVE_CACHED: return exchange_give_cached(x);
     case ANSWER: return exchange_write_answer(x);
     case DELIVER: return exchange_deliver(x);
     case FINISH: return finish(x);
@@ -382,38 +410,62 @@ static struct exchange *take_spare(struct proxy_env *env)
     return x;
 }
 
+static void init(struct exchange *x, struct proxy_env *env, struct task *done,
+                 struct list *exchanges)
+{
+    x->env = env;
+    x->done = done;
+    x->ending = HTTP_END_REUSE;
+    x->started_us = loop_now_us(env->loop);
+    task_init(&x->task, run_exchange, x);
+    deadline_init(&x->deadline, &x->task);
+    metric_add(env->metrics, METRIC_REQUESTS_IN_FLIGHT, 1);
+    list_push_back(exchanges, &x->place);
+}
+
 bool exchange_start(struct proxy_env *env, const struct client *client, struct http_stream *stream,
-                    struct task *done, struct exchange **slot)
+                    struct task *done, struct list *exchanges)
 {
     struct exchange *x = take_spare(env);
 
     if (x == NULL)
         return false;
-    x->env = env;
+    init(x, env, done, exchanges);
     x->client = client;
     x->client_stream = stream;
-    x->done = done;
-    x->slot = slot;
     x->pin = env->pin;
     list_push_back(&env->pin->exchanges, &x->pin_place);
     x->generation = env->pin->snapshot->generation;
     x->globals = env->pin->snapshot->config->globals;
-    x->ending = HTTP_END_REUSE;
-    x->started_us = loop_now_us(env->loop);
-    task_init(&x->task, run_exchange, x);
-    deadline_init(&x->deadline, &x->task);
     stream->task = &x->task;
-    metric_add(env->metrics, METRIC_REQUESTS_IN_FLIGHT, 1);
-    *slot = x;
     loop_wake(env->loop, &x->task);
     return true;
 }
 
-void exchange_cut(struct exchange *x)
+struct exchange *exchange_new_in_background(struct proxy_env *env)
 {
-    x->reason = REASON_DRAINING;
+    struct exchange *x = take_spare(env);
+
+    if (x == NULL)
+        return NULL;
+    init(x, env, &env->nobody, &env->background);
+    x->is_background = true;
+    return x;
+}
+
+static void cut(struct exchange *x, enum http_reason reason)
+{
+    x->reason = reason;
     if (!x->has_begun)
-        x->status = x->has_request ? http_reason_status(REASON_DRAINING) : 0;
+        x->status = x->has_request ? http_reason_status(reason) : 0;
+    if (reason == REASON_CLIENT_CLOSED)
+        metric_add(x->env->metrics, METRIC_CLIENT_GONE, 1);
     x->ending = HTTP_END_ABORT;
     finish(x);
+}
+
+void exchanges_cut(struct list *exchanges, enum http_reason reason)
+{
+    while (!list_is_empty(exchanges))
+        cut(container_of(list_first(exchanges), struct exchange, place), reason);
 }

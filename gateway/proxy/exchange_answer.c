@@ -25,13 +25,22 @@ static bool discard_request_body(struct exchange *x)
     return false;
 }
 
+/* A success would say that the tunnel is open (RFC 8441 section 5). */
+static bool is_no_answer_to_connect(const struct exchange *x)
+{
+    return x->request.needs_upgrade && x->answer.head.status / 100 == 2;
+}
+
 enum step exchange_answer(struct exchange *x)
 {
+    if (is_no_answer_to_connect(x))
+        return exchange_fail(x, REASON_METHOD_REFUSED);
     exchange_edit_response(x, &x->answer.head.fields);
     x->status = x->answer.head.status;
     x->answer.head.keeps_connection =
         (x->reason != REASON_OVER_LIMIT || x->backend_is_full) && discard_request_body(x);
     x->answer_sent = 0;
+    x->answer_piece = 0;
     x->answer_head_sent = false;
     exchange_enter(x, ANSWER);
     return STEP_AGAIN;
@@ -40,6 +49,31 @@ enum step exchange_answer(struct exchange *x)
 static uint64_t body_idle_ms(const struct exchange *x)
 {
     return x->settings != NULL ? x->settings->body_idle_ms : x->globals->body_idle_ms;
+}
+
+/* IO_OK: all of the body is written. */
+static enum io write_pieces(struct exchange *x)
+{
+    struct http_stream *client = x->client_stream;
+    enum io io = IO_OK;
+
+    while (io == IO_OK) {
+        bool is_last;
+        struct slice piece = own_answer_piece(&x->answer, x->answer_piece, &is_last);
+        struct slice rest = slice_skip(piece, x->answer_sent);
+        size_t taken = 0;
+        if (rest.len > 0 || is_last)
+            io = client->ops->write_body(client, rest, is_last, &taken);
+        x->answer_sent += taken;
+        x->moved_on |= taken > 0;
+        if (io != IO_OK || taken < rest.len)
+            continue;
+        if (is_last)
+            break;
+        x->answer_piece++;
+        x->answer_sent = 0;
+    }
+    return io;
 }
 
 enum step exchange_write_answer(struct exchange *x)
@@ -53,15 +87,8 @@ enum step exchange_write_answer(struct exchange *x)
         if (io == IO_OK)
             x->answer_head_sent = x->has_begun = true;
     }
-    while (io == IO_OK && !is_to_head && x->answer.head.framing != BODY_NONE) {
-        struct slice rest = slice_skip(x->answer.body, x->answer_sent);
-        size_t taken = 0;
-        io = client->ops->write_body(client, rest, true, &taken);
-        x->answer_sent += taken;
-        x->moved_on |= taken > 0;
-        if (io == IO_OK && taken == rest.len)
-            break;
-    }
+    if (io == IO_OK && !is_to_head && x->answer.head.framing != BODY_NONE)
+        io = write_pieces(x);
     if (io == IO_WAIT) {
         exchange_await(x, WAIT_CLIENT_TAKES, body_idle_ms(x));
         client->ops->flush(client);

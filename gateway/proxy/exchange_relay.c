@@ -8,21 +8,28 @@ enum {
 /* --- the connection and the request's head -------------------------------------------------------
  */
 
-/* While nothing else is read from the client, its going away must still be seen. */
+/* While nothing else is read from the client, its going away must still be seen. Where looking is
+ * reading ahead, a body that is still to be read hides that, unless the stream says so by itself.
+ */
 static bool client_has_gone(struct exchange *x)
 {
     bool request_is_read = x->request.framing == BODY_NONE || x->up.state == PUMP_DONE;
     enum io io;
 
-    if (x->is_tunnel || !request_is_read)
+    if (!x->client_stream->is_called_off && (x->is_tunnel || !request_is_read))
         return false;
-    io = x->client_stream->ops->watch(x->client_stream);
+    io = x->client_stream->client->watch(x->client_stream);
     return io == IO_EOF || io == IO_ERROR;
 }
 
-static enum step wait_or_leave(struct exchange *x)
+enum step exchange_wait_or_leave(struct exchange *x)
 {
-    return client_has_gone(x) ? exchange_fail(x, REASON_CLIENT_CLOSED) : STEP_WAIT;
+    if (!client_has_gone(x))
+        return STEP_WAIT;
+    if (x->client_stream->reason != REASON_BAD_REQUEST)
+        return exchange_fail(x, REASON_CLIENT_CLOSED);
+    metric_add(x->env->metrics, METRIC_BAD_REQUESTS, 1);
+    return exchange_fail(x, REASON_BAD_REQUEST);
 }
 
 static enum http_reason pool_reason(enum pool_failure failure)
@@ -99,6 +106,8 @@ enum io exchange_take_leg(struct exchange *x, struct leg *leg, enum http_reason 
     if (io != IO_OK)
         return IO_ERROR;
     leg->stream = upstream_connection_begin(leg->connection, &x->task);
+    /* A client in HTTP/2 takes little at a time, and there may be many requests of it. */
+    leg->stream->starts_large = !x->client->is_http2;
     if (upstream_connection_names_client(leg->connection))
         name_client(x, leg);
     return IO_OK;
@@ -109,11 +118,12 @@ enum step exchange_take_upstream(struct exchange *x)
     enum http_reason reason;
     enum io io = exchange_take_leg(x, &x->leg, &reason);
 
-    if (io == IO_WAIT && pool_wait_is_waiting(x->leg.pool_wait) && x->pin != x->env->pin)
+    if (io == IO_WAIT && pool_wait_is_waiting(x->leg.pool_wait) && x->pin != x->env->pin &&
+        !x->is_background)
         return exchange_choose_again(x);
     switch (io) {
     case IO_OK: exchange_enter(x, SEND_HEAD); return STEP_AGAIN;
-    case IO_WAIT: return wait_or_leave(x);
+    case IO_WAIT: return exchange_wait_or_leave(x);
     default: return exchange_fail(x, reason);
     }
 }
@@ -134,14 +144,9 @@ static struct slice backend_host(const struct exchange *x, const struct leg *leg
 /* The request as the backend gets it, made once however often it is sent. */
 static void make_outgoing(struct exchange *x)
 {
-    struct http_fields *fields = &x->outgoing.fields;
-
     x->outgoing = x->request;
-    fields->capacity = x->request.fields.count + 8;
-    fields->list = arena_alloc(&x->arena, fields->capacity * sizeof(*fields->list));
-    memcpy(fields->list, x->request.fields.list, fields->count * sizeof(*fields->list));
-    http_fields_drop_hop_by_hop(fields);
-    forwarded_rewrite(x->globals, x->client, &x->arena, &x->request, &x->facts, fields);
+    exchange_copy_fields(x, &x->outgoing.fields);
+    exchange_condition_request(x, &x->outgoing.fields);
     exchange_hide_cookie(x);
     exchange_edit_request(x);
     x->outgoing.keeps_connection = true;
@@ -168,7 +173,7 @@ enum step exchange_send_head(struct exchange *x)
     case IO_OK: break;
     case IO_WAIT:
         exchange_await(x, WAIT_BACKEND_TAKES, x->settings->idle_ms);
-        return wait_or_leave(x);
+        return exchange_wait_or_leave(x);
     default: return exchange_fail(x, reason);
     }
     if (x->request.framing == BODY_NONE) {
@@ -176,6 +181,7 @@ enum step exchange_send_head(struct exchange *x)
         upstream_connection_note_sent(x->leg.connection);
     } else {
         body_pump_start(&x->up, x->settings->max_body);
+        body_pump_edit_trailers(&x->up, exchange_edit_trailers, x);
     }
     exchange_enter(x, AWAIT_REPLY);
     return STEP_AGAIN;
@@ -222,9 +228,9 @@ static enum step pump_response(struct exchange *x)
 {
     if (!is_moving(&x->down))
         return STEP_AGAIN;
-    x->moved_on |= body_pump_run(&x->down, x->leg.stream, x->client_stream);
+    x->moved_on |= body_pump_run(&x->down, x->source, x->client_stream);
     switch (x->down.state) {
-    case PUMP_READ_FAILED: return exchange_fail(x, x->leg.stream->reason);
+    case PUMP_READ_FAILED: return exchange_fail(x, x->source->reason);
     case PUMP_WRITE_FAILED: return exchange_fail(x, REASON_CLIENT_CLOSED);
     default: return STEP_AGAIN;
     }
@@ -281,7 +287,7 @@ static bool is_tunnel_asked_for(const struct exchange *x)
 
 static enum step open_tunnel(struct exchange *x)
 {
-    struct http_stream *client = x->client_stream, *backend = x->leg.stream;
+    struct http_stream *client = x->client_stream;
 
     http_fields_drop_hop_by_hop(&x->response.fields);
     exchange_set_cookie(x);
@@ -289,12 +295,11 @@ static enum step open_tunnel(struct exchange *x)
     x->response.framing = BODY_CLOSE;
     if (client->ops->write_head(client, &x->response) == IO_ERROR)
         return exchange_fail(x, REASON_CLIENT_CLOSED);
-    h1_stream_become_tunnel(client);
-    h1_stream_become_tunnel(backend);
     x->is_tunnel = x->has_begun = true;
     x->status = 101;
     x->ending = HTTP_END_CLOSE;
     metric_add(x->env->metrics, METRIC_TUNNELS, 1);
+    x->source = x->leg.stream;
     body_pump_start(&x->up, 0);
     body_pump_start(&x->down, 0);
     exchange_enter(x, RELAY);
@@ -309,12 +314,21 @@ static bool request_will_be_read(const struct exchange *x)
 
 static enum step begin_response(struct exchange *x)
 {
+    enum step step;
+
     x->backend_stays = x->response.keeps_connection;
+    x->source = x->leg.stream;
     if (x->awaits_continue)
         x->up.state = PUMP_OFF; /* refused: the client keeps its body */
     http_fields_drop_hop_by_hop(&x->response.fields);
+    if (exchange_take_into_cache(x, &step))
+        return step;
+    exchange_pass_cache(x);
     exchange_set_cookie(x);
+    if (exchange_replace_response(x))
+        return exchange_answer(x);
     exchange_edit_response(x, &x->response.fields);
+    exchange_compress(x);
     x->response.keeps_connection = !x->env->is_draining && request_will_be_read(x);
     if (x->client_stream->ops->write_head(x->client_stream, &x->response) != IO_OK)
         return exchange_fail(x, REASON_CLIENT_CLOSED);
@@ -354,6 +368,8 @@ static enum step take_reply_head(struct exchange *x, struct leg *leg)
     if (x->response.status < 200 && x->response.status != 101)
         return pass_interim(x, leg);
     if (x->response.status == 101 && !is_tunnel_asked_for(x))
+        return lose_leg(x, leg, LOSS_OTHER, REASON_BACKEND_BAD_RESPONSE);
+    if (x->request.needs_upgrade && x->response.status / 100 == 2)
         return lose_leg(x, leg, LOSS_OTHER, REASON_BACKEND_BAD_RESPONSE);
     exchange_settle(x, leg);
     if (x->response.status == 101)
@@ -415,7 +431,7 @@ enum step exchange_await_reply(struct exchange *x)
     if (x->up.state == PUMP_BUSY)
         return STEP_YIELD;
     step = await_backend(x);
-    return step == STEP_WAIT ? wait_or_leave(x) : step;
+    return step == STEP_WAIT ? exchange_wait_or_leave(x) : step;
 }
 
 /* --- both ways
@@ -475,5 +491,5 @@ enum step exchange_relay(struct exchange *x)
     if (x->down.state == PUMP_BUSY || x->up.state == PUMP_BUSY)
         return STEP_YIELD;
     await_relay(x);
-    return is_relayed(x) ? STEP_WAIT : wait_or_leave(x);
+    return is_relayed(x) ? STEP_WAIT : exchange_wait_or_leave(x);
 }

@@ -76,8 +76,7 @@ static void promote(struct exchange *x)
         exchange_enter(x, SEND_HEAD);
 }
 
-/* Reads what is here already of the answer's body, so that its connection may be kept. */
-static enum http_end drop_answer(struct http_stream *stream)
+enum http_end exchange_drop_answer(struct http_stream *stream)
 {
     struct slice piece;
 
@@ -94,7 +93,7 @@ static void end_lost(struct exchange *x, struct leg *leg, enum leg_loss loss,
                      enum http_reason reason)
 {
     if (loss == LOSS_STATUS)
-        exchange_end_leg(x, leg, drop_answer(leg->stream),
+        exchange_end_leg(x, leg, exchange_drop_answer(leg->stream),
                          exchange_status_outcome(x->response.status));
     else
         exchange_end_leg(x, leg, HTTP_END_ABORT,

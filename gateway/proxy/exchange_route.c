@@ -84,19 +84,22 @@ static const struct route_target *choose_share(const struct exchange *x)
                                  affinity_key(&route->split_on, &x->request, x->facts.client_ip));
 }
 
+void exchange_take_pool(struct exchange *x)
+{
+    x->pool = x->env->take_pool(x->env->worker, x->upstream);
+    exchange_enter(x, TAKE_UPSTREAM);
+}
+
 static enum step go_to_backend(struct exchange *x)
 {
-    struct proxy_env *env = x->env;
-    const struct route_target *target = choose_share(x);
-
-    x->upstream = target->upstream;
-    x->settings = &target->settings;
     if (x->settings->max_body != 0 && x->request.framing == BODY_LENGTH &&
         x->request.content_length > x->settings->max_body)
         return exchange_fail(x, REASON_BODY_TOO_LARGE);
     exchange_recognise_client(x);
-    x->pool = env->take_pool(env->worker, x->upstream);
-    exchange_enter(x, TAKE_UPSTREAM);
+    if (exchange_begin_cache(x))
+        exchange_enter(x, ASK_CACHE);
+    else
+        exchange_take_pool(x);
     return STEP_AGAIN;
 }
 
@@ -110,8 +113,63 @@ static enum step answer_redirect(struct exchange *x)
     return exchange_answer(x);
 }
 
-/* What its host and path lead to. */
-static enum step follow_route(struct exchange *x, const struct tls_info *tls)
+enum step exchange_follow_route(struct exchange *x)
+{
+    switch (x->route->kind) {
+    case ROUTE_TO: return go_to_backend(x);
+    case ROUTE_REDIRECT: return answer_redirect(x);
+    case ROUTE_RESPOND:
+        own_answer_respond(x->env, &x->arena, x->route, x->facts.request_id, &x->answer);
+        return exchange_answer(x);
+    }
+    assert(!"a kind of route without an answer");
+    return STEP_GONE;
+}
+
+static void choose_settings(struct exchange *x)
+{
+    const struct route_target *target;
+
+    x->settings = &x->route->settings;
+    if (x->route->kind != ROUTE_TO)
+        return;
+    target = choose_share(x);
+    x->upstream = target->upstream;
+    x->settings = &target->settings;
+}
+
+/* One that is held has been asked already, by an older generation: once is enough where the newest
+ * has the same policies. */
+static bool has_passed(const struct exchange *x)
+{
+    const struct policies *policies = x->settings->policies;
+
+    return x->asked != NULL && policies != NULL &&
+           memcmp(x->asked->policies, policies, sizeof(*policies)) == 0;
+}
+
+/* What an older generation's policies found out holds no more. */
+static void forget_policies(struct exchange *x)
+{
+    x->asked = NULL;
+    exchange_end_cache(x);
+}
+
+static enum step ask_policies(struct exchange *x)
+{
+    if (has_passed(x)) {
+        x->asked->policies = x->settings->policies; /* the older ones go with their host */
+        return exchange_follow_route(x);
+    }
+    forget_policies(x);
+    if (x->settings->policies == NULL)
+        return exchange_follow_route(x);
+    exchange_enter(x, ASK_POLICIES);
+    return STEP_AGAIN;
+}
+
+/* What its host and path lead to, if that lets it. */
+static enum step find_route(struct exchange *x, const struct tls_info *tls)
 {
     const struct http_head *request = &x->request;
     struct slice path = request->path, host_key;
@@ -127,16 +185,8 @@ static enum step follow_route(struct exchange *x, const struct tls_info *tls)
     x->route = route;
     if (x->route == NULL)
         return exchange_fail(x, REASON_NO_ROUTE);
-    x->settings = &x->route->settings;
-    switch (x->route->kind) {
-    case ROUTE_TO: return go_to_backend(x);
-    case ROUTE_REDIRECT: return answer_redirect(x);
-    case ROUTE_RESPOND:
-        own_answer_respond(x->env, &x->arena, x->route, x->facts.request_id, &x->answer);
-        return exchange_answer(x);
-    }
-    assert(!"a kind of route without an answer");
-    return STEP_GONE;
+    choose_settings(x);
+    return ask_policies(x);
 }
 
 static void ask_tls(const struct exchange *x, struct tls_info *tls)
@@ -163,7 +213,7 @@ enum step exchange_choose_route(struct exchange *x)
     remember(x, &tls);
     if (!x->client->is_tls && !x->client->serves_routes)
         return redirect_to_https(x);
-    return follow_route(x, &tls);
+    return find_route(x, &tls);
 }
 
 /* --- once more -----------------------------------------------------------------------------------
@@ -220,7 +270,9 @@ enum step exchange_choose_again(struct exchange *x)
     enum step step;
 
     ask_tls(x, &tls);
-    step = follow_route(x, &tls);
+    step = find_route(x, &tls);
+    if (x->settings == NULL)
+        forget_policies(x);
     if (x->state == TAKE_UPSTREAM && x->pool == older.pool) {
         struct pool_ask ask = exchange_pool_ask(x, &x->leg);
         if (pool_wait_follow(older.wait, &ask))

@@ -19,7 +19,7 @@ static struct pace *pace_of(struct exchange *x, enum exchange_wait wait)
  * still on its way counts as far as it is here. */
 static uint64_t progress(const struct exchange *x, enum exchange_wait wait)
 {
-    struct stream_traffic traffic = h1_stream_traffic(x->client_stream);
+    struct stream_traffic traffic = x->client_stream->client->traffic(x->client_stream);
 
     if (wait == WAIT_CLIENT_TAKES)
         return traffic.arrived;
@@ -100,6 +100,15 @@ static bool is_fast_enough(struct exchange *x)
     return true;
 }
 
+/* Then it begins to be waited for anew. */
+static bool waits_for_others(struct exchange *x)
+{
+    if (!x->client_stream->client->waits_for_others(x->client_stream))
+        return false;
+    x->takes = (struct pace){0};
+    return true;
+}
+
 enum step exchange_run_out_of_time(struct exchange *x)
 {
     enum exchange_wait wait = x->wait;
@@ -107,6 +116,8 @@ enum step exchange_run_out_of_time(struct exchange *x)
     if (is_fast_enough(x))
         return STEP_AGAIN;
     exchange_await_nothing(x);
+    if (wait == WAIT_CLIENT_TAKES && waits_for_others(x))
+        return STEP_AGAIN;
     switch (wait) {
     case WAIT_CLIENT_HEAD:
         forwarded_facts(x->env, x->globals, x->client, &x->arena, &(struct http_fields){0},
@@ -115,6 +126,7 @@ enum step exchange_run_out_of_time(struct exchange *x)
     case WAIT_CLIENT_TAKES:
         x->has_begun = true; /* nothing that we could write would be taken either */
         return exchange_fail(x, REASON_BODY_TIMEOUT);
+    case WAIT_CACHE: return exchange_pass_by_cache(x);
     case WAIT_FILE: return exchange_fail(x, REASON_OVER_LIMIT);
     case WAIT_CLIENT_SENDS: return exchange_fail(x, REASON_BODY_TIMEOUT);
     case WAIT_CONTINUE: x->awaits_continue = false; return STEP_AGAIN;

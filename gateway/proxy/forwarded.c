@@ -78,6 +78,51 @@ bool forwarded_is_https(const struct globals *globals, const struct client *clie
     return slice_next_in_list(&list, &first) && slice_equal_nocase(first, slice_of("https"));
 }
 
+static bool contains_host(struct slice value)
+{
+    struct slice name = slice_of("host=");
+
+    for (size_t i = 0; i + name.len <= value.len; i++)
+        if (slice_equal_nocase(slice_make(value.at + i, name.len), name))
+            return true;
+    return false;
+}
+
+static bool is_scheme(struct slice value)
+{
+    return slice_equal_nocase(value, slice_of("http")) ||
+           slice_equal_nocase(value, slice_of("https"));
+}
+
+bool forwarded_says_otherwise(const struct globals *globals, const struct client *client,
+                              const struct http_head *request)
+{
+    unsigned schemes = 0;
+
+    if (!peer_is_trusted(globals, client))
+        return false;
+    for (uint32_t i = 0; i < request->fields.count; i++) {
+        struct slice value = request->fields.list[i].value;
+
+        switch (request->fields.list[i].id) {
+        case FIELD_FORWARDED:
+            if (contains_host(value))
+                return true;
+            break;
+        case FIELD_X_FORWARDED_HOST:
+            if (!slice_equal(value, request->authority))
+                return true;
+            break;
+        case FIELD_X_FORWARDED_PROTO:
+            if (++schemes > 1 || !is_scheme(value))
+                return true;
+            break;
+        default: break;
+        }
+    }
+    return false;
+}
+
 /* --- the fields that backends see ----------------------------------------------------------------
  */
 

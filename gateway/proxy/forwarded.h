@@ -25,6 +25,11 @@ void forwarded_facts(struct proxy_env *env, const struct globals *globals,
 bool forwarded_is_https(const struct globals *globals, const struct client *client,
                         const struct http_fields *fields);
 
+/* Whether a trusted peer says of the URL what the request's own authority and scheme do not say, so
+ * that the backend's answer may be for another one. */
+bool forwarded_says_otherwise(const struct globals *globals, const struct client *client,
+                              const struct http_head *request);
+
 /* Rewrites `fields` for the backend: forwarding fields of an untrusted peer removed, ours set. What
  * says anything of a client's certificate is removed whoever sent it. */
 void forwarded_rewrite(const struct globals *globals, const struct client *client,

@@ -34,7 +34,7 @@ static void begin_answer(struct proxy_env *env, struct arena *arena, int status,
         http_fields_add(&answer->head.fields, arena, slice_of("X-Request-Id"), request_id);
 }
 
-static void set_body(struct own_answer *answer, struct slice body)
+void own_answer_set_body(struct own_answer *answer, struct slice body)
 {
     bool has_none = answer->head.status == 204 || answer->head.status == 304;
 
@@ -44,8 +44,33 @@ static void set_body(struct own_answer *answer, struct slice body)
     answer->head.has_content_length = !has_none;
 }
 
+static struct slice piece_of(const struct own_answer *answer, unsigned place)
+{
+    const struct template_part *part = &answer->page->parts[place];
+
+    return part->placeholder == PLACEHOLDER_NONE ? part->text : answer->values[part->placeholder];
+}
+
+void own_answer_set_template(struct own_answer *answer, const struct template *page,
+                             const struct slice *values)
+{
+    own_answer_set_body(answer, slice_make(NULL, 0));
+    if (page->part_count == 0)
+        return;
+    answer->page = page;
+    answer->values = values;
+    for (unsigned i = 0; i < page->part_count; i++)
+        answer->head.content_length += piece_of(answer, i).len;
+}
+
+struct slice own_answer_piece(const struct own_answer *answer, unsigned place, bool *is_last)
+{
+    *is_last = answer->page == NULL || place + 1 == answer->page->part_count;
+    return answer->page == NULL ? answer->body : piece_of(answer, place);
+}
+
 /* JSON only for those who ask for it and for no kind of text. */
-static bool wants_json(const struct http_head *request)
+bool own_answer_wants_json(const struct http_head *request)
 {
     bool json = false;
 
@@ -82,7 +107,7 @@ void own_answer_verdict(struct proxy_env *env, struct arena *arena, const struct
                         slice_of("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
     if (reason == REASON_NO_BACKEND || reason == REASON_OVER_LIMIT)
         http_fields_add(&answer->head.fields, arena, slice_of("Retry-After"), slice_of("1"));
-    if (wants_json(request)) {
+    if (own_answer_wants_json(request)) {
         http_fields_add(&answer->head.fields, arena, slice_of("Content-Type"),
                         slice_of("application/json"));
         body = arena_printf(arena, "{\"status\":%d,\"reason\":\"%s\",\"request_id\":\"%.*s\"}\n",
@@ -92,7 +117,7 @@ void own_answer_verdict(struct proxy_env *env, struct arena *arena, const struct
                         slice_of("text/plain; charset=utf-8"));
         body = arena_printf(arena, "%d %s: %s\n", status, http_status_phrase(status), word);
     }
-    set_body(answer, body);
+    own_answer_set_body(answer, body);
 }
 
 void own_answer_redirect(struct proxy_env *env, struct arena *arena, int status,
@@ -102,7 +127,7 @@ void own_answer_redirect(struct proxy_env *env, struct arena *arena, int status,
     http_fields_add(&answer->head.fields, arena, slice_of("Location"), location);
     http_fields_add(&answer->head.fields, arena, slice_of("Content-Type"),
                     slice_of("text/plain; charset=utf-8"));
-    set_body(answer, arena_printf(arena, "%d %s\n", status, http_status_phrase(status)));
+    own_answer_set_body(answer, arena_printf(arena, "%d %s\n", status, http_status_phrase(status)));
 }
 
 void own_answer_respond(struct proxy_env *env, struct arena *arena, const struct route *route,
@@ -113,7 +138,24 @@ void own_answer_respond(struct proxy_env *env, struct arena *arena, const struct
         const struct http_field *field = &route->respond_fields.list[i];
         http_fields_add_id(&answer->head.fields, arena, field->id, field->name, field->value);
     }
-    set_body(answer, route->respond_body);
+    own_answer_set_body(answer, route->respond_body);
+}
+
+void own_answer_foreign(struct arena *arena, const struct policy_answer *foreign,
+                        struct slice request_id, struct own_answer *answer)
+{
+    *answer =
+        (struct own_answer){.head = {.status = foreign->status,
+                                     .reason_phrase = slice_of(http_status_phrase(foreign->status)),
+                                     .version_minor = 1,
+                                     .keeps_connection = true}};
+    for (uint32_t i = 0; i < foreign->fields.count; i++) {
+        const struct http_field *field = &foreign->fields.list[i];
+        if (field->id != FIELD_X_REQUEST_ID)
+            http_fields_add_id(&answer->head.fields, arena, field->id, field->name, field->value);
+    }
+    http_fields_add(&answer->head.fields, arena, slice_of("X-Request-Id"), request_id);
+    own_answer_set_body(answer, foreign->body);
 }
 
 void own_answer_file(struct proxy_env *env, struct arena *arena, struct slice content,
@@ -121,5 +163,5 @@ void own_answer_file(struct proxy_env *env, struct arena *arena, struct slice co
 {
     begin_answer(env, arena, 200, request_id, answer);
     http_fields_add(&answer->head.fields, arena, slice_of("Content-Type"), slice_of("text/plain"));
-    set_body(answer, content);
+    own_answer_set_body(answer, content);
 }

@@ -9,8 +9,10 @@
 #include "config/snapshot.h"
 #include "net/jobs.h"
 #include "net/loop.h"
+#include "policy/policy.h"
 #include "proxy/admission.h"
 #include "proxy/recent.h"
+#include "tls/tls_stream.h"
 #include "upstream/pool.h"
 
 /* A worker's hold on one generation: what uses it is in its lists, without atomics. Requests leave
@@ -23,6 +25,7 @@ struct pin {
 };
 
 struct exchange;
+struct cache_port;
 
 /* Buffers that a worker has for whom it serves, however little memory there is. */
 enum { SMALL_BUFFERS_ASIDE = 16, LARGE_BUFFERS_ASIDE = 2 };
@@ -30,12 +33,14 @@ enum { SMALL_BUFFERS_ASIDE = 16, LARGE_BUFFERS_ASIDE = 2 };
 struct proxy_env {
     struct loop *loop;
     struct metrics *metrics;
-    struct admission *admission; /* the process's */
-    struct series_view *routes;  /* of struct route_counters, by name */
+    struct admission *admission;         /* the process's */
+    struct series_view *routes;          /* of struct route_counters, by name */
+    struct series_view *policy_counters; /* of struct policy_counters, by route's name */
+    struct policy_env policies;          /* lent on */
     struct line_ring *access_log;
     struct budget *head_memory; /* the process's, for heads that are not complete */
     struct jobs *files;         /* reads them off the loop */
-    struct jobs *verifiers;     /* of clients' certificates, off the loop */
+    struct tls_jobs tls_jobs;   /* what takes long in handshakes, off the loop */
     struct recent *recent;      /* NULL: requests are not remembered */
     struct slice sticky_key;    /* the process's: signs cookies of backends without one */
     struct buffer log_line;     /* scratch of the access log */
@@ -44,6 +49,11 @@ struct proxy_env {
     bool is_draining;
     struct list sessions; /* all of them, by session's own node */
     unsigned session_count;
+    unsigned session_most;            /* at once, since many were last seen to go */
+    struct list background;           /* exchanges that nobody waits for (proxy/background.h) */
+    struct task nobody;               /* whom their end would wake */
+    struct list cache_fills;          /* struct cache_fill */
+    struct cache_port *cache_port;    /* the worker's */
     struct exchange *spare_exchanges; /* recycled */
     unsigned spare_count;
     uint64_t random_state[2]; /* request ids */
@@ -65,6 +75,8 @@ struct proxy_env {
     const struct listen_spec *(*listen_spec)(void *worker, unsigned listener);
     /* The last session has gone. */
     void (*sessions_gone)(void *worker);
+    /* Of many sessions most have gone. */
+    void (*crowd_gone)(void *worker);
 };
 
 static inline bool pin_is_used(const struct pin *pin)

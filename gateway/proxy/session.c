@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum { CROWD = 256 }; /* so many sessions hold a MiB of memory */
+
 static enum metric gauge_of(enum session_state state)
 {
     switch (state) {
@@ -42,30 +44,47 @@ static void free_session(void *owner)
     free(owner);
 }
 
+static void count_arrival(struct proxy_env *env)
+{
+    env->session_count++;
+    if (env->session_count > env->session_most)
+        env->session_most = env->session_count;
+}
+
+static void count_departure(struct proxy_env *env)
+{
+    env->session_count--;
+    if (env->session_count == 0)
+        env->sessions_gone(env->worker);
+    if (env->session_most - env->session_count >= CROWD &&
+        env->session_count <= env->session_most / 2) {
+        env->session_most = env->session_count;
+        env->crowd_gone(env->worker);
+    }
+}
+
 void session_close(struct session *s)
 {
     struct proxy_env *env = s->env;
 
-    session_enter(s, SESSION_CLOSED, 0);
-    deadline_clear(&s->deadline);
     if (s->connection != NULL) {
         /* Under TLS a cut shows without: there is no close_notify. */
         if (!s->client.is_tls && h1_connection_must_reset(s->connection))
             tcp_stream_close_with_reset(s->stream);
         h1_connection_free(s->connection);
     }
+    if (s->http2 != NULL)
+        session_end_http2(s);
     if (s->stream != NULL)
         stream_close(s->stream);
-    buffer_clear(&s->header);
-    if (s->pin != NULL)
-        pin_drop(env, s->pin, &s->pin_place);
+    session_end_opening(s);
+    session_enter(s, SESSION_CLOSED, 0);
+    deadline_clear(&s->deadline);
     admission_leave(env->admission, &s->pass);
     list_remove(&s->node);
-    env->session_count--;
     metric_add(env->metrics, METRIC_CONNECTIONS_OPEN, -1);
     loop_bury(env->loop, &s->task, free_session);
-    if (env->session_count == 0)
-        env->sessions_gone(env->worker);
+    count_departure(env);
 }
 
 /* --- one request after the other ------------------------------------------------------------- */
@@ -97,7 +116,7 @@ static bool await_request(struct session *s)
         if (!s->client.is_tls)
             follow_listener(s);
         if (!exchange_start(s->env, &s->client, h1_connection_begin(s->connection, &s->task),
-                            &s->task, &s->exchange))
+                            &s->task, &s->exchanges))
             session_close(s);
         return false;
     case IO_WAIT:
@@ -110,7 +129,7 @@ static bool await_request(struct session *s)
 
 static bool end_request(struct session *s)
 {
-    if (s->exchange != NULL)
+    if (!list_is_empty(&s->exchanges))
         return false;
     switch (h1_connection_state(s->connection)) {
     case H1_IDLE:
@@ -123,7 +142,10 @@ static bool end_request(struct session *s)
 
 static bool linger(struct session *s)
 {
-    if (h1_connection_linger(s->connection, &s->task) != IO_WAIT)
+    enum io io = s->http2 != NULL ? h2_connection_linger(s->http2)
+                                  : h1_connection_linger(s->connection, &s->task);
+
+    if (io != IO_WAIT)
         session_close(s);
     return false;
 }
@@ -134,8 +156,8 @@ static bool take_step(struct session *s)
     switch (s->state) {
     case SESSION_PROXY_HEADER: return session_await_header(s);
     case SESSION_HANDSHAKE: return session_shake_hands(s);
-    case SESSION_IDLE: return await_request(s);
-    case SESSION_BUSY: return end_request(s);
+    case SESSION_IDLE: return s->http2 != NULL ? session_serve_http2(s) : await_request(s);
+    case SESSION_BUSY: return s->http2 != NULL ? session_serve_http2(s) : end_request(s);
     case SESSION_EXPLAIN: return session_explain_https(s);
     case SESSION_LINGER: return linger(s);
     case SESSION_CLOSED: return false;
@@ -146,6 +168,10 @@ static bool take_step(struct session *s)
 /* The deadline of the state has passed. False: the session is gone or has nothing to do now. */
 static bool run_out_of_time(struct session *s)
 {
+    if (s->http2 != NULL && s->state != SESSION_LINGER) {
+        session_http2_out_of_time(s);
+        return true;
+    }
     switch (s->state) {
     case SESSION_BUSY: return true;
     case SESSION_IDLE:
@@ -197,8 +223,10 @@ static struct session *session_new(struct proxy_env *env, int fd, bool is_tls)
     task_init(&s->task, run_session, s);
     deadline_init(&s->deadline, &s->task);
     s->stream = tcp_stream_new(env->loop, fd, &s->task);
+    if (s->stream != NULL)
+        tcp_stream_ask_first(s->stream);
     if (s->stream != NULL && is_tls)
-        s->stream = tls_stream_new(env->pin->snapshot->tls, s->stream, env->verifiers);
+        s->stream = tls_stream_new(env->pin->snapshot->tls, s->stream, &env->tls_jobs);
     if (s->stream != NULL)
         return s;
     free(s);
@@ -230,7 +258,7 @@ void session_start(struct proxy_env *env, const struct listen_spec *listen, unsi
     s->client.listener = listener;
     metric_add(env->metrics, METRIC_CONNECTIONS_OPEN, 1);
     list_push_back(&env->sessions, &s->node);
-    env->session_count++;
+    count_arrival(env);
     session_open(s, awaits_header);
     loop_wake(env->loop, &s->task);
 }
@@ -239,9 +267,11 @@ void sessions_drain(struct proxy_env *env)
 {
     list_each (&env->sessions, node) {
         struct session *s = container_of(node, struct session, node);
-        if (s->state == SESSION_IDLE && !s->has_served)
+        if (s->http2 != NULL)
+            session_drain_http2(s);
+        else if (s->state == SESSION_IDLE && !s->has_served)
             deadline_set(env->loop, &s->deadline, FIRST_REQUEST_WHILE_DRAINING_MS);
-        if (s->state == SESSION_BUSY)
+        else if (s->state == SESSION_BUSY)
             h1_connection_close_after(s->connection);
         loop_wake(env->loop, &s->task);
     }
@@ -251,8 +281,8 @@ void sessions_cut(struct proxy_env *env)
 {
     list_each (&env->sessions, node) {
         struct session *s = container_of(node, struct session, node);
-        if (s->exchange != NULL)
-            exchange_cut(s->exchange);
+        if (session_is_open(s))
+            exchanges_cut(&s->exchanges, REASON_DRAINING);
         session_close(s);
     }
 }

@@ -16,14 +16,38 @@ static bool make_connection(struct session *s, struct stream *stream)
     return s->connection != NULL;
 }
 
+/* The first state behind the opening ones. */
+static void leave_opening(struct session *s, enum session_state state, uint64_t within_ms)
+{
+    list_init(&s->exchanges);
+    session_enter(s, state, within_ms);
+}
+
+/* What the handshake agreed on (RFC 9113 section 3.2). */
+static bool is_http2(const struct session *s)
+{
+    struct tls_info info;
+
+    if (!s->client.is_tls)
+        return false;
+    tls_stream_info(s->stream, &info);
+    return slice_equal(info.alpn, slice_of("h2"));
+}
+
 static void begin_http(struct session *s)
 {
     const struct snapshot *snapshot = s->env->pin->snapshot;
     uint64_t wait_ms =
         s->env->is_draining ? FIRST_REQUEST_WHILE_DRAINING_MS : snapshot->globals->keepalive_ms;
 
-    if (make_connection(s, s->stream))
-        session_enter(s, SESSION_IDLE, wait_ms);
+    if (!is_http2(s)) {
+        if (make_connection(s, s->stream))
+            leave_opening(s, SESSION_IDLE, wait_ms);
+    } else if (session_begin_http2(s)) {
+        leave_opening(s, SESSION_IDLE, wait_ms);
+    } else {
+        session_close(s);
+    }
 }
 
 /* --- the handshake --------------------------------------------------------------------------- */
@@ -101,7 +125,7 @@ static void refuse_handshake(struct session *s)
     if (!is_told(failure))
         session_close(s);
     else if (make_connection(s, tls_stream_below(s->stream)))
-        session_enter(s, failure == TLS_FAILURE_PLAINTEXT_HTTP ? SESSION_EXPLAIN : SESSION_LINGER,
+        leave_opening(s, failure == TLS_FAILURE_PLAINTEXT_HTTP ? SESSION_EXPLAIN : SESSION_LINGER,
                       SESSION_LINGER_MS);
 }
 
@@ -208,7 +232,7 @@ static void go_on_behind_header(struct session *s)
         begin_http(s);
         return;
     }
-    s->stream = tls_stream_new(env->pin->snapshot->tls, s->stream, env->verifiers);
+    s->stream = tls_stream_new(env->pin->snapshot->tls, s->stream, &env->tls_jobs);
     if (s->stream == NULL)
         session_close(s);
     else
@@ -247,6 +271,14 @@ void session_open_too_late(struct session *s)
     }
     count_failure(s, METRIC_HANDSHAKES_TIMEOUT);
     session_close(s);
+}
+
+void session_end_opening(struct session *s)
+{
+    if (s->state == SESSION_PROXY_HEADER)
+        buffer_clear(&s->header);
+    else if (s->state == SESSION_HANDSHAKE && s->pin != NULL)
+        leave_pin(s);
 }
 
 void session_open(struct session *s, bool awaits_header)

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+enum { LOOKED_AT_MOST = 64 }; /* of a host's policies, for one more */
+
 struct host *host_new(struct slice key)
 {
     struct host *host = memory_new(sizeof(*host));
@@ -26,6 +28,9 @@ void host_unref(struct host *host)
         upstream_unref(host->backends[i]);
     free(host->backends);
     free(host->inlines);
+    for (unsigned i = 0; i < host->policy_count; i++)
+        policy_unref(host->policies[i]);
+    free(host->policies);
     table_clear(&host->exact);
     table_clear(&host->prefixes);
     arena_clear(&host->arena);
@@ -82,6 +87,27 @@ void host_add_backend(struct host *host, struct upstream_spec *upstream)
 void host_add_inline(struct host *host, struct upstream_spec *upstream)
 {
     add(&host->inlines, &host->inline_count, upstream);
+}
+
+/* What routes inherit comes with each of them: it is found among the last. Once in a while it is
+ * held once more, which costs less than to look through all of many. */
+static void add_policy(struct host *host, struct policy *policy)
+{
+    unsigned looked_at = 0;
+
+    for (unsigned i = host->policy_count; i > 0 && looked_at < LOOKED_AT_MOST; looked_at++)
+        if (host->policies[--i] == policy)
+            return;
+    host->policies =
+        memory_resize(host->policies, (host->policy_count + 1) * sizeof(struct policy *));
+    host->policies[host->policy_count++] = policy_ref(policy);
+}
+
+void host_add_policies(struct host *host, const struct policies *policies)
+{
+    for (enum policy_kind kind = 0; policies && kind < POLICY_KINDS; kind++)
+        if (policies->of[kind])
+            add_policy(host, policies->of[kind]);
 }
 
 /* Every key that can match ends where the path ends or at one of its slashes, with or without it.

@@ -24,6 +24,8 @@ struct host {
     unsigned backend_count;
     struct upstream_spec **inlines; /* of targets written in it; in the arena */
     unsigned inline_count;
+    struct policy **policies; /* that its routes have: a reference each */
+    unsigned policy_count;
     unsigned route_count;
 };
 
@@ -38,6 +40,8 @@ bool host_add(struct host *host, struct slice path, struct route *route);
 /* Takes a reference of a backend that a route leads to; nothing if it is there already. */
 void host_add_backend(struct host *host, struct upstream_spec *upstream);
 void host_add_inline(struct host *host, struct upstream_spec *upstream);
+/* Takes a reference of each policy that its routes have; `policies` may be NULL. */
+void host_add_policies(struct host *host, const struct policies *policies);
 
 /* The route under exactly this key; NULL. */
 const struct route *host_entry(const struct host *host, struct slice path);

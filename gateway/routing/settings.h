@@ -3,6 +3,7 @@
 #define ROUTING_SETTINGS_H
 
 #include "policy/header_edits.h"
+#include "policy/policy.h"
 #include "policy/rewrite.h"
 
 enum host_mode { HOST_PRESERVE, HOST_BACKEND, HOST_NAMED };
@@ -23,7 +24,8 @@ enum setting {
     SETTING_RESPONSE_HEADERS,
     SETTING_STRIP_PREFIX,
     SETTING_ADD_PREFIX,
-    SETTING_COUNT
+    SETTING_POLICIES, /* one for each enum policy_kind, from here */
+    SETTING_COUNT = SETTING_POLICIES + POLICY_KINDS
 };
 
 /* Where a setting may have been written: a later one wins. */
@@ -60,7 +62,8 @@ struct settings {
     uint16_t retry_statuses[RETRY_STATUSES_MAX]; /* so do these */
     struct header_edits request_headers, response_headers;
     struct rewrite rewrite;
-    uint8_t from[SETTING_COUNT]; /* enum setting_place: where each was written */
+    const struct policies *policies; /* NULL: none of any kind */
+    uint8_t from[SETTING_COUNT];     /* enum setting_place: where each was written */
 };
 
 #endif

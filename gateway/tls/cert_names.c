@@ -29,6 +29,8 @@ struct slice host_for_names(struct slice host, char room[IP_TEXT_ROOM], bool *is
     if (inet_pton(family, text, address) != 1)
         return host;
     *is_ip = true;
+    if (!has_colon)
+        return host; /* without zeros in front there is one way to write it */
     inet_ntop(family, address, room, IP_TEXT_ROOM);
     return slice_of(room);
 }

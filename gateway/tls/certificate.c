@@ -21,6 +21,7 @@ struct certificate {
     enum cert_key key;
     bool has_ocsp;
     SSL_CTX *context;
+    EVP_PKEY *slow_key; /* NULL: the context has it */
     char *file;
     struct cert_names names;
     int64_t not_before, not_after, ocsp_expires;
@@ -261,19 +262,30 @@ static int decide_stapling(SSL *ssl, void *nothing)
                                                               : SSL_TLSEXT_ERR_OK;
 }
 
+static bool set_key(const struct pem_content *content, struct certificate *certificate)
+{
+    bool is_slow = signature_is_slow(certificate->key);
+
+    if (is_slow) {
+        EVP_PKEY_up_ref(content->key);
+        certificate->slow_key = content->key;
+    }
+    return SSL_CTX_set_chain_and_key(certificate->context, content->chain, content->count,
+                                     is_slow ? NULL : content->key,
+                                     is_slow ? signature_method() : NULL);
+}
+
 /* The session id context binds tickets to the certificate's names; SSL_set_SSL_CTX copies it into
  * the connection together with the chain, the key and the OCSP response. */
 static bool make_context(const struct loading *load, struct certificate *certificate,
                          struct error *error)
 {
-    const struct pem_content *content = &load->content;
     struct slice ocsp = choose_ocsp(load, certificate);
     SSL_CTX *context = certificate->context = tls_context_new();
     uint8_t names[32];
 
     cert_names_hash(&certificate->names, names);
-    if (context &&
-        SSL_CTX_set_chain_and_key(context, content->chain, content->count, content->key, NULL) &&
+    if (context && set_key(&load->content, certificate) &&
         SSL_CTX_set_session_id_context(context, names, sizeof(names)) &&
         (ocsp.len == 0 || SSL_CTX_set_ocsp_response(context, (const uint8_t *)ocsp.at, ocsp.len))) {
         SSL_CTX_set_tlsext_status_cb(context, decide_stapling);
@@ -339,6 +351,7 @@ void certificate_unref(struct certificate *certificate)
     if (!certificate || !refcount_drop(&certificate->references))
         return;
     SSL_CTX_free(certificate->context);
+    EVP_PKEY_free(certificate->slow_key);
     cert_names_clear(&certificate->names);
     free(certificate->file);
     free(certificate);
@@ -349,6 +362,11 @@ void certificate_unref(struct certificate *certificate)
 SSL_CTX *certificate_context(const struct certificate *certificate)
 {
     return certificate->context;
+}
+
+EVP_PKEY *certificate_slow_key(const struct certificate *certificate)
+{
+    return certificate->slow_key;
 }
 
 uint64_t certificate_fingerprint(const struct certificate *certificate)

@@ -124,7 +124,7 @@ struct client_ca *client_ca_load(const char *path, struct client_ca *earlier, st
     struct slice bytes;
     bool is_parsed;
 
-    if (!file_bytes_read(path, &bytes, NULL, error))
+    if (!file_bytes_read(path, PEM_FILE_MAX, &bytes, NULL, error))
         return NULL;
     is_parsed = pem_parse_authorities(bytes, path, &content, error);
     file_bytes_free(bytes);

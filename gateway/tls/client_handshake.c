@@ -18,7 +18,7 @@ enum { CERTIFICATE_BYTES_MAX = 64 * 1024 }; /* of the client's whole chain */
  * verification. Before that it names the certificate (tls/certificate.c). */
 static bool bind_tickets(SSL *ssl, const struct tls_choice *choice)
 {
-    const uint8_t auth = (uint8_t)choice->auth;
+    const uint8_t auth = (uint8_t)choice->handshake->auth;
     struct slice authorities = client_ca_hash(choice->ca);
     size_t names_bytes;
     const uint8_t *names = SSL_get0_session_id_context(ssl, &names_bytes);
@@ -38,13 +38,14 @@ static bool bind_tickets(SSL *ssl, const struct tls_choice *choice)
 
 static bool start_check(SSL *ssl, struct tls_choice *choice)
 {
-    const struct client_checker *checker = choice->checker;
+    struct tls_handshake *handshake = choice->handshake;
+    const struct tls_waiter *waiter = &handshake->waiter;
     const STACK_OF(CRYPTO_BUFFER) *chain = SSL_get0_peer_certificates(ssl);
 
-    if (checker->jobs && chain)
-        choice->check = client_check_start(checker->jobs, checker->loop, checker->stream->task,
-                                           choice->ca, chain);
-    return choice->check != NULL;
+    if (waiter->jobs->verifiers && chain)
+        handshake->check = client_check_start(waiter->jobs->verifiers, waiter->loop,
+                                              waiter->stream->task, choice->ca, chain);
+    return handshake->check != NULL;
 }
 
 /* The session must not be resumed when the chain is out of date. Set also when it lasts longer: a
@@ -65,17 +66,18 @@ static bool limit_session(SSL *ssl, int64_t not_after)
 static enum ssl_verify_result_t answer_verify(SSL *ssl, uint8_t *alert)
 {
     struct tls_choice *choice = tls_choice_of(ssl);
+    struct tls_handshake *handshake = choice->handshake;
     struct client_verdict verdict = {.result = X509_V_ERR_OUT_OF_MEM};
 
-    if (choice->check || start_check(ssl, choice)) {
-        if (!client_check_answer(choice->check, &verdict))
+    if (handshake->check || start_check(ssl, choice)) {
+        if (!client_check_answer(handshake->check, &verdict))
             return ssl_verify_retry;
-        client_check_end(choice->check);
-        choice->check = NULL;
+        client_check_end(handshake->check);
+        handshake->check = NULL;
     }
     if (verdict.result == X509_V_OK && !limit_session(ssl, verdict.not_after))
         verdict.result = X509_V_ERR_OUT_OF_MEM;
-    choice->check_result = verdict.result;
+    handshake->check_result = verdict.result;
     free(choice->identity);
     choice->identity = verdict.identity;
     if (verdict.result == X509_V_OK)
@@ -96,7 +98,7 @@ bool client_handshake_ask(SSL *ssl, const struct client_policy *policy)
         return true;
     if (policy->auth == CLIENT_AUTH_REQUIRE)
         mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
-    choice->auth = policy->auth;
+    choice->handshake->auth = policy->auth;
     choice->ca = client_ca_ref(policy->ca);
     SSL_set_custom_verify(ssl, mode, answer_verify);
     SSL_set_max_cert_list(ssl, CERTIFICATE_BYTES_MAX);
@@ -109,22 +111,15 @@ bool client_handshake_ask(SSL *ssl, const struct client_policy *policy)
 bool client_handshake_finish(SSL *ssl)
 {
     struct tls_choice *choice = tls_choice_of(ssl);
+    enum client_auth auth = choice->handshake->auth;
     const STACK_OF(CRYPTO_BUFFER) * chain;
 
-    if (choice->auth == CLIENT_AUTH_OFF || choice->identity)
+    if (auth == CLIENT_AUTH_OFF || choice->identity)
         return true;
     chain = SSL_get0_peer_certificates(ssl);
     if (chain && sk_CRYPTO_BUFFER_num(chain) > 0) { /* the ticket brought it along */
         choice->identity = client_identity_new(sk_CRYPTO_BUFFER_value(chain, 0));
         return choice->identity != NULL;
     }
-    return choice->auth == CLIENT_AUTH_REQUEST;
-}
-
-void client_handshake_clear(struct tls_choice *choice)
-{
-    if (choice->check)
-        client_check_end(choice->check);
-    client_ca_unref(choice->ca);
-    free(choice->identity);
+    return auth == CLIENT_AUTH_REQUEST;
 }

@@ -5,11 +5,12 @@
 #include "net/jobs.h"
 #include "tls/cert_files.h"
 #include "tls/client_check.h"
+#include "tls/signature.h"
 #include "tls/tls_server.h"
+#include "tls/tls_stream.h"
 
 #include <openssl/ssl.h>
 
-/* What one handshake found out about its client; embedded in the tls_stream. */
 enum tls_verdict {
     TLS_VERDICT_NONE,         /* no ClientHello yet */
     TLS_VERDICT_SERVE,        /* `certificate` is the one */
@@ -17,28 +18,37 @@ enum tls_verdict {
     TLS_VERDICT_NOT_USABLE    /* the name's certificates need what the client cannot do */
 };
 
-struct tls_choice {
-    struct tls_server *server;       /* borrowed; NULL once the handshake has ended */
-    struct certificate *certificate; /* one reference, or NULL */
-    char *sni;                       /* owned, normalised; NULL: none, or not a valid name */
-    enum tls_verdict verdict;
-    bool got_default;
-    enum client_auth auth;            /* what was asked of the client */
-    struct client_ca *ca;             /* one reference; NULL: nothing was asked */
-    struct client_check *check;       /* of what it showed; NULL: nothing, or it has been settled */
-    long check_result;                /* X509_V_ERR_…, once it was settled */
-    struct client_identity *identity; /* owned; NULL: no certificate */
-    const struct client_checker *checker;
-};
-
-/* Who verifies for a connection, and whom to wake. */
-struct client_checker {
-    struct jobs *jobs; /* NULL: nobody, so that what a client shows is refused */
+/* Who works for a connection, and whom to wake. */
+struct tls_waiter {
+    const struct tls_jobs *jobs;
     struct loop *loop;
     const struct stream *stream; /* its task is woken */
 };
 
-/* The choice of a connection that tls_stream.c made. */
+/* What only a handshake needs: the tls_stream frees it when that has ended. */
+struct tls_handshake {
+    struct tls_server *server; /* borrowed */
+    struct tls_waiter waiter;
+    bool was_heard; /* a byte came from the peer */
+    enum tls_verdict verdict;
+    enum client_auth auth;       /* what was asked of the client */
+    long check_result;           /* X509_V_ERR_…, once it was settled */
+    struct client_check *check;  /* of what it showed; NULL: nothing, or it has been settled */
+    struct signature *signature; /* being made off the loop; NULL: none is */
+};
+
+/* What one handshake found out about its client; embedded in the tls_stream. */
+struct tls_choice {
+    struct tls_handshake *handshake;  /* NULL once it has ended */
+    struct certificate *certificate;  /* one reference, or NULL */
+    char *sni;                        /* owned, normalised; NULL: none, or not a valid name */
+    struct client_ca *ca;             /* one reference; NULL: nothing was asked */
+    struct client_identity *identity; /* owned; NULL: no certificate */
+    bool got_default;
+};
+
+/* The choice of the connection that tls_stream.c calls BoringSSL for: in callbacks of its
+ * handshake. */
 struct tls_choice *tls_choice_of(const SSL *ssl);
 
 /* In the ClientHello callback, behind the choice of the certificate: has the handshake ask for what
@@ -47,7 +57,6 @@ bool client_handshake_ask(SSL *ssl, const struct client_policy *policy);
 /* Once the handshake is done: who the client is, also of a session that was resumed. False: it must
  * not be served. */
 bool client_handshake_finish(SSL *ssl);
-void client_handshake_clear(struct tls_choice *choice);
 
 X509_STORE *client_ca_store(const struct client_ca *ca);
 struct slice client_ca_hash(const struct client_ca *ca);
@@ -68,6 +77,8 @@ const char *tls_library_error(void);
 struct certificate *certificate_parse(const struct cert_paths *paths,
                                       const struct cert_bytes *bytes, struct error *error);
 SSL_CTX *certificate_context(const struct certificate *certificate);
+/* Borrowed. NULL: its context signs, which does not take long. */
+EVP_PKEY *certificate_slow_key(const struct certificate *certificate);
 
 SSL_CTX *tls_server_context(const struct tls_server *server);
 struct slice tls_server_alpn(const struct tls_server *server); /* in the wire's form */

@@ -38,6 +38,12 @@ void mac_sign(struct slice key, const struct slice *parts, unsigned count, uint8
     SHA256_Update(&hash, digest, sizeof(digest));
     SHA256_Final(digest, &hash);
     memcpy(mac, digest, MAC_BYTES);
+    OPENSSL_cleanse(&hash, sizeof(hash));
+}
+
+bool mac_same_bytes(struct slice a, struct slice b)
+{
+    return a.len == b.len && CRYPTO_memcmp(a.at, b.at, a.len) == 0;
 }
 
 bool mac_is_good(struct slice key, const struct slice *parts, unsigned count,

@@ -12,6 +12,8 @@ void mac_make_key(uint8_t key[MAC_KEY_BYTES]);
 
 /* Of the parts as one text: where one of them ends must be plain from it. Keys have any length. */
 void mac_sign(struct slice key, const struct slice *parts, unsigned count, uint8_t mac[MAC_BYTES]);
+/* Whether they are the same bytes; takes as long wherever they differ, unless in length. */
+bool mac_same_bytes(struct slice a, struct slice b);
 /* Takes as long whether it differs early, late or not at all. */
 bool mac_is_good(struct slice key, const struct slice *parts, unsigned count,
                  const uint8_t mac[MAC_BYTES]);

@@ -2,8 +2,7 @@
 #ifndef TLS_PEM_FILE_H
 #define TLS_PEM_FILE_H
 
-#include "base/error.h"
-#include "base/slice.h"
+#include "base/file_bytes.h"
 
 #include <openssl/base.h>
 #include <openssl/pool.h>
@@ -19,12 +18,6 @@ struct pem_content {
     size_t count;
     EVP_PKEY *key; /* NULL: none */
 };
-
-/* The whole file, to be given back by file_bytes_free. False with an error that names it:
- * unreadable, not a regular file, or larger than PEM_FILE_MAX. `missing`, if not NULL, tells "there
- * is no such file" from the rest. */
-bool file_bytes_read(const char *path, struct slice *bytes, bool *missing, struct error *error);
-void file_bytes_free(struct slice bytes); /* wiped: it may have been a key */
 
 /* Every certificate and the first private key in `bytes`; other blocks (parameters, requests) are
  * passed over. False, with `content` empty, at the first broken one; the error names `path` and the

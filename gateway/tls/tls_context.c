@@ -21,7 +21,7 @@ static const uint16_t signing_algorithms[] = {
 static int select_alpn(SSL *ssl, const uint8_t **chosen, uint8_t *chosen_bytes,
                        const uint8_t *offered, unsigned offered_bytes, void *nothing)
 {
-    struct slice ours = tls_server_alpn(tls_choice_of(ssl)->server);
+    struct slice ours = tls_server_alpn(tls_choice_of(ssl)->handshake->server);
     uint8_t *found;
 
     (void)nothing;

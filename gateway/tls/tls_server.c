@@ -260,6 +260,7 @@ static struct finding find_certificate(const struct tls_server *server, struct s
 static enum ssl_select_cert_result_t choose_certificate(const SSL_CLIENT_HELLO *hello)
 {
     struct tls_choice *choice = tls_choice_of(hello->ssl);
+    struct tls_handshake *handshake = choice->handshake;
     const char *sni = SSL_get_servername(hello->ssl, TLSEXT_NAMETYPE_host_name);
     char room[TLS_NAME_MAX];
     uint16_t version = find_version(hello, SSL_get_min_proto_version(hello->ssl));
@@ -268,13 +269,14 @@ static enum ssl_select_cert_result_t choose_certificate(const SSL_CLIENT_HELLO *
     if (version == 0)
         return ssl_select_cert_success; /* BoringSSL refuses it with protocol_version */
     read_wish(hello, version, &wish);
-    struct finding found = find_certificate(choice->server, slice_of(sni ? sni : ""), &wish, room);
+    struct finding found =
+        find_certificate(handshake->server, slice_of(sni ? sni : ""), &wish, room);
     choice->got_default = found.is_default;
-    choice->verdict = found.certificate                         ? TLS_VERDICT_SERVE
-                      : found.refusal == TLS_REFUSAL_NOT_USABLE ? TLS_VERDICT_NOT_USABLE
-                                                                : TLS_VERDICT_UNKNOWN_NAME;
+    handshake->verdict = found.certificate                         ? TLS_VERDICT_SERVE
+                         : found.refusal == TLS_REFUSAL_NOT_USABLE ? TLS_VERDICT_NOT_USABLE
+                                                                   : TLS_VERDICT_UNKNOWN_NAME;
     /* Failing here sends handshake_failure; an unknown name is left to answer_servername. */
-    if (choice->verdict == TLS_VERDICT_UNKNOWN_NAME)
+    if (handshake->verdict == TLS_VERDICT_UNKNOWN_NAME)
         return ssl_select_cert_success;
     if (!found.certificate || !SSL_set_SSL_CTX(hello->ssl, certificate_context(found.certificate)))
         return ssl_select_cert_error;
@@ -285,7 +287,7 @@ static enum ssl_select_cert_result_t choose_certificate(const SSL_CLIENT_HELLO *
             return ssl_select_cert_error;
         slice_copy_text(found.name, choice->sni, found.name.len + 1);
     }
-    return client_handshake_ask(hello->ssl, policy_of_name(choice->server, found.name))
+    return client_handshake_ask(hello->ssl, policy_of_name(handshake->server, found.name))
                ? ssl_select_cert_success
                : ssl_select_cert_error;
 }
@@ -293,7 +295,7 @@ static enum ssl_select_cert_result_t choose_certificate(const SSL_CLIENT_HELLO *
 static int answer_servername(SSL *ssl, int *alert, void *nothing)
 {
     (void)nothing;
-    if (tls_choice_of(ssl)->verdict == TLS_VERDICT_SERVE)
+    if (tls_choice_of(ssl)->handshake->verdict == TLS_VERDICT_SERVE)
         return SSL_TLSEXT_ERR_OK;
     *alert = SSL_AD_UNRECOGNIZED_NAME;
     return SSL_TLSEXT_ERR_ALERT_FATAL;
@@ -302,7 +304,9 @@ static int answer_servername(SSL *ssl, int *alert, void *nothing)
 static int seal_or_open_ticket(SSL *ssl, uint8_t *name, uint8_t *iv, EVP_CIPHER_CTX *cipher,
                                HMAC_CTX *hmac, int seal)
 {
-    return ticket_keys_apply(tls_choice_of(ssl)->server->keys, name, iv, cipher, hmac, seal);
+    const struct tls_server *server = tls_choice_of(ssl)->handshake->server;
+
+    return ticket_keys_apply(server->keys, name, iv, cipher, hmac, seal);
 }
 
 /* --- making one ------------------------------------------------------------------------------- */
@@ -329,6 +333,7 @@ static bool set_up_context(struct tls_server *server, const struct tls_settings 
         return true;
     }
     SSL_CTX_set_tlsext_ticket_key_cb(context, seal_or_open_ticket);
+    SSL_CTX_set_num_tickets(context, 1); /* each resumption brings the next one */
     uint64_t life_s = ticket_keys_life_s(server->keys);
     uint32_t timeout = life_s < UINT32_MAX ? (uint32_t)life_s : UINT32_MAX;
     SSL_CTX_set_timeout(context, timeout);

@@ -14,7 +14,7 @@ struct tls_settings {
     bool tickets;
     bool reject_unknown_sni;  /* else default_name answers */
     const char *default_name; /* NULL: none */
-    const char *const *alpn;  /* in order of preference; spoken ones only: "http/1.1" */
+    const char *const *alpn;  /* in order of preference; spoken ones only: "h2", "http/1.1" */
     size_t alpn_count;
 };
 

@@ -10,12 +10,12 @@
 #include <stdlib.h>
 
 enum {
-    RECORD_BYTES = 16 * 1024,       /* plaintext in a full record */
-    SMALL_RECORD_BYTES = 4 * 1024,  /* while a response is young */
-    YOUNG_BYTES = 64 * 1024,        /* how much of it leaves in small ones */
-    YOUNG_AFTER_MS = 1000,          /* of not writing: the peer's window may have shrunk */
-    WRITE_BYTES = 6 * RECORD_BYTES, /* of plaintext in one write: sealed, it fits the scratch */
-    METHOD_BYTES = 16,              /* no HTTP method is longer */
+    RECORD_BYTES = 16 * 1024,      /* plaintext in a full record */
+    SMALL_RECORD_BYTES = 4 * 1024, /* while a response is young */
+    YOUNG_BYTES = 64 * 1024,       /* how much of it leaves in small ones */
+    YOUNG_AFTER_MS = 1000,         /* of not writing: the peer's window may have shrunk */
+    WRITE_BYTES = BUFFER_BULK,     /* of plaintext in one write: sealed, it fits the scratch */
+    METHOD_BYTES = 16,             /* no HTTP method is longer */
 };
 
 static_assert(WRITE_BYTES + WRITE_BYTES / SMALL_RECORD_BYTES * 64 < LOOP_SCRATCH_BYTES,
@@ -33,14 +33,18 @@ struct tls_stream {
     struct tls_wire wire;
     SSL *ssl;
     struct tls_choice choice;
-    struct client_checker checker;
     const char *failure_text;
-    enum tls_failure failure;
-    enum tls_state state;
-    bool is_shut; /* close_notify was written */
+    enum tls_failure failure : 8;
+    enum tls_state state : 8;
+    bool is_shut;    /* close_notify was written */
+    bool is_drained; /* BoringSSL has nothing more to say until more bytes come */
     uint32_t young_left;
     uint64_t last_write_ms;
 };
+
+/* Many wait idle: with malloc's own word this fills a chunk of 160 bytes. */
+static_assert(sizeof(void *) > 8 || sizeof(struct tls_stream) <= 152,
+              "what only a handshake needs belongs into struct tls_handshake");
 
 static struct tls_stream *of_stream(const struct stream *stream)
 {
@@ -54,6 +58,11 @@ struct tls_choice *tls_choice_of(const SSL *ssl)
     return &container_of(wire, struct tls_stream, wire)->choice;
 }
 
+static struct loop *loop_of(const struct tls_stream *t)
+{
+    return tcp_stream_loop(t->wire.below);
+}
+
 /* --- handshake -------------------------------------------------------------------------------- */
 
 static enum io fail(struct tls_stream *t, enum tls_failure failure, const char *text)
@@ -63,16 +72,31 @@ static enum io fail(struct tls_stream *t, enum tls_failure failure, const char *
     return IO_ERROR;
 }
 
+/* What is still done for it off the loop is done for nobody. */
+static void end_handshake(struct tls_stream *t)
+{
+    struct tls_handshake *handshake = t->choice.handshake;
+
+    if (!handshake)
+        return;
+    if (handshake->signature)
+        signature_end(handshake->signature);
+    if (handshake->check)
+        client_check_end(handshake->check);
+    free(handshake);
+    t->choice.handshake = NULL;
+}
+
 static enum io fail_handshake(struct tls_stream *t, enum tls_failure failure, const char *text)
 {
     t->state = TLS_FAILED;
-    t->choice.server = NULL;
+    end_handshake(t);
     return fail(t, failure, text);
 }
 
 static enum io peer_left(struct tls_stream *t)
 {
-    if (!t->wire.was_heard)
+    if (!t->choice.handshake->was_heard)
         return IO_EOF;
     return fail_handshake(t, TLS_FAILURE_PEER, "the client left during the handshake");
 }
@@ -110,7 +134,7 @@ static enum io listen_first(struct tls_stream *t)
                                      buffer_room(&t->wire.raw), &got);
         if (io == IO_OK) {
             buffer_added(&t->wire.raw, got);
-            t->wire.was_heard = true;
+            t->choice.handshake->was_heard = true;
             continue;
         }
         buffer_rest(&t->wire.raw); /* who has said nothing yet holds no buffer */
@@ -157,29 +181,37 @@ static enum tls_failure classify(uint32_t error)
 
 static enum io refuse(struct tls_stream *t)
 {
+    const struct tls_handshake *handshake = t->choice.handshake;
     uint32_t error = ERR_peek_error();
     const char *text = tls_library_error();
 
     /* Only the servername callback's refusal is called like this. */
-    if (t->choice.verdict == TLS_VERDICT_UNKNOWN_NAME &&
+    if (handshake->verdict == TLS_VERDICT_UNKNOWN_NAME &&
         ERR_GET_REASON(error) == SSL_R_CLIENTHELLO_TLSEXT)
         return fail_handshake(t, TLS_FAILURE_UNKNOWN_NAME, "no certificate for that name");
-    if (ERR_GET_LIB(error) == ERR_LIB_SSL && t->choice.auth != CLIENT_AUTH_OFF) {
+    if (ERR_GET_LIB(error) == ERR_LIB_SSL && handshake->auth != CLIENT_AUTH_OFF) {
         if (ERR_GET_REASON(error) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE)
             return fail_handshake(t, TLS_FAILURE_CLIENT_MISSING,
                                   "the client shows no certificate, and has to");
         if (ERR_GET_REASON(error) == SSL_R_CERTIFICATE_VERIFY_FAILED)
-            return fail_handshake(t, classify_client(t->choice.check_result),
-                                  X509_verify_cert_error_string(t->choice.check_result));
+            return fail_handshake(t, classify_client(handshake->check_result),
+                                  X509_verify_cert_error_string(handshake->check_result));
     }
-    if (t->choice.verdict == TLS_VERDICT_NOT_USABLE)
+    if (handshake->verdict == TLS_VERDICT_NOT_USABLE)
         text = "the client can use none of the name's certificates";
     return fail_handshake(t, classify(error), text);
+}
+
+/* The task may have been woken because the client is leaving: nobody needs its signature then. */
+static enum io await_signature(struct tls_stream *t, bool was_waiting)
+{
+    return was_waiting && tcp_stream_peer_has_left(t->wire.below) ? peer_left(t) : IO_WAIT;
 }
 
 static enum io shake(struct tls_stream *t, struct tls_turn *turn)
 {
     for (;;) {
+        bool was_signing = t->choice.handshake->signature != NULL;
         int done = SSL_do_handshake(t->ssl);
 
         if (done == 1) {
@@ -187,7 +219,7 @@ static enum io shake(struct tls_stream *t, struct tls_turn *turn)
                 return fail_handshake(t, TLS_FAILURE_CLIENT_REFUSED,
                                       "the resumed session has no certificate of the client");
             t->state = TLS_OPEN;
-            t->choice.server = NULL;
+            end_handshake(t);
             return IO_OK;
         }
         switch (SSL_get_error(t->ssl, done)) {
@@ -196,14 +228,14 @@ static enum io shake(struct tls_stream *t, struct tls_turn *turn)
         case SSL_ERROR_PENDING_SESSION:
         case SSL_ERROR_PENDING_TICKET:
         case SSL_ERROR_WANT_CERTIFICATE_VERIFY:
-        case SSL_ERROR_WANT_PRIVATE_KEY_OPERATION:
             return IO_WAIT; /* whoever works on it wakes the task */
+        case SSL_ERROR_WANT_PRIVATE_KEY_OPERATION: return await_signature(t, was_signing);
         default: return refuse(t);
         }
-        tls_turn_dispatch(&t->wire, turn); /* our flight leaves before we wait for the answer */
+        tls_turn_dispatch(turn); /* our flight leaves before we wait for the answer */
         enum io io = turn->is_broken ? IO_ERROR : tls_wire_send_rest(&t->wire);
         if (io == IO_OK)
-            io = tls_turn_receive(&t->wire, turn, RECORD_BYTES);
+            io = tls_turn_receive(turn, RECORD_BYTES);
         if (io == IO_WAIT)
             return IO_WAIT;
         if (io != IO_OK)
@@ -224,7 +256,7 @@ enum io tls_stream_handshake(struct stream *stream)
     t->wire.below->task = stream->task;
     if (t->state == TLS_LISTENING) {
         /* A queue of newcomers may be longer than their patience: no signature for who has gone. */
-        if (loop_is_crowded(t->wire.loop) && tcp_stream_peer_has_left(t->wire.below))
+        if (loop_is_crowded(loop_of(t)) && tcp_stream_peer_has_left(t->wire.below))
             return peer_left(t);
         io = listen_first(t);
         if (io != IO_OK)
@@ -235,7 +267,10 @@ enum io tls_stream_handshake(struct stream *stream)
         return io == IO_WAIT ? IO_WAIT : peer_left(t);
     tls_turn_begin(&t->wire, &turn);
     io = shake(t, &turn);
-    tls_turn_end(&t->wire, &turn);
+    tls_turn_end(&turn);
+    /* Nothing answers the client's Finished: tickets leave with the first response. */
+    if (io == IO_OK && buffer_length(&t->wire.raw) == 0)
+        tcp_stream_acknowledge(t->wire.below);
     if (turn.is_broken && io != IO_ERROR)
         io = fail_handshake(t, TLS_FAILURE_PEER, "nothing could be sent to the client");
     return io;
@@ -271,18 +306,23 @@ static bool seal_record(SSL *ssl, const char *from, size_t bytes)
 
 /* --- the stream once it is open --------------------------------------------------------------- */
 
-/* Opens records into the buffer as long as there are raw bytes and room. */
-static enum io open_records(struct tls_stream *t, struct buffer *into)
+/* Opens records into the buffer as long as there are raw bytes and room. The end and errors are
+ * said again however often this is asked. */
+static enum io open_records(struct tls_stream *t, const struct tls_turn *turn, struct buffer *into)
 {
     while (buffer_room(into) > 0) {
+        if (t->is_drained && slice_is_empty(turn->raw))
+            return IO_WAIT;
+        t->is_drained = false;
         int got = open_record(t->ssl, buffer_tail(into), buffer_room(into));
 
         if (got > 0) {
             buffer_added(into, (size_t)got);
+            t->is_drained = !SSL_has_pending(t->ssl);
             continue;
         }
         switch (SSL_get_error(t->ssl, got)) {
-        case SSL_ERROR_WANT_READ: return IO_WAIT;
+        case SSL_ERROR_WANT_READ: t->is_drained = true; return IO_WAIT;
         case SSL_ERROR_ZERO_RETURN: return IO_EOF; /* close_notify */
         default: return fail(t, TLS_FAILURE_PEER, tls_library_error());
         }
@@ -295,14 +335,14 @@ static enum io read_records(struct tls_stream *t, struct tls_turn *turn, struct 
     size_t before = buffer_length(into);
 
     for (;;) {
-        enum io io = open_records(t, into);
+        enum io io = open_records(t, turn, into);
 
         /* The end and errors are said again at the next ask. */
         if (buffer_length(into) > before)
             return IO_OK;
         if (io != IO_WAIT)
             return io;
-        io = tls_turn_receive(&t->wire, turn, buffer_room(into));
+        io = tls_turn_receive(turn, buffer_room(into));
         if (io == IO_EOF)
             return fail(t, TLS_FAILURE_PEER, "the client closed without close_notify");
         if (io != IO_OK)
@@ -323,7 +363,7 @@ static enum io tls_read(struct stream *stream, struct buffer *into)
         tls_wire_send_rest(&t->wire); /* what came of it is said to the next write or flush */
     tls_turn_begin(&t->wire, &turn);
     enum io io = read_records(t, &turn, into);
-    tls_turn_end(&t->wire, &turn);
+    tls_turn_end(&turn);
     return turn.is_broken ? IO_ERROR : io;
 }
 
@@ -341,7 +381,7 @@ static size_t choose_record(struct tls_stream *t, size_t left, bool is_long)
 
 static void note_pause(struct tls_stream *t)
 {
-    uint64_t now_ms = loop_now_ms(t->wire.loop);
+    uint64_t now_ms = loop_now_ms(loop_of(t));
 
     if (t->last_write_ms == 0 || now_ms - t->last_write_ms >= YOUNG_AFTER_MS)
         t->young_left = YOUNG_BYTES;
@@ -372,7 +412,7 @@ static enum io tls_write(struct stream *stream, struct slice bytes, size_t *take
         }
         *taken += record;
     }
-    tls_turn_end(&t->wire, &turn);
+    tls_turn_end(&turn);
     return turn.is_broken ? IO_ERROR : io;
 }
 
@@ -396,7 +436,7 @@ static enum io tls_shut(struct stream *stream)
         tls_turn_begin(&t->wire, &turn);
         SSL_shutdown(t->ssl); /* writes nothing unless the handshake was done */
         ERR_clear_error();
-        tls_turn_end(&t->wire, &turn);
+        tls_turn_end(&turn);
         if (turn.is_broken)
             return IO_ERROR;
     }
@@ -413,10 +453,12 @@ static void tls_close(struct stream *stream)
 {
     struct tls_stream *t = of_stream(stream);
 
-    client_handshake_clear(&t->choice);
+    end_handshake(t);
     SSL_free(t->ssl);
     tls_wire_clear(&t->wire);
     certificate_unref(t->choice.certificate);
+    client_ca_unref(t->choice.ca);
+    free(t->choice.identity);
     free(t->choice.sni);
     free(t);
 }
@@ -433,7 +475,7 @@ static const struct stream_ops tls_ops = {
 static bool set_server(struct tls_stream *t, struct tls_server *server)
 {
     SSL *ssl = SSL_new(tls_server_context(server));
-    BIO *bio = tls_wire_bio(&t->wire);
+    BIO *bio = tls_wire_bio();
 
     if (!ssl || !bio) {
         BIO_free(bio);
@@ -442,26 +484,31 @@ static bool set_server(struct tls_stream *t, struct tls_server *server)
     }
     SSL_free(t->ssl);
     t->ssl = ssl;
-    t->choice.server = server;
+    t->choice.handshake->server = server;
     SSL_set_bio(ssl, bio, bio);
     SSL_set_accept_state(ssl);
     SSL_set_shed_handshake_config(ssl, 1); /* an idle connection does without */
     return true;
 }
 
-struct stream *tls_stream_new(struct tls_server *server, struct stream *tcp, struct jobs *jobs)
+struct stream *tls_stream_new(struct tls_server *server, struct stream *tcp,
+                              const struct tls_jobs *jobs)
 {
-    struct tls_stream *t = calloc(1, sizeof(*t));
+    struct tls_stream *t = memory_try(sizeof(*t));
+    struct tls_handshake *handshake = memory_try(sizeof(*handshake));
 
-    if (!t || !set_server(t, server)) {
+    if (t)
+        t->choice.handshake = handshake;
+    if (!t || !handshake || !set_server(t, server)) {
+        free(handshake);
         free(t);
         stream_close(tcp);
         return NULL;
     }
     t->stream = (struct stream){.ops = &tls_ops, .task = tcp->task};
     tls_wire_init(&t->wire, tcp);
-    t->checker = (struct client_checker){.jobs = jobs, .loop = t->wire.loop, .stream = &t->stream};
-    t->choice.checker = &t->checker;
+    handshake->waiter =
+        (struct tls_waiter){.jobs = jobs, .loop = tcp_stream_loop(tcp), .stream = &t->stream};
     return &t->stream;
 }
 
@@ -469,7 +516,9 @@ bool tls_stream_follow(struct stream *stream, struct tls_server *server)
 {
     struct tls_stream *t = of_stream(stream);
 
-    return t->choice.server && !t->wire.was_heard && set_server(t, server);
+    const struct tls_handshake *handshake = t->choice.handshake;
+
+    return handshake && !handshake->was_heard && set_server(t, server);
 }
 
 enum tls_failure tls_stream_failure(const struct stream *stream)

@@ -6,10 +6,16 @@
 #include "net/stream.h"
 #include "tls/tls_server.h"
 
-/* Takes `tcp` (closed with it). `server` is borrowed until the handshake has ended, as are `jobs`,
- * which verify clients' certificates (NULL: nobody does; what is shown is refused). NULL: no
- * memory, `tcp` is closed. */
-struct stream *tls_stream_new(struct tls_server *server, struct stream *tcp, struct jobs *jobs);
+/* Threads that do for handshakes what takes long; borrowed. */
+struct tls_jobs {
+    struct jobs *verifiers; /* of clients' certificates; NULL: what a client shows is refused */
+    struct jobs *signers;   /* with slow keys; NULL: that is done on the loop */
+};
+
+/* Takes `tcp` (closed with it). `server` is borrowed until the handshake has ended, as are `jobs`.
+ * NULL: no memory, `tcp` is closed. */
+struct stream *tls_stream_new(struct tls_server *server, struct stream *tcp,
+                              const struct tls_jobs *jobs);
 
 /* Has the handshake done with another server's settings and certificates, if the peer has not said
  * anything yet; else false, and it goes on as it is. */
@@ -55,5 +61,9 @@ struct tls_info {
     struct slice client_subject;    /* as in RFC 4514, in ASCII; empty: none that can be told */
 };
 void tls_stream_info(const struct stream *stream, struct tls_info *info);
+
+/* Frees what the streams of the calling thread share: for threads that had some, before they end.
+ */
+void tls_thread_clear(void);
 
 #endif

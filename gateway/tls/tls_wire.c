@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "net/tcp_stream.h"
+#include "tls/tls_stream.h"
 
 #include <stdlib.h>
 
@@ -12,12 +13,11 @@ enum {
 
 void tls_wire_init(struct tls_wire *wire, struct stream *below)
 {
-    *wire = (struct tls_wire){.below = below, .loop = tcp_stream_loop(below)};
+    *wire = (struct tls_wire){.below = below};
 }
 
 void tls_wire_clear(struct tls_wire *wire)
 {
-    assert(!wire->turn);
     buffer_clear(&wire->raw);
     buffer_clear(&wire->rest);
     stream_close(wire->below);
@@ -40,8 +40,9 @@ enum io tls_wire_send_rest(struct tls_wire *wire)
 }
 
 /* Sends what was gathered in this turn; what the kernel does not take becomes the rest. */
-void tls_turn_dispatch(struct tls_wire *wire, struct tls_turn *turn)
+void tls_turn_dispatch(struct tls_turn *turn)
 {
+    struct tls_wire *wire = turn->wire;
     struct slice out = slice_make(turn->out, turn->out_bytes);
     size_t sent = 0;
 
@@ -66,8 +67,7 @@ void tls_turn_dispatch(struct tls_wire *wire, struct tls_turn *turn)
 
 static int bio_read(BIO *bio, char *into, int room)
 {
-    struct tls_wire *wire = BIO_get_data(bio);
-    struct tls_turn *turn = wire->turn;
+    struct tls_turn *turn = BIO_get_data(bio);
     size_t bytes = (size_t)room;
 
     assert(turn);
@@ -85,8 +85,7 @@ static int bio_read(BIO *bio, char *into, int room)
 
 static int bio_write(BIO *bio, const char *from, int length)
 {
-    struct tls_wire *wire = BIO_get_data(bio);
-    struct tls_turn *turn = wire->turn;
+    struct tls_turn *turn = BIO_get_data(bio);
     size_t bytes = (size_t)length;
 
     assert(turn);
@@ -100,7 +99,7 @@ static int bio_write(BIO *bio, const char *from, int length)
         from += piece;
         bytes -= piece;
         if (turn->out_bytes == LOOP_SCRATCH_BYTES)
-            tls_turn_dispatch(wire, turn);
+            tls_turn_dispatch(turn);
     }
     return length;
 }
@@ -129,33 +128,51 @@ __attribute__((constructor)) static void make_bio_method(void)
         abort();
 }
 
-BIO *tls_wire_bio(struct tls_wire *wire)
-{
-    BIO *bio = BIO_new(bio_method);
+/* Its data is the turn that has begun; NULL between turns. */
+static _Thread_local BIO *thread_bio;
 
-    if (bio)
-        BIO_set_data(bio, wire);
-    return bio;
+BIO *tls_wire_bio(void)
+{
+    if (!thread_bio)
+        thread_bio = BIO_new(bio_method);
+    if (thread_bio)
+        BIO_up_ref(thread_bio);
+    return thread_bio;
+}
+
+void tls_thread_clear(void)
+{
+    BIO_free(thread_bio);
+    thread_bio = NULL;
 }
 
 struct tls_wire *tls_wire_of_bio(BIO *bio)
 {
-    return BIO_get_data(bio);
+    struct tls_turn *turn = BIO_get_data(bio);
+
+    assert(turn);
+    return turn->wire;
 }
 
 /* --- turns ------------------------------------------------------------------------------------ */
 
 void tls_turn_begin(struct tls_wire *wire, struct tls_turn *turn)
 {
-    *turn =
-        (struct tls_turn){.raw = buffer_content(&wire->raw), .out = loop_write_scratch(wire->loop)};
-    wire->turn = turn;
+    assert(thread_bio && !BIO_get_data(thread_bio));
+    *turn = (struct tls_turn){
+        .wire = wire,
+        .raw = buffer_content(&wire->raw),
+        .out = loop_write_scratch(tcp_stream_loop(wire->below)),
+    };
+    BIO_set_data(thread_bio, turn);
 }
 
 /* Sends what was gathered and keeps what was received but not taken. */
-void tls_turn_end(struct tls_wire *wire, struct tls_turn *turn)
+void tls_turn_end(struct tls_turn *turn)
 {
-    tls_turn_dispatch(wire, turn);
+    struct tls_wire *wire = turn->wire;
+
+    tls_turn_dispatch(turn);
     if (turn->raw_is_scratch) {
         if (!slice_is_empty(turn->raw) && !buffer_append(&wire->raw, turn->raw))
             turn->is_broken = true;
@@ -163,13 +180,14 @@ void tls_turn_end(struct tls_wire *wire, struct tls_turn *turn)
         buffer_consume(&wire->raw, buffer_length(&wire->raw) - turn->raw.len);
         buffer_rest(&wire->raw);
     }
-    wire->turn = NULL;
+    BIO_set_data(thread_bio, NULL);
 }
 
 /* Receives once, when BoringSSL has taken all there was. */
-enum io tls_turn_receive(struct tls_wire *wire, struct tls_turn *turn, size_t room)
+enum io tls_turn_receive(struct tls_turn *turn, size_t room)
 {
-    char *scratch = loop_read_scratch(wire->loop);
+    struct tls_wire *wire = turn->wire;
+    char *scratch = loop_read_scratch(tcp_stream_loop(wire->below));
     size_t got;
 
     assert(slice_is_empty(turn->raw));
@@ -183,9 +201,7 @@ enum io tls_turn_receive(struct tls_wire *wire, struct tls_turn *turn, size_t ro
     if (room > LOOP_SCRATCH_BYTES)
         room = LOOP_SCRATCH_BYTES;
     enum io io = tcp_stream_recv(wire->below, scratch, room, &got);
-    if (io == IO_OK) {
+    if (io == IO_OK)
         turn->raw = slice_make(scratch, got);
-        wire->was_heard = true;
-    }
     return io;
 }

@@ -12,7 +12,7 @@
 enum { CONNECTION_SURPLUS_MS = 500 };
 /* One that was idle for so long is asked whether it is still open before it is used; that costs a
  * system call. What the loop was told of a younger one is hardly older than the answer would be. */
-enum { CONNECTION_DOUBT_MS = 10 };
+enum { CONNECTION_DOUBT_MS = 50 };
 
 /* Starts one in room that was taken for it (server_take_room), and that it gives back when it is
  * closed; `claimant` is woken as it goes on. NULL when there is no memory; the room is given back

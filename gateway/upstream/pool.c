@@ -23,7 +23,7 @@ bool pool_spend_retry(struct pool *pool, unsigned percent)
 
 void pool_note_response(struct pool *pool, uint64_t sent_us)
 {
-    const struct loop *loop = pool->shared.env.loop;
+    struct loop *loop = pool->shared.env.loop;
     if (pool->times != NULL)
         response_times_add(pool->times, loop_now_ms(loop), loop_now_us(loop) - sent_us);
 }

@@ -11,7 +11,7 @@ struct server_set *server_set_new(unsigned room)
     struct server_set *set = memory_new(sizeof(*set));
 
     refcount_init(&set->references);
-    arena_init_small(&set->arena);
+    arena_init_shared(&set->arena); /* a worker makes it, the last one to leave clears it */
     set->servers = arena_alloc(&set->arena, (room + 1) * sizeof(*set->servers));
     return set;
 }

@@ -25,6 +25,14 @@ struct upstream_spec *upstream_new(struct slice name)
     return upstream;
 }
 
+struct upstream_spec *upstream_new_service(struct slice name)
+{
+    struct upstream_spec *upstream = upstream_new(name);
+
+    upstream->is_inline = true;
+    return upstream;
+}
+
 struct upstream_spec *upstream_new_in(struct arena *arena, struct slice name)
 {
     struct upstream_spec *upstream = arena_alloc(arena, sizeof(*upstream));

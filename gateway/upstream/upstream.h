@@ -99,8 +99,9 @@ enum upstream_key {
     UPSTREAM_KEY_COUNT
 };
 
-/* One of a backend is counted and shared by the generations that say the same of it; one of an
- * inline target lives in its host's arena, lives and dies with its host, and is never counted. */
+/* One of a backend is counted and shared by the generations that say the same of it, one of a
+ * policy's service belongs to the policy; one of an inline target lives in its host's arena, lives
+ * and dies with its host, and is never counted. */
 struct upstream_spec {
     struct refcount references;
     struct arena arena;
@@ -109,7 +110,8 @@ struct upstream_spec {
     uint64_t fingerprint; /* of what was written; 0: inline */
     struct server_spec *servers;
     unsigned server_count;
-    bool is_inline;     /* written in a route, whose name it has; else of `backends` */
+    bool is_inline;     /* written where it is used: in a route, whose name it has, or as the
+                           service that a policy asks; else of `backends` */
     uint32_t written;   /* enum upstream_key: its entry says so; else what is built in */
     unsigned keepalive; /* idle connections kept per server and worker */
     bool names_clients; /* each connection begins with a PROXY protocol header, and is used for
@@ -130,6 +132,8 @@ struct upstream_spec {
 
 /* A backend's, with one reference. The name is copied. */
 struct upstream_spec *upstream_new(struct slice name);
+/* A policy's service, likewise. All that have the same name say the same. */
+struct upstream_spec *upstream_new_service(struct slice name);
 /* An inline target's, in `arena`, as the name is. */
 struct upstream_spec *upstream_new_in(struct arena *arena, struct slice name);
 struct upstream_spec *upstream_ref(struct upstream_spec *upstream);

@@ -6,7 +6,8 @@
 #include "upstream/server_series.h"
 
 struct traffic {
-    struct series *routes; /* of struct route_counters */
+    struct series *routes;   /* of struct route_counters */
+    struct series *policies; /* of struct policy_counters, by route's name */
     struct server_series servers;
 };
 

@@ -1,9 +1,17 @@
 #include "worker/worker.h"
 
 #include "base/clock.h"
+#include "http/h2_memory.h"
 #include "net/listener.h"
+#include "policy/cache_port.h"
+#include "policy/compress.h"
+#include "policy/rate_shared.h"
+#include "policy/token_memory.h"
+#include "proxy/background.h"
 #include "proxy/exchange.h"
 #include "proxy/session.h"
+#include "tls/tls_stream.h"
+#include "worker/memory_return.h"
 #include "worker/pools.h"
 #include "worker/split_turns.h"
 
@@ -15,6 +23,7 @@
 
 enum {
     ARENA_RESERVE_BYTES = 1024 * 1024,
+    H2_RESERVE_BYTES = 1024 * 1024,
     CONNECTION_AGE_MS = 3600 * 1000, /* of connections to servers */
     CONNECTION_USES = 100 * 1000,
 };
@@ -38,12 +47,16 @@ struct worker {
     enum worker_state state; /* the worker's thread alone */
     struct metrics metrics;
     struct series_view routes;
+    struct series_view policy_counters;
     struct server_view servers;
     struct h1_limits response_limits;
     struct proxy_env env;
+    struct cache_port cache_port;
     struct bell bell;
     struct worker_pools pools;
     struct split_turns turns;
+    struct compression compression;
+    struct redis_client *redis;
     struct list listeners;
     struct task drain_check, finish;
     struct post *drained; /* the control thread's, posted once */
@@ -225,6 +238,12 @@ static void close_missing_listeners(struct worker *worker, const struct worker_c
 /* --- a new generation
  * ------------------------------------------------------------------------------ */
 
+static void follow_redis(struct worker *worker, const struct globals *globals)
+{
+    redis_client_follow(worker->redis, globals->redis, globals->dns_servers,
+                        globals->dns_server_count);
+}
+
 static void adopt(void *owner)
 {
     struct worker_change *change = owner;
@@ -237,6 +256,7 @@ static void adopt(void *owner)
     traffic_set_limit(worker->options.traffic, change->snapshot->globals->metrics_series);
     worker_pools_adopt(&worker->pools, change->snapshot->config);
     split_turns_follow(&worker->turns, change->snapshot->config->routes);
+    follow_redis(worker, change->snapshot->globals);
     if (before != NULL) {
         exchanges_leave_pin(before);
         sessions_leave_pin(&worker->env, before);
@@ -269,6 +289,8 @@ static void check_drained(void *owner)
     if (worker->state != WORKER_DRAINING || worker->env.session_count > 0 ||
         worker->drained == NULL)
         return;
+    /* What it still fetches for the cache may be read by another worker's clients: it goes on until
+     * all are drained. */
     pools_close_idle(&worker->pools);
     loop_post(worker->options.control, worker->drained);
     worker->drained = NULL;
@@ -279,6 +301,13 @@ static void sessions_gone(void *owner)
     struct worker *worker = owner;
 
     loop_wake(worker->loop, &worker->drain_check);
+}
+
+static void crowd_gone(void *owner)
+{
+    struct worker *worker = owner;
+
+    memory_return_ask(worker->options.memory_return);
 }
 
 static void begin_drain(void *owner)
@@ -321,6 +350,7 @@ void worker_cut(struct worker *worker)
 static void set_memory_aside(struct worker *worker)
 {
     arena_reserve_init(ARENA_RESERVE_BYTES);
+    h2_reserve_init(H2_RESERVE_BYTES);
     buffer_cache_fill(SMALL_BUFFERS_ASIDE, LARGE_BUFFERS_ASIDE);
     loop_read_scratch(worker->loop);
     loop_write_scratch(worker->loop);
@@ -333,14 +363,21 @@ static void *run_worker(void *owner)
     set_memory_aside(worker);
     loop_run(worker->loop);
     worker_pools_clear(&worker->pools);
+    redis_client_free(worker->redis);
     bell_clear(&worker->bell);
+    cache_port_clear(&worker->cache_port);
     split_turns_clear(&worker->turns);
     series_view_clear(&worker->routes);
+    series_view_clear(&worker->policy_counters);
     server_view_clear(&worker->servers);
+    token_memory_free(worker->env.policies.tokens);
     buffer_clear(&worker->env.log_line);
     loop_free(worker->loop);
     exchange_free_spares(&worker->env); /* with those that were buried last */
+    encoders_clear(&worker->compression.encoders);
     arena_reserve_clear();
+    h2_reserve_clear();
+    tls_thread_clear();
     buffer_cache_clear();
     return NULL;
 }
@@ -352,6 +389,7 @@ static void finish_worker(void *owner)
     struct pin *pin = worker->env.pin;
 
     sessions_cut(&worker->env);
+    background_cut(&worker->env);
     worker->env.pin = NULL;
     if (pin != NULL)
         retire_pin(worker, pin);
@@ -377,6 +415,23 @@ void worker_stop(struct worker *worker)
     free(worker);
 }
 
+static void fill_policy_env(struct worker *worker)
+{
+    struct policy_env *env = &worker->env.policies;
+
+    env->loop = worker->loop;
+    env->worker = worker;
+    env->bell = &worker->bell;
+    env->take_pool = take_pool;
+    env->drop_pool = drop_pool;
+    env->rates = worker->options.rates;
+    env->passwords = worker->options.passwords;
+    env->key_desk = worker->options.key_desk;
+    env->tokens = token_memory_new();
+    env->compression = &worker->compression;
+    env->redis = worker->redis;
+}
+
 static void fill_env(struct worker *worker)
 {
     struct proxy_env *env = &worker->env;
@@ -385,10 +440,12 @@ static void fill_env(struct worker *worker)
     env->metrics = &worker->metrics;
     env->admission = worker->options.admission;
     env->routes = &worker->routes;
+    env->policy_counters = &worker->policy_counters;
+    fill_policy_env(worker);
     env->access_log = worker->options.access_log;
     env->files = worker->options.files;
     env->head_memory = worker->options.head_memory;
-    env->verifiers = worker->options.verifiers;
+    env->tls_jobs = worker->options.tls_jobs;
     env->sticky_key = worker->options.sticky_key;
     if (worker->options.recent_bytes > 0)
         env->recent = recent_new(worker->options.recent_bytes);
@@ -400,7 +457,10 @@ static void fill_env(struct worker *worker)
     env->next_turn = next_turn;
     env->listen_spec = listen_spec;
     env->sessions_gone = sessions_gone;
+    env->crowd_gone = crowd_gone;
     list_init(&env->sessions);
+    background_init(env);
+    env->cache_port = &worker->cache_port;
     if (getrandom(env->random_state, sizeof(env->random_state), 0) !=
         (ssize_t)sizeof(env->random_state))
         env->random_state[0] = clock_monotonic_us() | 1;
@@ -428,9 +488,13 @@ struct worker *worker_start(const struct worker_options *options, struct error *
         .head_bytes = 64 * 1024, .fields = 200, .request_line = 16 * 1024, .underscores = true};
     list_init(&worker->listeners);
     bell_init(&worker->bell, worker->loop);
+    cache_port_init(&worker->cache_port, worker->loop);
     split_turns_init(&worker->turns);
+    encoders_init(&worker->compression.encoders, options->encoder_memory);
+    worker->redis = redis_client_new(worker->loop, options->outage, rate_shared_script);
     task_init(&worker->drain_check, check_drained, worker);
     series_view_init(&worker->routes, options->traffic->routes, options->number);
+    series_view_init(&worker->policy_counters, options->traffic->policies, options->number);
     server_view_init(&worker->servers, &options->traffic->servers, options->number);
     fill_env(worker);
     worker_pools_init(&worker->pools,
@@ -447,7 +511,10 @@ struct worker *worker_start(const struct worker_options *options, struct error *
     if (pthread_create(&worker->thread, NULL, run_worker, worker) != 0) {
         error_set(error, "cannot start worker %u: no more threads are allowed", options->number);
         recent_free(worker->env.recent);
+        token_memory_free(worker->env.policies.tokens);
+        redis_client_free(worker->redis);
         series_view_clear(&worker->routes);
+        series_view_clear(&worker->policy_counters);
         server_view_clear(&worker->servers);
         loop_free(worker->loop);
         free(worker);

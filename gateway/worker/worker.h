@@ -12,9 +12,12 @@
 #include "net/jobs.h"
 #include "net/loop.h"
 #include "proxy/admission.h"
+#include "tls/tls_stream.h"
 #include "upstream/pool.h"
 #include "worker/traffic.h"
 
+struct memory_return;
+struct password_checks;
 struct worker;
 
 struct worker_options {
@@ -23,13 +26,20 @@ struct worker_options {
     unsigned count;                /* of all workers */
     struct backend_states *states; /* borrowed; the process's */
     struct admission *admission;   /* borrowed; the process's */
+    struct rate_table *rates;      /* borrowed; the process's */
+    struct redis_outage *outage;   /* borrowed; the process's */
     struct jobs *files;            /* reads them off the loop */
-    struct jobs *verifiers;        /* of clients' certificates */
+    struct tls_jobs tls_jobs;      /* what takes long in handshakes */
     struct line_ring *access_log;  /* borrowed; this worker is its producer */
     struct slice sticky_key;       /* borrowed; the process's, for its cookies */
+    struct budget *encoder_memory; /* borrowed; the process's, for answers being compressed */
     struct budget *head_memory;    /* borrowed; the process's, for heads that are not complete */
     size_t recent_bytes;           /* for recent requests; 0: none are remembered */
-    struct traffic *traffic;       /* borrowed; this worker's view has its number */
+    struct memory_return *memory_return; /* borrowed; the process's */
+    struct traffic *traffic;             /* borrowed; this worker's view has its number */
+    struct password_checks *passwords;   /* borrowed; the process's */
+    /* Borrowed; the process's. */
+    struct key_desk *key_desk; /* borrowed; the process's. NULL: keys come from files alone */
 };
 
 /* A listening address as the worker sees it: `id` names it for as long as it is open. Only https

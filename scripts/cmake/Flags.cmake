@@ -58,6 +58,17 @@ endif()
 # As needed: the program names only the libraries that it uses.
 target_link_options(sallyport_flags INTERFACE -Wl,--as-needed)
 
+# A release is optimised as a whole, where it is linked. Objects have both forms, so that tests, which
+# are hundreds of programs, are linked in no time from what was compiled file by file.
+add_library(sallyport_whole INTERFACE) # the gateway's objects and its program
+add_library(sallyport_parts INTERFACE) # programs that take them as they are
+if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT SALLYPORT_SANITIZE
+   AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(sallyport_whole INTERFACE -flto=auto -ffat-lto-objects)
+  target_link_options(sallyport_whole INTERFACE -O2 -flto=auto)
+  target_link_options(sallyport_parts INTERFACE -fno-lto)
+endif()
+
 # Warnings are for what we wrote; third-party sources and test macros do not get them all.
 add_library(sallyport_warnings INTERFACE)
 target_compile_options(sallyport_warnings INTERFACE

@@ -1,5 +1,5 @@
-# What the gateway is linked with: BoringSSL (static), llhttp, libev, c-ares, jansson,
-# libseccomp.
+# What the gateway is linked with: BoringSSL (static), llhttp, libev, c-ares, nghttp2,
+# jansson, libseccomp.
 
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
@@ -83,11 +83,11 @@ else()
   add_library(llhttp STATIC ${llhttp_sources})
   target_compile_definitions(llhttp PUBLIC LLHTTP_STRICT_MODE=1)
   target_include_directories(llhttp SYSTEM PUBLIC "${llhttp_include}")
-  target_link_libraries(llhttp PRIVATE sallyport_flags)
+  target_link_libraries(llhttp PRIVATE sallyport_flags sallyport_whole)
   target_compile_options(llhttp PRIVATE -w)
 endif()
 
-# --- libev, c-ares, jansson, libseccomp -------------------------------------------------------------
+# --- libev, c-ares, nghttp2, jansson, libseccomp, hiredis, zlib, brotli, zstd, libcrypt -------------------------------------------------------------
 find_path(libev_include ev.h NO_CACHE REQUIRED)
 find_library(libev_library ev NO_CACHE REQUIRED)
 file(STRINGS "${libev_include}/ev.h" libev_lines REGEX "#define EV_VERSION_M(AJOR|INOR) +[0-9]+")
@@ -103,6 +103,10 @@ pkg_check_modules(cares_pc REQUIRED IMPORTED_TARGET libcares)
 add_library(cares INTERFACE)
 target_link_libraries(cares INTERFACE PkgConfig::cares_pc resolv)
 
+pkg_check_modules(nghttp2_pc REQUIRED IMPORTED_TARGET libnghttp2)
+add_library(nghttp2 INTERFACE)
+target_link_libraries(nghttp2 INTERFACE PkgConfig::nghttp2_pc)
+
 pkg_check_modules(jansson_pc REQUIRED IMPORTED_TARGET jansson)
 add_library(jansson INTERFACE)
 target_link_libraries(jansson INTERFACE PkgConfig::jansson_pc)
@@ -110,3 +114,19 @@ target_link_libraries(jansson INTERFACE PkgConfig::jansson_pc)
 pkg_check_modules(libseccomp_pc REQUIRED IMPORTED_TARGET libseccomp)
 add_library(libseccomp INTERFACE)
 target_link_libraries(libseccomp INTERFACE PkgConfig::libseccomp_pc)
+
+pkg_check_modules(hiredis_pc REQUIRED IMPORTED_TARGET hiredis)
+add_library(hiredis INTERFACE)
+target_link_libraries(hiredis INTERFACE PkgConfig::hiredis_pc)
+
+# What answers are compressed with.
+pkg_check_modules(zlib_pc REQUIRED IMPORTED_TARGET zlib)
+pkg_check_modules(brotli_pc REQUIRED IMPORTED_TARGET libbrotlienc)
+pkg_check_modules(zstd_pc REQUIRED IMPORTED_TARGET libzstd)
+add_library(encoders INTERFACE)
+target_link_libraries(encoders INTERFACE PkgConfig::zlib_pc PkgConfig::brotli_pc PkgConfig::zstd_pc)
+
+# Hashes of passwords.
+pkg_check_modules(crypt_pc REQUIRED IMPORTED_TARGET libcrypt)
+add_library(libcrypt INTERFACE)
+target_link_libraries(libcrypt INTERFACE PkgConfig::crypt_pc)

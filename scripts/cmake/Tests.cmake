@@ -3,10 +3,14 @@
 #   tests/unit/**/test_*.c     each a Criterion program, linked to the gateway's library
 #   tests/e2e/test_*.c         each a Criterion program that drives the built gateway; never linked
 #                              to the gateway's library or BoringSSL (libcurl brings OpenSSL);
-#                              test_heavy_*.c runs alone, and not in the TSan round
+#                              test_heavy_*.c runs alone, and not in the TSan round; over which
+#                              protocols each runs says tests/e2e/protocols
 #   tests/fuzz/fuzz_*.c        each a libFuzzer program under the preset `fuzz`; elsewhere a program
 #                              that replays tests/fuzz/corpus/NAME/*; other files there (but
 #                              replay.c, its main) and some of tests/support are what they share
+#   tests/threads/*.c          each a plain program linked to the gateway's library, in which threads
+#                              meet; the one kind that runs under TSan by itself
+#   tests/bench/instructions.c counts a release build's instructions beside their baseline
 #   tests/support/*.c          what unit tests share; tests/e2e/harness/*.c what end-to-end tests share
 #   tests/support/bin/*.c      programs that tests run
 #   tests/support/preload/*.c  what they preload into the gateway
@@ -54,6 +58,11 @@ find_package(Python3 COMPONENTS Interpreter)
 find_library(criterion_library criterion NO_CACHE)
 find_path(criterion_include criterion/criterion.h NO_CACHE)
 
+# What takes compressed answers apart.
+pkg_check_modules(brotlidec_pc REQUIRED IMPORTED_TARGET libbrotlidec)
+add_library(decoders INTERFACE)
+target_link_libraries(decoders INTERFACE PkgConfig::zlib_pc PkgConfig::brotlidec_pc PkgConfig::zstd_pc)
+
 # --- support programs -----------------------------------------------------------------------------
 file(GLOB support_programs CONFIGURE_DEPENDS "${tests}/support/bin/*.c")
 foreach(source ${support_programs})
@@ -88,7 +97,7 @@ if(TARGET sallyport_core AND NOT SALLYPORT_SANITIZE MATCHES "tsan|fuzz")
   add_shared_code(test_support ${support_sources})
   if(TARGET test_support)
     target_include_directories(test_support PUBLIC "${tests}")
-    target_link_libraries(test_support PUBLIC sallyport_core)
+    target_link_libraries(test_support PUBLIC sallyport_core decoders)
   endif()
   foreach(source ${unit_sources})
     test_name("${source}" name)
@@ -96,7 +105,7 @@ if(TARGET sallyport_core AND NOT SALLYPORT_SANITIZE MATCHES "tsan|fuzz")
     add_executable(${target} "${source}")
     target_include_directories(${target} PRIVATE "${tests}" "${criterion_include}")
     if(TARGET test_support)
-      target_link_libraries(${target} PRIVATE test_support)
+      target_link_libraries(${target} PRIVATE test_support sallyport_parts)
     endif()
     target_link_libraries(${target} PRIVATE
       sallyport_core sallyport_test_warnings "${criterion_library}")
@@ -106,14 +115,78 @@ if(TARGET sallyport_core AND NOT SALLYPORT_SANITIZE MATCHES "tsan|fuzz")
   endforeach()
 endif()
 
+# --- threads --------------------------------------------------------------------------------------
+if(TARGET sallyport_core AND NOT SALLYPORT_SANITIZE STREQUAL "fuzz")
+  file(GLOB thread_sources CONFIGURE_DEPENDS "${tests}/threads/*.c")
+  foreach(source ${thread_sources})
+    get_filename_component(name "${source}" NAME_WE)
+    add_executable(${name} "${source}")
+    target_link_libraries(${name} PRIVATE sallyport_core sallyport_test_warnings sallyport_parts)
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
+    add_test(NAME threads/${name} COMMAND ${name})
+    set_test_properties(threads/${name} threads 300)
+  endforeach()
+endif()
+
 # --- end-to-end tests -----------------------------------------------------------------------------
+# The table tests/e2e/protocols: NAME -> protocols_NAME, a list.
+file(STRINGS "${tests}/e2e/protocols" protocol_lines REGEX "^[^#]")
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${tests}/e2e/protocols")
+foreach(line ${protocol_lines})
+  if(NOT line MATCHES "^([a-z0-9_]+) +(h1 h2|own|h1 +[^ ].+)$")
+    message(FATAL_ERROR "tests/e2e/protocols: not `h1 h2`, `own` or `h1` with a reason: ${line}")
+  endif()
+  set(name "${CMAKE_MATCH_1}")
+  if(NOT EXISTS "${tests}/e2e/test_${name}.c")
+    message(FATAL_ERROR "tests/e2e/protocols: there is no tests/e2e/test_${name}.c")
+  endif()
+  if(CMAKE_MATCH_2 STREQUAL "h1 h2")
+    set(protocols_${name} h1 h2)
+  else()
+    set(protocols_${name} h1)
+  endif()
+endforeach()
+
+# Adds the program once for each of its protocols: NAME, NAME.h2. One that has the other beside it is
+# labelled `twin`, so that a round may do with the other.
+function(add_e2e_tests name target)
+  string(REGEX REPLACE ".*/test_" "" key "${name}")
+  if(NOT DEFINED protocols_${key})
+    message(FATAL_ERROR "tests/e2e/protocols does not say over which protocols ${key} runs")
+  endif()
+  set(labels e2e)
+  set(timeout 300)
+  if(key MATCHES "^heavy_")
+    list(APPEND labels heavy)
+    set(timeout 900)
+  endif()
+  foreach(protocol ${protocols_${key}})
+    set(test "${name}")
+    set(more "")
+    if(protocol STREQUAL "h2")
+      set(test "${name}.h2")
+      set(more h2)
+    elseif("h2" IN_LIST protocols_${key})
+      set(more twin)
+    endif()
+    add_test(NAME ${test} COMMAND ${target} -j1 WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
+    set_test_properties(${test} "${labels};${more}" ${timeout})
+    set_property(TEST ${test} APPEND PROPERTY ENVIRONMENT "SALLYPORT_TEST_PROTOCOL=${protocol}")
+    # Sockets that take a byte at a time keep a processor busy by themselves, in HTTP/2 most of all.
+    if(key MATCHES "^heavy_" OR "${key}.${protocol}" STREQUAL "faults.h2")
+      set_tests_properties(${test} PROPERTIES RUN_SERIAL ON)
+    endif()
+  endforeach()
+endfunction()
+
 # Compiled plainly whatever the gateway is compiled with, but for ASan, which finds the tests' own
 # mistakes as well.
 if(TARGET sallyport AND NOT SALLYPORT_SANITIZE STREQUAL "fuzz")
   file(GLOB e2e_sources CONFIGURE_DEPENDS "${tests}/e2e/test_*.c")
   file(GLOB harness_sources CONFIGURE_DEPENDS "${tests}/e2e/harness/*.c")
   list(APPEND harness_sources # which need nothing of the gateway
-    "${tests}/support/strict_reader.c"
+    "${tests}/support/strict_reader.c" "${tests}/support/hpack.c" "${tests}/support/hpack_huffman.c"
+    "${tests}/support/delay_relay.c" "${tests}/support/decoder.c"
     "${tests}/support/dns_server.c" "${tests}/support/dns_message.c")
   pkg_check_modules(curl_pc IMPORTED_TARGET libcurl)
   pkg_check_modules(openssl_pc IMPORTED_TARGET libssl libcrypto)
@@ -131,9 +204,10 @@ if(TARGET sallyport AND NOT SALLYPORT_SANITIZE STREQUAL "fuzz")
     target_link_libraries(e2e_libraries INTERFACE sallyport_flags)
   endif()
   if(curl_pc_FOUND AND openssl_pc_FOUND)
-    target_link_libraries(e2e_libraries INTERFACE PkgConfig::curl_pc PkgConfig::openssl_pc)
+    target_link_libraries(e2e_libraries INTERFACE
+      PkgConfig::curl_pc PkgConfig::openssl_pc PkgConfig::nghttp2_pc)
   endif()
-  target_link_libraries(e2e_libraries INTERFACE jansson Threads::Threads m)
+  target_link_libraries(e2e_libraries INTERFACE jansson nghttp2 decoders Threads::Threads m)
 
   add_shared_code(e2e_harness ${harness_sources})
   if(TARGET e2e_harness)
@@ -160,13 +234,7 @@ if(TARGET sallyport AND NOT SALLYPORT_SANITIZE STREQUAL "fuzz")
         add_dependencies(${target} ${program})
       endforeach()
     endif()
-    add_test(NAME ${name} COMMAND ${target} -j1 WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
-    if(name MATCHES "/test_heavy_")
-      set_test_properties(${name} "e2e;heavy" 900)
-      set_tests_properties(${name} PROPERTIES RUN_SERIAL ON)
-    else()
-      set_test_properties(${name} e2e 300)
-    endif()
+    add_e2e_tests(${name} ${target})
   endforeach()
 endif()
 
@@ -177,7 +245,8 @@ if(TARGET sallyport_core AND NOT SALLYPORT_SANITIZE STREQUAL "tsan")
   list(FILTER fuzz_shared EXCLUDE REGEX "/(fuzz_[^/]*|replay)\\.c$")
   list(APPEND fuzz_shared
     "${tests}/support/fake_stream.c" "${tests}/support/strict_reader.c"
-    "${tests}/support/test_certs.c")
+    "${tests}/support/h2_reader.c" "${tests}/support/h2_reader_client.c"
+    "${tests}/support/h2_reader_server.c" "${tests}/support/test_certs.c")
   add_shared_code(fuzz_support ${fuzz_shared})
   target_include_directories(fuzz_support PUBLIC "${tests}")
   target_link_libraries(fuzz_support PUBLIC sallyport_core)
@@ -186,7 +255,7 @@ if(TARGET sallyport_core AND NOT SALLYPORT_SANITIZE STREQUAL "tsan")
     string(REGEX REPLACE "^fuzz_" "" corpus "${name}")
     add_executable(${name} "${source}")
     target_include_directories(${name} PRIVATE "${tests}")
-    target_link_libraries(${name} PRIVATE fuzz_support sallyport_core sallyport_test_warnings)
+    target_link_libraries(${name} PRIVATE fuzz_support sallyport_core sallyport_test_warnings sallyport_parts)
     if(SALLYPORT_SANITIZE STREQUAL "fuzz")
       target_link_options(${name} PRIVATE -fsanitize=fuzzer)
     else()
@@ -199,10 +268,30 @@ if(TARGET sallyport_core AND NOT SALLYPORT_SANITIZE STREQUAL "tsan")
 endif()
 
 # --- bench ----------------------------------------------------------------------------------------
-# What scripts/bench-scale measures in the gateway's own tables; its other programs it builds itself.
+# What scripts/bench-scale measures in the gateway's own tables (its other programs it builds itself),
+# and what the cache has of what is asked for.
 if(TARGET sallyport_core AND NOT SALLYPORT_SANITIZE)
   add_executable(bench_lookup EXCLUDE_FROM_ALL "${tests}/bench/lookup.c")
   target_link_libraries(bench_lookup PRIVATE sallyport_core sallyport_test_warnings)
+  add_executable(bench_prefixes EXCLUDE_FROM_ALL "${tests}/bench/prefixes.c")
+  target_link_libraries(bench_prefixes PRIVATE sallyport_core sallyport_test_warnings)
+  if(TARGET test_support)
+    add_executable(bench_cache_ratio EXCLUDE_FROM_ALL "${tests}/bench/cache_ratio.c")
+    target_link_libraries(bench_cache_ratio PRIVATE test_support sallyport_test_warnings)
+  endif()
+endif()
+
+# How many instructions requests, handshakes and bytes cost, held against tests/bench/instructions.json:
+# what is measured is what is shipped.
+if(TARGET test_support AND CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT SALLYPORT_SANITIZE)
+  add_executable(bench_instructions
+    "${tests}/bench/instructions.c" "${tests}/bench/lockstep.c"
+    "${tests}/bench/around_backend.c" "${tests}/bench/around_user.c")
+  target_link_libraries(bench_instructions PRIVATE test_support sallyport_test_warnings
+    sallyport_whole)
+  add_test(NAME bench/instructions COMMAND "${CMAKE_SOURCE_DIR}/scripts/bench-instructions" --check
+    --binary "$<TARGET_FILE:bench_instructions>")
+  set_test_properties(bench/instructions bench 300)
 endif()
 
 # --- lint -----------------------------------------------------------------------------------------
@@ -212,7 +301,8 @@ if(NOT SALLYPORT_SANITIZE MATCHES "tsan|fuzz")
   add_test(NAME lint/scripts COMMAND "${CMAKE_SOURCE_DIR}/scripts/check-scripts")
   add_test(NAME lint/map COMMAND "${CMAKE_SOURCE_DIR}/tests/check-map")
   add_test(NAME lint/service COMMAND "${CMAKE_SOURCE_DIR}/tests/check-service")
-  foreach(name layers format scripts map service)
+  add_test(NAME lint/bench COMMAND "${CMAKE_SOURCE_DIR}/tests/check-bench")
+  foreach(name layers format scripts map service bench)
     set_tests_properties(lint/${name} PROPERTIES LABELS lint TIMEOUT 300 SKIP_RETURN_CODE 77)
   endforeach()
 endif()

@@ -3,17 +3,17 @@
  * usage: attacker steady PORT SECONDS      one request after the other, 200 a second, on one
  *                                          connection; prints "COUNT FAILED P50 P99 MAX", in us
  *        attacker fresh PORT SECONDS       the same with a new connection for each, 50 a second
+ *        attacker steady_h2|fresh_h2 ...   the same two over HTTP/2
  *        attacker hellos PORT SECONDS      half handshakes as fast as they go: a ClientHello, and
  *                                          nothing more; prints how many
  *        attacker silent PORT SECONDS      connections that never say a word; prints how many
+ *        attacker h2_... PORT SECONDS      the floods of attacker_h2.c
  *
  * Those that misbehave hold HELD connections each and end the oldest for one more. */
-#include <errno.h>
+#include "attacker.h"
+
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <openssl/err.h>
-#include <openssl/ssl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,24 +24,24 @@
 #define HELD        900
 #define SAMPLES_MAX 65536
 
-static SSL_CTX *settings;
+SSL_CTX *settings;
 static unsigned short port;
 
-static long long now_us(void)
+long long now_us(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
 }
 
-static void sleep_until(long long when_us)
+void sleep_until(long long when_us)
 {
     long long left = when_us - now_us();
     if (left > 0)
         nanosleep(&(struct timespec){left / 1000000, left % 1000000 * 1000}, NULL);
 }
 
-static int dial(void)
+int dial(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
     struct timeval patience = {.tv_sec = 5};
@@ -61,7 +61,7 @@ static int dial(void)
 /* --- who behaves --------------------------------------------------------------------------------
  */
 
-static SSL *connect_tls(void)
+SSL *connect_tls(const char *protocols)
 {
     int fd = dial();
     if (fd < 0)
@@ -69,6 +69,8 @@ static SSL *connect_tls(void)
     SSL *ssl = SSL_new(settings);
     SSL_set_fd(ssl, fd);
     SSL_set_tlsext_host_name(ssl, "localhost");
+    if (protocols != NULL)
+        SSL_set_alpn_protos(ssl, (const unsigned char *)protocols, (unsigned)strlen(protocols));
     if (SSL_connect(ssl) == 1)
         return ssl;
     SSL_free(ssl);
@@ -76,7 +78,7 @@ static SSL *connect_tls(void)
     return NULL;
 }
 
-static void disconnect(SSL *ssl)
+void disconnect(SSL *ssl)
 {
     if (ssl == NULL)
         return;
@@ -112,20 +114,24 @@ static int by_size(const void *one, const void *other)
     return a < b ? -1 : a > b;
 }
 
-static void behave(int seconds, long long every_us, bool is_fresh)
+static void behave(int seconds, long long every_us, bool is_fresh, bool is_h2)
 {
     static long long samples[SAMPLES_MAX];
+    static struct h2_client h2;
     long long start_us = now_us(), end_us = start_us + seconds * 1000000LL;
+    const char *protocols = is_h2 ? "\x02h2" : NULL;
     int count = 0, failed = 0;
     SSL *ssl = NULL;
     while (now_us() < end_us && count < SAMPLES_MAX) {
         sleep_until(start_us + (count + failed) * every_us);
+        if (ssl == NULL)
+            h2 = (struct h2_client){0};
         if (ssl == NULL && !is_fresh)
-            ssl = connect_tls();
+            ssl = connect_tls(protocols);
         long long began_us = now_us();
         if (is_fresh)
-            ssl = connect_tls();
-        bool is_fine = ssl != NULL && ask(ssl);
+            ssl = connect_tls(protocols);
+        bool is_fine = ssl != NULL && (is_h2 ? h2_ask(ssl, &h2) : ask(ssl));
         long long took_us = now_us() - began_us;
         if (is_fine)
             samples[count++] = took_us;
@@ -182,25 +188,34 @@ static void flood(int seconds, const char *hello, int hello_bytes)
     printf("%lu\n", count);
 }
 
+static int print_usage(void)
+{
+    fprintf(stderr, "usage: attacker steady|fresh|steady_h2|fresh_h2|hellos|silent");
+    h2_print_attacks();
+    fprintf(stderr, " PORT SECONDS\n");
+    return 2;
+}
+
 int main(int argc, char **argv)
 {
     char hello[4096];
-    if (argc != 4) {
-        fprintf(stderr, "usage: attacker steady|fresh|hellos|silent PORT SECONDS\n");
-        return 2;
-    }
+    if (argc != 4)
+        return print_usage();
     int seconds = atoi(argv[3]);
+    bool is_known = true;
     port = (unsigned short)atoi(argv[2]);
     settings = SSL_CTX_new(TLS_client_method());
     SSL_CTX_set_session_cache_mode(settings, SSL_SESS_CACHE_OFF);
-    if (strcmp(argv[1], "steady") == 0)
-        behave(seconds, 5000, false);
-    else if (strcmp(argv[1], "fresh") == 0)
-        behave(seconds, 20000, true);
+    if (strcmp(argv[1], "steady") == 0 || strcmp(argv[1], "steady_h2") == 0)
+        behave(seconds, 5000, false, argv[1][6] != '\0');
+    else if (strcmp(argv[1], "fresh") == 0 || strcmp(argv[1], "fresh_h2") == 0)
+        behave(seconds, 20000, true, argv[1][5] != '\0');
     else if (strcmp(argv[1], "hellos") == 0)
         flood(seconds, hello, make_hello(hello, sizeof(hello)));
-    else
+    else if (strcmp(argv[1], "silent") == 0)
         flood(seconds, NULL, 0);
+    else
+        is_known = h2_attack(argv[1], seconds);
     SSL_CTX_free(settings);
-    return 0;
+    return is_known ? 0 : print_usage();
 }

@@ -15,7 +15,7 @@ static struct origin *one, *two, *other;
 
 /* sub1, sub2 and everything else to three backends; xyz.com's names in an ECDSA and an RSA
  * certificate. */
-static struct gateway *start_seed(void)
+static struct gateway *start_seed_with(const char *auth)
 {
     static const char names[] = "sub1.xyz.com, sub2.xyz.com, *.xyz.com, localhost";
 
@@ -26,8 +26,14 @@ static struct gateway *start_seed(void)
     cert_write_bundle(cert_make(&(struct cert_options){.names = names, .kind = CERT_RSA}),
                       workplace_path("certs/xyz-rsa.pem"));
     return gateway_start(
-        "{ @base, 'routes': { 'sub1.xyz.com': '%s', 'sub2.xyz.com': '%s', '*': '%s' } }",
-        origin_address(one), origin_address(two), origin_address(other));
+        "{ @base, 'routes': { 'sub1.xyz.com': { 'to': '%s' %s }, 'sub2.xyz.com': '%s', '*': '%s' "
+        "} }",
+        origin_address(one), auth, origin_address(two), origin_address(other));
+}
+
+static struct gateway *start_seed(void)
+{
+    return start_seed_with("");
 }
 
 static bool is_missing(const char *program)
@@ -198,23 +204,28 @@ Test(clients, chromium)
 {
     if (is_missing("chromium") || is_missing("certutil"))
         return;
-    struct gateway *gateway = start_seed();
-    const char *const argv[] = {"chromium",
-                                "--headless",
-                                "--no-sandbox",
-                                "--disable-gpu",
-                                "--disable-quic",
-                                "--no-first-run",
-                                "--disable-background-networking",
-                                "--disable-component-update",
-                                "--disable-sync",
-                                "--disable-dev-shm-usage",
-                                "--no-proxy-server",
-                                text("--user-data-dir=%s", workplace_path("browser")),
-                                "--host-resolver-rules=MAP * 127.0.0.1",
-                                "--dump-dom",
-                                text("https://sub1.xyz.com:%d/", gateway_port(gateway, "https")),
-                                NULL};
+    const char users[] =
+        "alice:$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW\n"; /* secret */
+    workplace_write(workplace_path("users"), users, strlen(users));
+    struct gateway *gateway = start_seed_with(
+        ", 'auth': { 'basic': { 'users': 'users', 'realm': 'staff', 'copy': 'X-User' } }");
+    const char *const argv[] = {
+        "chromium",
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-dev-shm-usage",
+        "--no-proxy-server",
+        text("--user-data-dir=%s", workplace_path("browser")),
+        "--host-resolver-rules=MAP * 127.0.0.1",
+        "--dump-dom",
+        text("https://alice:secret@sub1.xyz.com:%d/", gateway_port(gateway, "https")),
+        NULL};
     const char *const environment[] = {text("HOME=%s", workplace_folder()), NULL};
 
     workplace_allow_seconds(600);
@@ -224,5 +235,7 @@ Test(clients, chromium)
     command_expect(command, 0);
     cr_assert_not_null(strstr(command->out, "the script ran"), "%s\n%s", command->out,
                        command->err);
+    expect_string(log_entry_with(gateway, "path", "/script.js"), "proto", "HTTP/2.0");
+    expect_field(origin_last_request(one), "X-User", "alice");
     gateway_stop(gateway);
 }

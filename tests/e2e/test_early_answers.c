@@ -77,8 +77,8 @@ Test(early, answer_that_ends_an_upload_says_so)
     client_send(client, "POST /up HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1000\r\n\r\nhello");
     struct message *response = client_response(client);
     expect_status(response, 403);
-    expect_field(response, "Connection", "close");
-    client_expect_end(client);
+    expect_closing(response);
+    client_expect_last(client);
     gateway_stop(gateway);
 }
 
@@ -94,7 +94,7 @@ Test(early, refused_expectation_ends_at_once)
                         "Content-Length: 5\r\n\r\n");
     struct message *response = client_response(client);
     expect_status(response, 403);
-    expect_field(response, "Connection", "close");
-    client_expect_end(client);
+    expect_closing(response);
+    client_expect_last(client);
     gateway_stop(gateway);
 }

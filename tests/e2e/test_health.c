@@ -338,7 +338,7 @@ Test(health, server_that_hangs)
 
 Test(health, name_is_looked_up_and_checked)
 {
-    struct origin *one = origin_start("one");
+    struct origin *one = origin_start_at("one", "127.0.0.1:0");
     const char *name = text("localhost%s", strchr(origin_address(one), ':'));
     struct gateway *gateway =
         gateway_start("{ @base, 'backends': { 'b': { 'servers': ['%s', 'no-such-host.invalid:80'],"
@@ -361,8 +361,8 @@ Test(health, servers_that_dns_names_are_checked_for_as_long_as_it_does)
     struct dns_server *dns = dns_server_start();
     struct origin *one = origin_start("one"), *two = origin_start("two");
     const char *names[] = {text("one.test:%d", port_of(one)), text("two.test:%d", port_of(two))};
-    dns_server_add_a(dns, "one.test", 60, "127.0.0.1");
-    dns_server_add_a(dns, "two.test", 60, "127.0.0.1");
+    dns_server_add_a(dns, "one.test", 60, workplace_own_host(0));
+    dns_server_add_a(dns, "two.test", 60, workplace_own_host(0));
     dns_server_add_srv(dns, "_http._tcp.b.test", 0, 0, 0, (uint16_t)port_of(one), "one.test");
     struct gateway *gateway =
         gateway_start("{ @base, 'dns': { 'servers': ['%s'] }, 'backends': { 'b': { 'servers':"

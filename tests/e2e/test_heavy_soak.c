@@ -108,14 +108,19 @@ static void come_behind_proxy(struct soak *soak)
     client_free(client);
 }
 
-static struct client *well_behaved(struct soak *soak)
+static struct client *let_in(struct soak *soak, bool is_http1)
 {
-    struct client *client =
-        client_make(gateway_https(soak->gateway),
-                    &(struct client_options){.sni = "a.test", .context = soak->context});
+    struct client *client = client_make(
+        gateway_https(soak->gateway),
+        &(struct client_options){.sni = "a.test", .context = soak->context, .is_http1 = is_http1});
 
     workplace_require(client != NULL && client->is_connected, "not let in");
     return client;
+}
+
+static struct client *well_behaved(struct soak *soak)
+{
+    return let_in(soak, false);
 }
 
 static void expect_whole(struct client *client, const char *what, uint64_t bytes,
@@ -177,7 +182,7 @@ static void behave(void *arg, unsigned n)
 static void throw_row(struct soak *soak, unsigned n)
 {
     const struct raw_request *row = &soak->rows[n % soak->row_count];
-    struct client *client = well_behaved(soak);
+    struct client *client = let_in(soak, true);
 
     if (wire_write(&client->wire, row->bytes, row->length))
         wire_fill(&client->wire);
@@ -187,7 +192,7 @@ static void throw_row(struct soak *soak, unsigned n)
 /* A byte at a time, until the deadline of heads ends it. */
 static void drip(struct soak *soak)
 {
-    struct client *client = well_behaved(soak);
+    struct client *client = let_in(soak, true);
     long long start = monitor_now_ms();
 
     while (wire_print(&client->wire, "x") && monitor_may_ask_again(start)) {

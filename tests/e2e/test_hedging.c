@@ -126,7 +126,7 @@ Test(hedging, only_what_may_be_done_twice)
         "Content-Length: 0\r\n\r\n",
         "Content-Length: 5\r\n\r\nhello",
         "Content-Length: 5\r\n\r\nhello",
-        "Connection: upgrade\r\nUpgrade: echo\r\n\r\n",
+        "Connection: upgrade\r\nUpgrade: websocket\r\n\r\n",
     };
     struct world world =
         world_start("'hedge': 'p95', 'timeout': { 'first_byte': '300ms' }, 'retry': { 'on': [] }");

@@ -302,7 +302,7 @@ Test(hold, clients_that_leave_leave_the_queue)
         await_number("held", i + 1);
     }
     client_close(held[0]);
-    client_close(held[2]);
+    client_leave(held[2]);
     await_number("held", 1);
     gate_open(gate);
     expect_from(client_response(first), "one");
@@ -432,6 +432,43 @@ Test(hold, a_drain_cuts_who_is_held_for_too_long)
     gateway_signal(gateway, SIGTERM);
     client_read_to_end(held);
     gateway_stop_expecting(gateway, 0);
+}
+
+/* --- caches ---------------------------------------------------------------------------------- */
+
+static void rewrite_cached(const char *address, const char *key)
+{
+    gateway_rewrite("{ @base, 'backends': { 'b': { 'servers': ['%s'],"
+                    "    'hold': { 'for': '10m', 'queue': 10 } } },"
+                    "  'routes': { 'a.test': { 'to': 'b'%s } } }",
+                    address, key);
+    expect_status(ask_admin("POST", "/reload"), 200);
+}
+
+/* What is held is kept as the newest generation says, or not at all: of an older one nothing is
+ * left. */
+Test(hold, a_cache_that_is_another_one_meanwhile)
+{
+    struct origin *origin = origin_start("one");
+    const char *nobody = workplace_free_address();
+    struct gateway *gateway = start(1, text("'%s'", nobody), "'hold': { 'for': '10m' }");
+
+    origin_set_reply(origin, NULL,
+                     "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 1\r\n\r\nx");
+    rewrite_cached(nobody, ", 'cache': { 'max_object': '64KiB' }");
+    struct client *held = begin_request(gateway, "a.test", "/");
+    await_number("held", 1);
+    for (int i = 1; i <= 3; i++) {
+        rewrite_cached(nobody, text(", 'cache': { 'max_object': '%dKiB' }", i));
+        await_number("held", 1);
+    }
+    rewrite_cached(nobody, "");
+    await_number("held", 1);
+    rewrite_cached(origin_address(origin), ", 'cache': {}");
+    expect_body(client_response(held), "x");
+    expect_body(client_get(held, "a.test", "/"), "x");
+    cr_assert_eq(origin_requests(origin), 1);
+    gateway_stop(gateway);
 }
 
 /* --- what is told ---------------------------------------------------------------------------- */

@@ -3,12 +3,12 @@
 #include "harness/json_log.h"
 #include "harness/monitor.h"
 #include "harness/origin.h"
+#include "harness/protocol.h"
 #include "harness/tls_client.h"
 #include "harness/workplace.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,11 +54,9 @@ static struct client *begin_head(const char *address, const char *filling)
     return client;
 }
 
-static bool is_answered(const struct client *client)
+static bool is_answered(struct client *client)
 {
-    struct pollfd ask = {.fd = client->wire.fd, .events = POLLIN};
-
-    return poll(&ask, 1, 0) > 0;
+    return wire_is_readable(&client->wire, 0);
 }
 
 /* Each waits in a MiB of memory, with what belongs to it: 63 are in 64 MiB. */
@@ -106,12 +104,79 @@ Test(memory, heads_that_are_not_complete)
     gateway_stop(gateway);
 }
 
+/* --- bodies that nobody takes any more ----------------------------------------------------------
+ */
+
+enum { STALLED = 50, STALLED_AFTER_KIB = 1024, LEAST_KIB = 240, MOST_KIB = 540 };
+
+static void send_without_end(struct origin_turn *turn)
+{
+    static const char piece[64 * 1024] = "";
+
+    wire_print(turn->wire, "HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n");
+    while (wire_write(turn->wire, piece, sizeof piece)) {
+    }
+}
+
+/* Reads on until it has so much, far enough that it is sent large pieces; then no more. */
+static struct client *take_and_stall(struct gateway *gateway)
+{
+    char taken[16 * 1024];
+    struct client *client = client_open(gateway, "a.test");
+
+    client_send(client, "GET /endless HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    for (size_t count = 0; count < STALLED_AFTER_KIB * 1024;) {
+        int length = SSL_read(client->wire.ssl, taken, sizeof taken);
+        workplace_require(length > 0, "the body ends");
+        count += (size_t)length;
+    }
+    return client;
+}
+
+/* What was sealed and cannot be sent, and what has been read behind it: a piece of 240 KiB each. */
+Test(memory, who_took_fast_and_stalls_holds_little)
+{
+    needs_http1("reads what comes, without its frames");
+    struct origin *origin = origin_start("one");
+    struct gateway *gateway = gateway_start_with(&(struct gateway_options){
+        .routes = route_file("routes.json", "{ @base, 'routes': { 'a.test': '%s' } }",
+                             origin_address(origin)),
+        .workers = 2});
+    struct client *clients[STALLED];
+
+    if (gateway_is_sanitized(gateway)) {
+        gateway_stop(gateway);
+        cr_skip_test("a sanitizer keeps what is freed");
+    }
+    origin_set_script(origin, "/endless", send_without_end, NULL);
+    for (int i = 0; i < 20; i++)
+        expect_from(fetch(gateway, "a.test", "/"), "one");
+    long before = gateway_rss_kib(gateway);
+    for (int i = 0; i < STALLED; i++)
+        clients[i] = take_and_stall(gateway);
+    /* The kernel's buffers are full once it holds a piece of each. */
+    long long start = monitor_now_ms();
+    while (gateway_rss_kib(gateway) < before + STALLED * LEAST_KIB &&
+           monitor_may_ask_again(start)) {
+    }
+    for (int i = 0; i < 20; i++)
+        expect_from(fetch(gateway, "a.test", "/"), "one");
+    long each = (gateway_rss_kib(gateway) - before) / STALLED;
+    fprintf(stderr, "%ld KiB for each client that has stalled\n", each);
+    cr_assert_geq(each, LEAST_KIB);
+    cr_assert_leq(each, MOST_KIB);
+    for (int i = 0; i < STALLED; i++)
+        client_close(clients[i]);
+    gateway_stop(gateway);
+}
+
 /* --- requests on one connection -----------------------------------------------------------------
  */
 
 Test(memory, requests_on_one_connection)
 {
     enum { MOST = 10000 };
+    needs_http1("in HTTP/2 any number of requests may be made on a connection");
     struct gateway *gateway =
         gateway_start("{ @base, 'routes': { 'a.test': { 'respond': { 'body': 'ok' } } } }");
     struct client *client = client_open(gateway, "a.test");
@@ -287,6 +352,40 @@ Test(memory, allocations_that_fail_by_chance)
     rage(&storm, faults, 0);
     cr_assert_eq(storm.served, 2 * STORM_THREADS * STORM_CONNECTIONS * STORM_REQUESTS);
     expect_files_back(gateway, files);
+    gateway_stop(gateway);
+}
+
+/* Libraries that compress, too: some end the process where they get none. */
+Test(memory, allocations_that_fail_while_answers_are_compressed)
+{
+    enum { REQUESTS = 600 };
+    struct origin *origin = origin_start("one");
+    struct faults *faults = fault_board();
+    struct gateway *gateway = gateway_start_with(&(struct gateway_options){
+        .routes = route_file("routes.json",
+                             "{ @base, 'routes': { 'a.test': { 'to': '%s', 'compress': { "
+                             "  'codings': ['br', 'zstd', 'gzip'], 'min_size': 0 } } } }",
+                             origin_address(origin)),
+        .faults = faults});
+
+    if (gateway_is_sanitized(gateway)) {
+        gateway_stop(gateway);
+        cr_skip_test("a sanitizer's allocator cannot be made to fail");
+    }
+    for (int i = 0; i < REQUESTS; i++) {
+        static const char *const codings[] = {"br", "br", "zstd", "gzip"};
+        struct client *client = client_open(gateway, "a.test");
+        fault_set(faults, FAULT_MEMORY, 100000, ENOMEM);
+        /* Whether it is taken is chance. */
+        if (wire_print(&client->wire,
+                       "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n"
+                       "Accept-Encoding: %s\r\n\r\n",
+                       codings[i % 4]))
+            client_read_to_end(client);
+        fault_end(faults, FAULT_MEMORY);
+        client_close(client);
+    }
+    expect_status(fetch(gateway, "a.test", "/"), 200);
     gateway_stop(gateway);
 }
 

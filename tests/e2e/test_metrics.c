@@ -102,6 +102,7 @@ static const char *const names[] = {
     "sallyport_upstream_held",
     "sallyport_upstream_refused_total",
     "sallyport_tls_handshakes_total",
+    "sallyport_http2_connections_ended_total",
     "sallyport_tls_cert_not_after_timestamp_seconds",
     "sallyport_tls_certs",
     "sallyport_connections",
@@ -212,7 +213,8 @@ Test(metrics, requests_by_route_method_and_code)
     expect_status(client_get(client, "b.test", "/none"), 404);
     client_send(client, "TRACE / HTTP/1.1\r\nHost: a.test\r\n\r\n");
     expect_status(client_response(client), 405);
-    client = client_open(gateway, "a.test");
+    client = client_open_with(gateway_https(gateway),
+                              &(struct client_options){.sni = "a.test", .is_http1 = true});
     client_send(client, "no HTTP\r\n\r\n");
     expect_status(client_response(client), 400);
 
@@ -247,7 +249,7 @@ Test(metrics, in_flight_and_clients_that_leave)
     origin_wait_requests(origin, 1);
     expect_sample(1, "sallyport_http_requests_in_flight");
     expect_sample(1, "sallyport_connections{state=\"active\"}");
-    client_close(client);
+    client_leave(client);
     await_sample(0, "sallyport_http_requests_in_flight");
     expect_requests(1, "a.test", "GET", "4xx");
     await_outcome(1, "a.test", origin_address(origin), "canceled");

@@ -53,7 +53,7 @@ Test(names, srv_records_are_servers_with_weights_and_backups)
     struct dns_server *dns = dns_server_start();
     struct gateway *gateway;
 
-    dns_server_add_a(dns, "one.internal", 60, "127.0.0.1");
+    dns_server_add_a(dns, "one.internal", 60, workplace_own_host(0));
     add_service(dns, three, 10, 3);
     add_service(dns, one, 10, 1);
     add_service(dns, spare, 20, 5);
@@ -74,7 +74,7 @@ Test(names, the_first_request_waits_for_the_records)
     struct gateway *gateway;
     struct client *client;
 
-    dns_server_add_a(dns, "one.internal", 60, "127.0.0.1");
+    dns_server_add_a(dns, "one.internal", 60, workplace_own_host(0));
     add_service(dns, one, 0, 0);
     dns_server_behave(dns, DNS_SRV, DNS_HOLDS);
     gateway = start(dns, 1, "srv:_http._tcp.api.internal");
@@ -105,7 +105,7 @@ Test(names, servers_come_and_go_with_the_records)
     struct gateway *gateway;
     int had;
 
-    dns_server_add_a(dns, "one.internal", 60, "127.0.0.1");
+    dns_server_add_a(dns, "one.internal", 60, workplace_own_host(0));
     add_service(dns, before, 0, 0);
     gateway = start(dns, 2, "srv:_http._tcp.api.internal");
     get_many(gateway, 10);
@@ -125,7 +125,7 @@ static void move(struct dns_server *dns)
 {
     dns_server_behave(dns, DNS_A, DNS_HOLDS);
     dns_server_forget(dns, "api.internal");
-    dns_server_add_a(dns, "api.internal", 1, "127.0.0.2");
+    dns_server_add_a(dns, "api.internal", 1, workplace_own_host(1));
     dns_server_behave(dns, DNS_A, DNS_ANSWERS);
     dns_server_release(dns);
 }
@@ -133,11 +133,12 @@ static void move(struct dns_server *dns)
 Test(names, a_name_that_moves_is_followed)
 {
     struct origin *before = origin_start("before");
-    struct origin *after = origin_start_at("after", text("127.0.0.2:%u", port_of(before)));
+    struct origin *after =
+        origin_start_at("after", text("%s:%u", workplace_own_host(1), port_of(before)));
     struct dns_server *dns = dns_server_start();
     struct gateway *gateway;
 
-    dns_server_add_a(dns, "api.internal", 1, "127.0.0.1");
+    dns_server_add_a(dns, "api.internal", 1, workplace_own_host(0));
     gateway = start(dns, 2, text("api.internal:%u", port_of(before)));
     get_many(gateway, 10);
     move(dns);
@@ -164,7 +165,7 @@ Test(names, a_connection_that_is_in_use_while_its_name_moves_is_not_used_again)
     struct client *client;
 
     origin_set_script(before, "/slow", wait_at_gate, gate);
-    dns_server_add_a(dns, "api.internal", 1, "127.0.0.1");
+    dns_server_add_a(dns, "api.internal", 1, workplace_own_host(0));
     gateway = start(dns, 1, text("api.internal:%u", port_of(before)));
     client = client_open(gateway, "a.test");
     client_send(client, "GET /slow HTTP/1.1\r\nHost: a.test\r\n\r\n");
@@ -185,7 +186,7 @@ Test(names, the_last_good_answer_stays_when_dns_fails)
     struct dns_server *dns = dns_server_start();
     struct gateway *gateway;
 
-    dns_server_add_a(dns, "api.internal", 1, "127.0.0.1");
+    dns_server_add_a(dns, "api.internal", 1, workplace_own_host(0));
     gateway = start(dns, 1, text("api.internal:%u", port_of(origin)));
     get_many(gateway, 5);
     dns_server_behave(dns, DNS_ANY_TYPE, DNS_SERVFAIL);
@@ -208,7 +209,7 @@ Test(names, nothing_waits_for_dns_but_who_needs_it)
     struct gateway *gateway;
     struct client *client, *other;
 
-    dns_server_add_a(dns, "api.internal", 60, "127.0.0.1");
+    dns_server_add_a(dns, "api.internal", 60, workplace_own_host(0));
     dns_server_behave(dns, DNS_ANY_TYPE, DNS_HOLDS);
     gateway = start(dns, 1, text("api.internal:%u", port_of(origin)));
     client = client_open(gateway, "a.test");
@@ -230,7 +231,7 @@ Test(names, both_families_are_tried)
     struct gateway *gateway;
 
     dns_server_add_aaaa(dns, "api.internal", 60, "::1"); /* where nobody listens */
-    dns_server_add_a(dns, "api.internal", 60, "127.0.0.1");
+    dns_server_add_a(dns, "api.internal", 60, workplace_own_host(0));
     gateway = start(dns, 1, text("api.internal:%u", port_of(origin)));
     get_many(gateway, 10);
     cr_assert_eq(origin_requests(origin), 10);
@@ -279,8 +280,8 @@ Test(names, reloads_while_names_are_looked_up)
     struct gateway *gateway;
 
     for (int i = 0; i < 4; i++)
-        dns_server_add_a(dns, text("n%d.internal", i), 0, "127.0.0.1");
-    dns_server_add_a(dns, "one.internal", 0, "127.0.0.1");
+        dns_server_add_a(dns, text("n%d.internal", i), 0, workplace_own_host(0));
+    dns_server_add_a(dns, "one.internal", 0, workplace_own_host(0));
     add_service(dns, origin, 10, 1);
     gateway = gateway_start_with(
         &(struct gateway_options){.routes = write_routes(dns, origin, 0), .workers = 2});

@@ -591,7 +591,7 @@ Test(proxy_protocol, tunnel_begins_with_it)
     struct client *client = client_open(gateway, "a.test");
 
     client_send(client, "GET /ws HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\n"
-                        "Upgrade: echo\r\n\r\nhello");
+                        "Upgrade: websocket\r\n\r\nhello");
     cr_assert_eq(client_response(client)->status, 101);
     while (wire_held(&client->wire) < 5)
         workplace_require(wire_fill(&client->wire), "the tunnel is gone");

@@ -1,6 +1,7 @@
 /* What the gateway answers itself: ambiguous requests, limits, time limits, backends that fail. */
 #include "harness/json_log.h"
 #include "harness/origin.h"
+#include "harness/protocol.h"
 #include "harness/tls_client.h"
 #include "harness/workplace.h"
 
@@ -126,16 +127,19 @@ static void send_ambiguous(bool slowly)
 
 Test(refusals, ambiguous_requests)
 {
+    needs_http1("these are HTTP/1.1's bytes");
     send_ambiguous(false);
 }
 
 Test(refusals, ambiguous_requests_byte_by_byte)
 {
+    needs_http1("these are HTTP/1.1's bytes");
     send_ambiguous(true);
 }
 
 Test(refusals, nothing_behind_an_ambiguous_request_is_served)
 {
+    needs_http1("these are HTTP/1.1's bytes");
     struct origin *origin = origin_start("one");
     struct gateway *gateway = start_with(origin, "");
     struct client *client = client_open(gateway, "a.test");
@@ -150,6 +154,7 @@ Test(refusals, nothing_behind_an_ambiguous_request_is_served)
 
 Test(refusals, broken_chunks)
 {
+    needs_http1("chunks are HTTP/1.1's");
     static const char *const chunks[] = {
         "zz\r\nhello\r\n0\r\n\r\n",        "5\r\nhelloX0\r\n\r\n",   "5 \r\nhello\r\n0\r\n\r\n",
         "ffffffffffffffffff\r\nhello\r\n", "5\nhello\n0\n\n",        "0x5\r\nhello\r\n0\r\n\r\n",
@@ -219,6 +224,7 @@ Test(refusals, words_as_text_and_as_json)
 
 Test(refusals, header_timeout)
 {
+    needs_http1("half a line is no frame");
     struct gateway *gateway =
         gateway_start("{ @base, 'defaults': { 'timeout': { 'header': '100ms' } },"
                       "  'routes': { 'a.test': { 'respond': {} } } }");
@@ -251,7 +257,7 @@ Test(refusals, body_timeout)
 
     client_send(client, POST_A "Content-Length: 10\r\n\r\nhello");
     expect_refusal(client_response(client), 408, "body_timeout");
-    client_expect_end(client);
+    client_expect_last(client);
     gateway_stop(gateway);
 }
 
@@ -294,14 +300,14 @@ Test(refusals, limits_of_the_head)
 
     expect_body(client_get(client, "a.test", text("/%0400d", 0)), "ok");
     expect_refusal(client_get(client, "a.test", text("/%0600d", 0)), 414, "uri_too_long");
-    client_expect_end(client);
+    client_expect_last(client);
 
     client = client_open(gateway, "a.test");
     client_send(client, GET_A "X-A: %01800d\r\n\r\n", 0);
     expect_body(client_response(client), "ok");
     client_send(client, GET_A "X-A: %03000d\r\n\r\n", 0);
     expect_refusal(client_response(client), 431, "header_too_large");
-    client_expect_end(client);
+    client_expect_last(client);
 
     client = client_open(gateway, "a.test");
     client_send(client, GET_A "A: 1\r\nB: 1\r\nC: 1\r\nD: 1\r\n\r\n");
@@ -309,7 +315,7 @@ Test(refusals, limits_of_the_head)
     client_send(client, GET_A "A: 1\r\nB: 1\r\nC: 1\r\nD: 1\r\nE: 1\r\nF: 1\r\nG: 1\r\nH: 1\r\n"
                               "I: 1\r\nJ: 1\r\n\r\n");
     expect_refusal(client_response(client), 431, "header_too_large");
-    client_expect_end(client);
+    client_expect_last(client);
     gateway_stop(gateway);
 }
 
@@ -470,7 +476,7 @@ Test(refusals, client_that_leaves_is_logged)
     origin_set_script(origin, "/hang", origin_hang, NULL);
     client_send(client, "GET /hang HTTP/1.1\r\nHost: a.test\r\n\r\n");
     origin_wait_requests(origin, 1);
-    client_close(client);
+    client_leave(client);
     json_t *entry = log_entry(gateway, 0);
     expect_number(entry, "status", 499);
     expect_string(entry, "reason", "client_closed");

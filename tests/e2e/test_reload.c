@@ -3,6 +3,7 @@
 #include "harness/json_log.h"
 #include "harness/monitor.h"
 #include "harness/origin.h"
+#include "harness/protocol.h"
 #include "harness/tls_client.h"
 #include "harness/workplace.h"
 
@@ -393,6 +394,7 @@ Test(reload, tickets_live_on)
 /* A request that began before the reload first needs its backend after it. */
 Test(reload, late_request_does_not_bring_old_servers_back)
 {
+    needs_http1("half a head is no frame");
     struct origin *old = origin_start("old"), *new = origin_start("new");
     struct gateway *gateway =
         gateway_start("{ @base, 'routes': { 'a.test': '%s' } }", origin_address(old));

@@ -260,7 +260,7 @@ Test(sandbox, log_that_cannot_be_opened_anew_is_an_event)
 
 Test(sandbox, metrics_of_the_process_and_names_of_backends_need_no_rights)
 {
-    struct origin *origin = origin_start("named");
+    struct origin *origin = origin_start_at("named", "127.0.0.1:0");
     const char *port = strrchr(origin_address(origin), ':');
     if (geteuid() == 0)
         give_workplace_away();

@@ -128,18 +128,27 @@ Test(tls, groups)
     gateway_stop(gateway);
 }
 
+static void expect_chosen(struct gateway *gateway, const char *offer, const char *protocol)
+{
+    struct client *client = client_open_with(
+        gateway_https(gateway), &(struct client_options){.sni = "a.test", .alpn = offer});
+    const unsigned char *chosen = NULL;
+    unsigned length = 0;
+
+    SSL_get0_alpn_selected(client->wire.ssl, &chosen, &length);
+    cr_expect_str_eq(text("%.*s", (int)length, chosen ? (const char *)chosen : ""), protocol,
+                     "of %s", offer ? offer : "nothing");
+    client_close(client);
+}
+
 Test(tls, alpn)
 {
     struct gateway *gateway = start_with_tls("");
-    const unsigned char *chosen = NULL;
-    unsigned length = 0;
-    struct client *client = client_open_with(
-        gateway_https(gateway), &(struct client_options){.sni = "a.test", .alpn = "http/1.1"});
 
-    SSL_get0_alpn_selected(client->wire.ssl, &chosen, &length);
-    cr_assert_eq(length, 8);
-    cr_assert_arr_eq(chosen, "http/1.1", 8);
-    expect_body(client_get(client, "a.test", "/"), "ok");
+    expect_chosen(gateway, "h2,http/1.1", "h2");
+    expect_chosen(gateway, "http/1.1,h2", "h2");
+    expect_chosen(gateway, "http/1.1", "http/1.1");
+    expect_chosen(gateway, NULL, "");
     expect_served(gateway, &(struct client_options){.sni = "a.test", .alpn = "h9,http/1.1"});
     expect_served(gateway, &(struct client_options){.sni = "a.test"});
     expect_alert(gateway, &(struct client_options){.sni = "a.test", .alpn = "h9,spdy/3"},
@@ -151,9 +160,32 @@ Test(tls, alpn_as_told)
 {
     struct gateway *gateway = start_with_tls("'alpn': ['http/1.1']");
 
+    expect_chosen(gateway, "h2,http/1.1", "http/1.1");
     expect_served(gateway, &(struct client_options){.sni = "a.test", .alpn = "h9,http/1.1"});
-    expect_alert(gateway, &(struct client_options){.sni = "a.test", .alpn = "h9"},
+    expect_alert(gateway, &(struct client_options){.sni = "a.test", .alpn = "h2"},
                  NO_APPLICATION_PROTOCOL);
+    gateway_stop(gateway);
+}
+
+/* Whatever the order in which a client offers them. */
+Test(tls, alpn_in_the_order_of_the_list)
+{
+    struct gateway *gateway = start_with_tls("'alpn': ['http/1.1', 'h2']");
+
+    expect_chosen(gateway, "h2,http/1.1", "http/1.1");
+    expect_chosen(gateway, "h2", "h2");
+    gateway_stop(gateway);
+}
+
+/* A client that offers no list speaks HTTP/1.1, as ever (RFC 9113 section 3.2). */
+Test(tls, alpn_of_http_2_alone)
+{
+    struct gateway *gateway = start_with_tls("'alpn': ['h2']");
+
+    expect_chosen(gateway, "h2,http/1.1", "h2");
+    expect_alert(gateway, &(struct client_options){.sni = "a.test", .alpn = "http/1.1"},
+                 NO_APPLICATION_PROTOCOL);
+    expect_served(gateway, &(struct client_options){.sni = "a.test"});
     gateway_stop(gateway);
 }
 

@@ -263,7 +263,7 @@ Test(unsteady, nothing_is_lost_with_a_server_that_leaves_dns_and_comes_back)
     struct dns_server *dns = dns_server_start();
 
     start_servers(&trial);
-    dns_server_add_a(dns, "one.internal", 1, "127.0.0.1");
+    dns_server_add_a(dns, "one.internal", 1, workplace_own_host(0));
     name_servers(&trial, dns, 0);
     start_load(&trial, route_file("routes.json",
                                   "{ @base, 'dns': { 'servers': ['%s'] },"
@@ -290,11 +290,12 @@ Test(unsteady, nothing_is_lost_with_a_name_that_moves_there_and_back)
 {
     struct trial trial = {0};
     struct dns_server *dns = dns_server_start();
-    static const char *const addresses[] = {"127.0.0.2", "127.0.0.1"};
+    const char *const addresses[] = {workplace_own_host(1), workplace_own_host(0)};
 
     start_servers(&trial);
-    trial.servers[2] = origin_start_at("server", text("127.0.0.2:%u", port_of(trial.servers[0])));
-    dns_server_add_a(dns, "api.internal", 1, "127.0.0.1");
+    trial.servers[2] =
+        origin_start_at("server", text("%s:%u", addresses[0], port_of(trial.servers[0])));
+    dns_server_add_a(dns, "api.internal", 1, workplace_own_host(0));
     start_load(&trial, route_file("routes.json",
                                   "{ @base, 'dns': { 'servers': ['%s'] },"
                                   "  'backends': { 'b': { 'servers': ['api.internal:%u', '%s'] } },"

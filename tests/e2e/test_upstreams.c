@@ -207,10 +207,10 @@ Test(upstreams, names_are_asked_for_at_the_servers_of_the_route_file)
     struct origin *origin = origin_start("one");
     struct dns_server *names = dns_server_start();
     const char *port = strrchr(origin_address(origin), ':');
-    dns_server_add_a(names, "app.test", 60, "127.0.0.1");
-    dns_server_add_a(names, "long.test", 60, "127.0.0.1");
+    dns_server_add_a(names, "app.test", 60, workplace_own_host(0));
+    dns_server_add_a(names, "long.test", 60, workplace_own_host(0));
     for (int i = 0; i < 100; i++)
-        dns_server_add_a(names, "long.test", 60, "127.0.0.1");
+        dns_server_add_a(names, "long.test", 60, workplace_own_host(0));
     struct gateway *gateway = gateway_start(
         "{ @base, 'dns': { 'servers': ['%s'] }, 'routes': { 'a.test': 'app.test%s', 'b.test': "
         "'long.test%s' } }",
@@ -225,7 +225,7 @@ Test(upstreams, names_are_asked_for_at_the_servers_of_the_route_file)
 
 Test(upstreams, every_form_of_an_address)
 {
-    struct origin *v4 = origin_start("v4");
+    struct origin *v4 = origin_start_at("v4", "127.0.0.1:0");
     struct origin *path = origin_start_at("path", text("unix:%s/b.sock", workplace_folder()));
     const char *port = strrchr(origin_address(v4), ':') + 1;
     struct gateway *gateway =

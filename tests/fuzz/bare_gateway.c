@@ -49,7 +49,7 @@ static struct {
     enum bare_session_state state;
     struct client client;
     struct h1_connection *http;
-    struct exchange *exchange;
+    struct list exchanges;
     struct upstream_connection connections[BARE_BACKENDS_MAX];
     struct upstream_connection *idle, *asked;
 } bare;
@@ -235,13 +235,13 @@ static bool await_request(void)
     bare.state = SESSION_BUSY;
     bare.gateway.exchanges++;
     exchange_start(&world.env, &bare.client, h1_connection_begin(bare.http, &bare.task), &bare.task,
-                   &bare.exchange);
+                   &bare.exchanges);
     return false;
 }
 
 static bool end_request(void)
 {
-    if (bare.exchange != NULL)
+    if (!list_is_empty(&bare.exchanges))
         return false;
     switch (h1_connection_state(bare.http)) {
     case H1_IDLE: bare.state = SESSION_IDLE; return true;
@@ -349,6 +349,7 @@ struct bare_gateway *bare_gateway_open(void)
     if (world.loop == NULL)
         make_world();
     memset(&bare, 0, sizeof(bare));
+    list_init(&bare.exchanges);
     task_init(&bare.task, run_session, &bare);
     bare.gateway.client = fake_stream_new(world.loop, &bare.task);
     bare.http = h1_connection_new(&bare.gateway.client->stream, H1_TO_CLIENT, &world.env.limits);
@@ -381,8 +382,8 @@ void bare_gateway_settle(struct bare_gateway *gateway)
 
 void bare_gateway_close(struct bare_gateway *gateway)
 {
-    if (bare.exchange != NULL)
-        exchange_cut(bare.exchange);
+    if (!list_is_empty(&bare.exchanges))
+        exchanges_cut(&bare.exchanges, REASON_DRAINING);
     bare_gateway_settle(gateway);
     if (bare.idle != NULL)
         end_connection(bare.idle);

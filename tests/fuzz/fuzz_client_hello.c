@@ -197,6 +197,7 @@ static void ignore(void *owner)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 {
+    static const struct tls_jobs nobody;
     static uint8_t record[BODY_MAX + 9];
     struct task task;
     struct stream *stream;
@@ -212,7 +213,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) != 0)
         abort();
     task_init(&task, ignore, NULL);
-    stream = tls_stream_new(server, tcp_stream_new(loop, fds[0], &task), NULL);
+    stream = tls_stream_new(server, tcp_stream_new(loop, fds[0], &task), &nobody);
     assert(stream != NULL);
     stream->task = &task;
     if (bytes[0] & 1) {

@@ -1,6 +1,8 @@
 #include "support/control_fixture.h"
 
 #include "base/clock.h"
+#include "control/key_fetcher.h"
+#include "net/redis_outage.h"
 
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -73,6 +75,12 @@ void control_fixture_init(struct control_fixture *f)
     control->state = CONTROL_SERVING;
     control->started_ms = clock_monotonic_ms();
     task_init(&control->task, nothing, f);
+    control->cache = cache_store_new();
+    control->outage = redis_outage_new();
+    control->files = jobs_new(1);
+    control->sources = sources_new();
+    control->key_desk = key_desk_new();
+    control->key_fetcher = key_fetcher_new(control->loop, control->resolver, control->key_desk);
     control->endpoints = endpoints_new(control);
     control->generations = generations_new(control);
     control->listeners = listeners_new(FIXTURE_WORKERS, NULL);
@@ -91,7 +99,8 @@ void control_fixture_init(struct control_fixture *f)
                                                .admission = control->admission,
                                                .access_log = f->rings[i],
                                                .head_memory = &control->head_memory,
-                                               .traffic = control->traffic};
+                                               .traffic = control->traffic,
+                                               .outage = control->outage};
         control->workers[i] = worker_start(&options, &error);
         cr_assert_not_null(control->workers[i]);
         control->worker_count++;
@@ -152,10 +161,16 @@ void control_fixture_clear(struct control_fixture *f)
     traffic_free(control->traffic);
     health_checks_free(control->health_checks);
     backend_states_free(control->backend_states);
+    key_fetcher_free(control->key_fetcher);
+    key_desk_free(control->key_desk);
     resolver_free(control->resolver);
     loop_free(control->loop);
+    jobs_free(control->files);
+    redis_outage_free(control->outage);
     for (unsigned i = 0; i < FIXTURE_WORKERS; i++)
         line_ring_free(f->rings[i]);
+    sources_free(control->sources);
+    cache_store_free(control->cache);
     free(control->workers);
     route_folder_clear(&f->folder);
 }

@@ -31,8 +31,9 @@ struct fault_rule {
 
 struct faults {
     struct fault_rule rules[FAULT_COUNT];
-    _Atomic uint32_t everywhere;   /* on every thread; else on those called worker-N alone */
-    _Atomic int64_t wall_ahead_ms; /* how far the wall clock is ahead of the true one */
+    _Atomic uint32_t everywhere;       /* on every thread; else on those called worker-N alone */
+    _Atomic int64_t wall_ahead_ms;     /* how far the wall clock is ahead of the true one */
+    _Atomic uint32_t threads_are_busy; /* each thread's own time passes like everybody's */
 };
 
 /* The variable that names the file. */

@@ -36,7 +36,8 @@ static bool has_type(const char *type, json_t *value)
            (strcmp(type, "array") == 0 && json_is_array(value)) ||
            (strcmp(type, "string") == 0 && json_is_string(value)) ||
            (strcmp(type, "integer") == 0 && json_is_integer(value)) ||
-           (strcmp(type, "boolean") == 0 && json_is_boolean(value));
+           (strcmp(type, "boolean") == 0 && json_is_boolean(value)) ||
+           (strcmp(type, "null") == 0 && json_is_null(value));
 }
 
 static bool accepts(json_t *root, json_t *schema, json_t *value);
@@ -205,6 +206,12 @@ static bool walk(const struct walk *w, json_t *written, const char *path)
         if (!walk(w, member, below))
             w->visit(w->owner, below);
         has_keys = true;
+    }
+    json_object_foreach (json_object_get(schema, "patternProperties"), key, member) {
+        if (strcmp(key, "^//") == 0)
+            continue;
+        snprintf(below, sizeof(below), "%s.*", path);
+        has_keys |= walk(w, member, below);
     }
     if (json_is_object(others)) {
         snprintf(below, sizeof(below), "%s.*", path);

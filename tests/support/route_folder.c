@@ -1,5 +1,6 @@
 #include "support/route_folder.h"
 
+#include "config/policies.h"
 #include "http/target.h"
 #include "tls/internal.h"
 
@@ -233,6 +234,17 @@ static void describe_edits(const char *message, const struct header_edits *edits
     }
 }
 
+static void describe_policies(const struct policies *policies, FILE *out)
+{
+    struct arena arena = {0};
+
+    for (enum policy_kind kind = 0; policies && kind < POLICY_KINDS; kind++) {
+        struct slice words = policies_words(policies->of[kind], &arena);
+        fprintf(out, " %s %.*s", policy_name(kind), (int)words.len, words.at);
+    }
+    arena_clear(&arena);
+}
+
 static void describe_settings(const struct settings *s, FILE *out)
 {
     fprintf(out, " body_idle %lu connect %lu first_byte %lu idle %lu tunnel_idle %lu max_body %lu",
@@ -249,6 +261,7 @@ static void describe_settings(const struct settings *s, FILE *out)
     fprintf(out, " budget %u try %lu on %u", s->retry_budget, s->retry_timeout_ms, s->retry_on);
     for (unsigned i = 0; i < s->retry_status_count; i++)
         fprintf(out, " %u", s->retry_statuses[i]);
+    describe_policies(s->policies, out);
     fprintf(out, "\n");
 }
 
@@ -345,6 +358,8 @@ static void describe_tls(const struct snapshot *snapshot, FILE *out)
     SSL_CTX *context = tls_server_context(snapshot->tls);
     fprintf(out, "tls from %04x, tickets %d, ", SSL_CTX_get_min_proto_version(context),
             !(SSL_CTX_get_options(context) & SSL_OP_NO_TICKET));
+    struct slice alpn = tls_server_alpn(snapshot->tls);
+    fprintf(out, "alpn %.*s, ", (int)alpn.len, alpn.at);
     fprintf(out, "certificates %zu:", cert_store_count(tls_server_certs(snapshot->tls)));
     for (size_t i = 0; i < 4; i++) {
         struct certificate *chosen = tls_server_choose(snapshot->tls, slice_of(names[i]), &alert);
@@ -356,6 +371,19 @@ static void describe_tls(const struct snapshot *snapshot, FILE *out)
         fprintf(out, " %s:%s of %lx", names[i], client_auth_name(policy->auth),
                 policy->ca ? client_ca_fingerprint(policy->ca) : 0);
     }
+    fprintf(out, "\n");
+}
+
+static void describe_redis(const struct redis_spec *redis, FILE *out)
+{
+    if (redis == NULL)
+        return;
+    fprintf(out, "redis timeout %lu on_failure %d database %u", redis->timeout_ms,
+            redis->on_failure, redis->database);
+    for (unsigned i = 0; i < redis->server_count; i++)
+        describe_text("server", redis->servers[i].name, out);
+    describe_text("user", redis->user, out);
+    describe_text("password", redis->password, out);
     fprintf(out, "\n");
 }
 
@@ -394,6 +422,7 @@ char *snapshot_describe(const struct snapshot *s)
     for (size_t h = 0; h < 3; h++)
         for (size_t p = 0; p < 4; p++)
             describe_route(s, hosts[h], paths[p], out);
+    describe_redis(s->globals->redis, out);
     for (unsigned i = 0; i < s->globals->dns_server_count; i++) {
         char server[ADDRESS_TEXT_SIZE];
         address_format(&s->globals->dns_servers[i], server);

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <openssl/bio.h>
 #include <openssl/bytestring.h>
@@ -20,6 +21,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 /* --- keys ------------------------------------------------------------------------------------- */
 
@@ -192,10 +194,11 @@ char *test_key_pem(const struct test_cert *cert)
 
 static char folder[64];
 
+/* As the gateway's sandbox allows it, too. */
 static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *where)
 {
-    (void)status, (void)kind, (void)where;
-    return remove(path);
+    (void)status, (void)where;
+    return unlinkat(AT_FDCWD, path, kind == FTW_DP ? AT_REMOVEDIR : 0);
 }
 
 const char *test_folder_make(void)

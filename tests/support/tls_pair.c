@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <ev.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/x509.h>
@@ -35,6 +36,7 @@ static int keep_session(SSL *ssl, SSL_SESSION *session)
 
     SSL_SESSION_free(pair->session);
     pair->session = session;
+    pair->tickets++;
     return 1;
 }
 
@@ -107,20 +109,42 @@ static void count_wake(void *owner)
     pair->wakes++;
 }
 
+/* Connected over loopback. */
+static void make_tcp_pair(int fds[2])
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t length = sizeof(address);
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    fds[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (listener < 0 || fds[1] < 0 || listen(listener, 1) != 0 ||
+        bind(fds[1], (struct sockaddr *)&address, length) != 0 ||
+        getsockname(listener, (struct sockaddr *)&address, &length) != 0 ||
+        connect(fds[1], (struct sockaddr *)&address, length) != 0)
+        abort();
+    fds[0] = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fds[0] < 0 || fcntl(fds[1], F_SETFL, O_NONBLOCK) != 0)
+        abort();
+    close(listener);
+}
+
 void tls_pair_open(struct tls_pair *pair, struct tls_server *server,
                    const struct tls_client_options *options, int send_buffer)
 {
     int fds[2];
 
-    *pair = (struct tls_pair){.loop = loop_new(), .alert = -1};
+    *pair = (struct tls_pair){.loop = loop_new(), .jobs = options->jobs, .alert = -1};
     task_init(&pair->task, count_wake, pair);
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) != 0)
+    if (options->is_over_tcp)
+        make_tcp_pair(fds);
+    else if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) != 0)
         abort();
     if (send_buffer)
         setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof(send_buffer));
     pair->fd = fds[1];
     pair->server =
-        tls_stream_new(server, tcp_stream_new(pair->loop, fds[0], &pair->task), options->verifiers);
+        tls_stream_new(server, tcp_stream_new(pair->loop, fds[0], &pair->task), &pair->jobs);
     assert(pair->server);
     pair->server->task = &pair->task;
     make_client(pair, options);

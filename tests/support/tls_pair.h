@@ -18,12 +18,14 @@ struct tls_client_options {
     uint16_t min_version, max_version;
     SSL_SESSION *session; /* borrowed: to be resumed */
     bool wants_ocsp;
+    bool is_over_tcp;                    /* else over Unix sockets */
     const struct test_cert *certificate; /* shown when the server asks; NULL: none */
-    struct jobs *verifiers;              /* the server's */
+    struct tls_jobs jobs;                /* the server's */
 };
 
 struct tls_pair {
     struct loop *loop;
+    struct tls_jobs jobs;
     struct task task;
     unsigned wakes; /* how often the task ran */
     struct stream *server;
@@ -36,6 +38,7 @@ struct tls_pair {
     int alert;            /* the last one that the client got; -1: none */
     size_t wire_bytes;    /* from the server */
     SSL_SESSION *session; /* the newest ticket the client got; owned */
+    unsigned tickets;     /* how many it got */
 };
 
 /* An open connection whose handshake has not begun. `send_buffer`: SO_SNDBUF on the server's end, 0

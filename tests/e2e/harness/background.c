@@ -19,11 +19,22 @@ struct background {
 
 static void end_program(void *object)
 {
-    struct background *program = object;
+    background_kill(object);
+    free(object);
+}
 
-    kill(program->pid, SIGKILL);
-    waitpid(program->pid, NULL, 0);
-    free(program);
+void background_kill(struct background *program)
+{
+    if (program->pid > 0) {
+        kill(program->pid, SIGKILL);
+        waitpid(program->pid, NULL, 0);
+    }
+    program->pid = 0;
+}
+
+void background_signal(struct background *program, int signal_number)
+{
+    kill(program->pid, signal_number);
 }
 
 struct background *background_start(const char *const *argv, const char *const *environment)

@@ -2,6 +2,7 @@
 
 #include "monitor.h"
 #include "pattern.h"
+#include "protocol.h"
 #include "workplace.h"
 
 #include <curl/curl.h>
@@ -82,7 +83,8 @@ struct curl_client *curl_client_new(const char *address, const char *host)
     curl_easy_setopt(client->handle, CURLOPT_NOPROXY, "*");
     curl_easy_setopt(client->handle, CURLOPT_LOW_SPEED_TIME, (long)monitor_patience_ms() / 1000);
     curl_easy_setopt(client->handle, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(client->handle, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(client->handle, CURLOPT_HTTP_VERSION,
+                     (long)(speaks_h2() ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
     curl_easy_setopt(client->handle, CURLOPT_WRITEFUNCTION, take_body);
     curl_easy_setopt(client->handle, CURLOPT_WRITEDATA, client);
     curl_easy_setopt(client->handle, CURLOPT_READFUNCTION, give_body);
@@ -110,6 +112,7 @@ struct curl_reply curl_client_do(struct curl_client *client, const char *method,
                                  uint64_t body_bytes)
 {
     bool sends = body_bytes > 0;
+    long version = 0;
     char *url = malloc(strlen(client->base) + strlen(path) + 1);
 
     strcpy(url, client->base);
@@ -131,5 +134,9 @@ struct curl_reply curl_client_do(struct curl_client *client, const char *method,
     free(url);
     curl_easy_getinfo(client->handle, CURLINFO_RESPONSE_CODE, &client->reply.status);
     curl_easy_getinfo(client->handle, CURLINFO_NUM_CONNECTS, &client->reply.new_connections);
+    curl_easy_getinfo(client->handle, CURLINFO_HTTP_VERSION, &version);
+    workplace_require(client->reply.status == 0 ||
+                          version == (speaks_h2() ? CURL_HTTP_VERSION_2_0 : CURL_HTTP_VERSION_1_1),
+                      "libcurl fell back to another version of HTTP, %ld", version);
     return client->reply;
 }

@@ -3,6 +3,7 @@
 #include "command.h"
 #include "fault_board.h"
 #include "monitor.h"
+#include "tls_client.h"
 #include "workplace.h"
 
 #include <dirent.h>
@@ -309,6 +310,8 @@ void gateway_stop(struct gateway *gateway)
 {
     if (!monitor_has_ended())
         kill(gateway->pid, SIGTERM);
+    /* Else it would wait a moment for each of them. */
+    clients_say_goodbye();
     gateway_stop_expecting(gateway, 0);
 }
 

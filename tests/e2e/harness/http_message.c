@@ -10,13 +10,14 @@
 
 #define LONGEST_HEAD ((size_t)1 << 20)
 
-static void free_fields(struct fields *fields)
+void fields_clear(struct fields *fields)
 {
     for (int i = 0; i < fields->count; i++) {
         free(fields->list[i].name);
         free(fields->list[i].value);
     }
     free(fields->list);
+    *fields = (struct fields){0};
 }
 
 void message_free(void *object)
@@ -28,8 +29,8 @@ void message_free(void *object)
     free(message->method);
     free(message->target);
     free(message->body);
-    free_fields(&message->fields);
-    free_fields(&message->trailers);
+    fields_clear(&message->fields);
+    fields_clear(&message->trailers);
     free(message);
 }
 
@@ -48,7 +49,18 @@ struct message *message_new(void)
     return workplace_own(message_make(), message_free);
 }
 
-static void add_field(struct fields *fields, const char *line, size_t length)
+void fields_add(struct fields *fields, const char *name, size_t name_length, const char *value,
+                size_t value_length)
+{
+    fields->list = realloc(fields->list, (size_t)(fields->count + 1) * sizeof *fields->list);
+    if (fields->list == NULL)
+        abort();
+    fields->list[fields->count].name = strndup(name, name_length);
+    fields->list[fields->count].value = strndup(value, value_length);
+    fields->count++;
+}
+
+void fields_add_line(struct fields *fields, const char *line, size_t length)
 {
     const char *colon = memchr(line, ':', length);
     const char *end = line + length;
@@ -58,12 +70,9 @@ static void add_field(struct fields *fields, const char *line, size_t length)
     const char *value = colon < end ? colon + 1 : end;
     while (value < end && (*value == ' ' || *value == '\t'))
         value++;
-    fields->list = realloc(fields->list, (size_t)(fields->count + 1) * sizeof *fields->list);
-    if (fields->list == NULL)
-        abort();
-    fields->list[fields->count].name = strndup(line, (size_t)(colon - line));
-    fields->list[fields->count].value = strndup(value, (size_t)(end - value));
-    fields->count++;
+    while (end > value && (end[-1] == ' ' || end[-1] == '\t'))
+        end--;
+    fields_add(fields, line, (size_t)(colon - line), value, (size_t)(end - value));
 }
 
 const char *field_value(const struct fields *fields, const char *name)
@@ -162,7 +171,7 @@ bool message_read_head(struct wire *wire, struct message *message, bool is_reque
         end = memmem(line, (size_t)(stop - line), "\r\n", 2);
         if (end == NULL)
             break;
-        add_field(&message->fields, line, (size_t)(end - line));
+        fields_add_line(&message->fields, line, (size_t)(end - line));
     }
     return is_request ? parse_request_line(message) : parse_status_line(message);
 }
@@ -187,7 +196,7 @@ static void find_framing(struct message *message, const char *method)
     }
 }
 
-static void keep_body(struct message *message, const char *bytes, size_t length)
+void message_keep_body(struct message *message, const char *bytes, size_t length)
 {
     if (message->body_is_pattern && !pattern_matches(message->body_bytes, bytes, length))
         message->body_is_pattern = false;
@@ -214,7 +223,7 @@ static bool read_exactly(struct wire *wire, struct message *message, uint64_t le
         size_t piece = wire_held(wire);
         if (piece > length)
             piece = (size_t)length;
-        keep_body(message, wire_bytes(wire), piece);
+        message_keep_body(message, wire_bytes(wire), piece);
         wire_take(wire, piece);
         length -= piece;
     }
@@ -246,7 +255,7 @@ trailers:
     while (read_line(wire, &line)) {
         bool is_last = line[0] == '\0';
         if (!is_last)
-            add_field(&message->trailers, line, strlen(line));
+            fields_add_line(&message->trailers, line, strlen(line));
         free(line);
         if (is_last)
             return true;
@@ -257,14 +266,14 @@ trailers:
 bool message_read_body(struct wire *wire, struct message *message, const char *method)
 {
     find_framing(message, method);
-    keep_body(message, "", 0);
+    message_keep_body(message, "", 0);
     switch (message->framing) {
     case FRAMING_NONE: message->is_complete = true; break;
     case FRAMING_LENGTH: message->is_complete = read_exactly(wire, message, message->length); break;
     case FRAMING_CHUNKED: message->is_complete = read_chunks(wire, message); break;
     case FRAMING_CLOSE:
         while (wire_held(wire) > 0 || wire_fill(wire)) {
-            keep_body(message, wire_bytes(wire), wire_held(wire));
+            message_keep_body(message, wire_bytes(wire), wire_held(wire));
             wire_take(wire, wire_held(wire));
         }
         message->is_complete = wire->state == WIRE_CLOSED;

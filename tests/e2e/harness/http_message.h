@@ -54,6 +54,14 @@ bool message_read_head(struct wire *wire, struct message *message, bool is_reque
 /* Reads the body by its framing; method is what a response answers, NULL for a request's body. */
 bool message_read_body(struct wire *wire, struct message *message, const char *method);
 
+/* For other readers than those two: one field more, copied; some bytes more of the body. */
+void fields_add(struct fields *fields, const char *name, size_t name_length, const char *value,
+                size_t value_length);
+void message_keep_body(struct message *message, const char *bytes, size_t length);
+
+/* Takes a line without its end apart. */
+void fields_add_line(struct fields *fields, const char *line, size_t length);
+void fields_clear(struct fields *fields);
 /* A field's first value, NULL when absent; names without regard to case. */
 const char *field_value(const struct fields *fields, const char *name);
 int field_count(const struct fields *fields, const char *name);

@@ -310,7 +310,7 @@ struct origin *origin_start_at(const char *name, const char *address)
 
 struct origin *origin_start(const char *name)
 {
-    return origin_start_at(name, "127.0.0.1:0");
+    return origin_start_at(name, text("%s:0", workplace_own_host(0)));
 }
 
 const char *origin_address(const struct origin *origin)
@@ -447,10 +447,10 @@ static void *stream_pattern(void *arg)
         uint64_t left = job->to - at;
         size_t piece = left < PATTERN_PIECE ? (size_t)left : PATTERN_PIECE;
         if (!wire_write(job->wire, pattern_at(at), piece))
-            break;
+            return NULL;
         at += piece;
     }
-    return NULL;
+    return job;
 }
 
 void origin_send_pattern(struct origin_turn *turn)
@@ -459,14 +459,19 @@ void origin_send_pattern(struct origin_turn *turn)
     uint64_t last = bytes > PATTERN_PIECE ? bytes - PATTERN_PIECE : 0;
     struct pattern_job most = {.wire = turn->wire, .to = last};
     struct pattern_job rest = {.wire = turn->wire, .from = last, .to = bytes};
+    struct timeval no_limit = {0};
+    void *was_sent = NULL;
     pthread_t sender;
 
+    /* Whoever reads it may take a long time between two pieces. */
+    setsockopt(turn->wire->fd, SOL_SOCKET, SO_SNDTIMEO, &no_limit, sizeof no_limit);
     wire_print(turn->wire, "HTTP/1.1 200 OK\r\nContent-Length: %llu\r\n\r\n",
                (unsigned long long)bytes);
     start_thread(&sender, stream_pattern, &most);
     turn->is_closing = !origin_read_body(turn);
-    pthread_join(sender, NULL);
-    stream_pattern(&rest);
+    pthread_join(sender, &was_sent);
+    if (was_sent == NULL || stream_pattern(&rest) == NULL)
+        turn->is_closing = true;
 }
 
 void origin_hang(struct origin_turn *turn)

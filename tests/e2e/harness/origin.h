@@ -26,8 +26,8 @@ struct origin_turn {
  */
 typedef void (*origin_script)(struct origin_turn *turn);
 
-/* Listens on 127.0.0.1:0, [::1]:0 or unix:/path and answers every request with origin_tell. Stops
- * with the test. */
+/* Listens on a free port of this process's own address, or on another address, such as [::1]:0 or
+ * unix:/path, and answers every request with origin_tell. Stops with the test. */
 struct origin *origin_start(const char *name);
 struct origin *origin_start_at(const char *name, const char *address);
 const char *origin_address(const struct origin *origin);

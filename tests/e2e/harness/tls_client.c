@@ -1,6 +1,8 @@
 #include "tls_client.h"
 
+#include "h2_wire.h"
 #include "monitor.h"
+#include "protocol.h"
 #include "workplace.h"
 
 #include <errno.h>
@@ -39,6 +41,19 @@ void client_free(void *object)
     free(client);
 }
 
+static void say_goodbye(void *object)
+{
+    struct client *client = object;
+
+    if (client->wire.fd >= 0)
+        shutdown(client->wire.fd, SHUT_WR);
+}
+
+void clients_say_goodbye(void)
+{
+    workplace_each(client_free, say_goodbye);
+}
+
 static void set_alpn(SSL *ssl, const char *names)
 {
     unsigned char list[256];
@@ -55,13 +70,18 @@ static void set_alpn(SSL *ssl, const char *names)
         SSL_set_alpn_protos(ssl, list, (unsigned)length);
 }
 
+static bool offers_h2(const struct client_options *options)
+{
+    return options->alpn == NULL && !options->is_http1 && speaks_h2();
+}
+
 static void set_options(SSL *ssl, const struct client_options *options)
 {
     bool accepted = true;
 
     if (options->sni != NULL)
         SSL_set_tlsext_host_name(ssl, options->sni);
-    set_alpn(ssl, options->alpn);
+    set_alpn(ssl, offers_h2(options) ? "h2" : options->alpn);
     if (options->min_version != 0)
         accepted &= SSL_set_min_proto_version(ssl, options->min_version) == 1;
     if (options->max_version != 0)
@@ -105,11 +125,24 @@ static SSL *new_ssl(struct client *client, const struct client_options *options,
     SSL *ssl = SSL_new(client->context);
     workplace_require(ssl != NULL, "no TLS client");
     SSL_set_app_data(ssl, client);
+    client->offers_h2 = offers_h2(options);
+    client->has_small_window = options->has_small_window;
     set_options(ssl, options);
     if (options->verifies)
         set_trust(client, ssl, options->sni);
     SSL_set_fd(ssl, fd);
     return ssl;
+}
+
+static void begin_h2(struct client *client)
+{
+    SSL *ssl = client->wire.ssl;
+    const unsigned char *chosen;
+    unsigned length;
+
+    SSL_get0_alpn_selected(ssl, &chosen, &length);
+    workplace_require(length == 2 && memcmp(chosen, "h2", 2) == 0, "the gateway speaks no HTTP/2");
+    client->wire.h2 = h2_wire_new(client->wire.fd, ssl, client->has_small_window);
 }
 
 static void shake_hands(struct client *client)
@@ -119,6 +152,8 @@ static void shake_hands(struct client *client)
     if (!client->is_connected) {
         int reason = ERR_GET_REASON(ERR_peek_error());
         client->alert = reason > SSL_AD_REASON_OFFSET ? reason - SSL_AD_REASON_OFFSET : 0;
+    } else if (client->offers_h2) {
+        begin_h2(client);
     }
 }
 
@@ -153,20 +188,17 @@ struct client *client_try(const char *address, const struct client_options *opti
 
 int client_outcome(struct client *client, const char *host)
 {
-    char *request = text("GET /outcome HTTP/1.1\r\nHost: %s\r\n\r\n", host), byte;
+    char *request = text("GET /outcome HTTP/1.1\r\nHost: %s\r\n\r\n", host);
 
     if (!client->is_connected)
         return client->alert;
-    ERR_clear_error();
-    if (SSL_write(client->wire.ssl, request, (int)strlen(request)) > 0 &&
-        SSL_peek(client->wire.ssl, &byte, 1) == 1) {
+    if (wire_write(&client->wire, request, strlen(request)) && wire_fill(&client->wire)) {
         client_response(client);
         return 0;
     }
-    int reason = ERR_GET_REASON(ERR_peek_error());
-    workplace_require(reason > SSL_AD_REASON_OFFSET, "the connection ended without an alert: %s",
-                      ERR_reason_error_string(ERR_peek_error()));
-    client->alert = reason - SSL_AD_REASON_OFFSET;
+    wire_fill(&client->wire);
+    workplace_require(client->wire.alert != 0, "the connection ended without an alert");
+    client->alert = client->wire.alert;
     return client->alert;
 }
 
@@ -319,6 +351,38 @@ void client_expect_end(struct client *client)
                       "the connection is %s, not closed in order", ends[client->wire.state]);
 }
 
+void client_expect_last(struct client *client)
+{
+    if (client->wire.h2 == NULL) {
+        client_expect_end(client);
+        return;
+    }
+    workplace_require(h2_wire_ping(client->wire.h2), "the connection ended, not the stream alone");
+    workplace_require(wire_held(&client->wire) == 0 && !h2_wire_is_readable(client->wire.h2),
+                      "more came");
+}
+
+void client_expect_bad_request(struct client *client)
+{
+    if (client->wire.h2 == NULL) {
+        expect_refusal(client_response(client), 400, "bad_request");
+        return;
+    }
+    workplace_require(!wire_fill(&client->wire), "something came: '%.*s'",
+                      (int)wire_held(&client->wire), wire_bytes(&client->wire));
+    workplace_require(client->wire.state == WIRE_RESET && h2_wire_was_malformed(client->wire.h2),
+                      "the connection is %s", ends[client->wire.state]);
+    client->wire.state = WIRE_OPEN;
+}
+
+void client_leave(struct client *client)
+{
+    if (client->wire.h2 == NULL)
+        client_close(client);
+    else
+        workplace_require(h2_wire_cancel(client->wire.h2), "the connection ended with the stream");
+}
+
 struct message *client_get(struct client *client, const char *host, const char *path)
 {
     client_send(client, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, host);
@@ -373,6 +437,12 @@ void expect_field(const struct message *message, const char *name, const char *v
     workplace_require(is != NULL && strcmp(is, value) == 0 &&
                           field_count(&message->fields, name) == 1,
                       "%s is not '%s' once:\n%s", name, value, message->head);
+}
+
+void expect_closing(const struct message *response)
+{
+    if (!speaks_h2())
+        expect_field(response, "connection", "close");
 }
 
 void expect_no_field(const struct message *message, const char *name)

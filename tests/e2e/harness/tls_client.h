@@ -11,7 +11,8 @@
 
 struct client_options {
     const char *sni;  /* NULL: none is sent */
-    const char *alpn; /* "http/1.1,h2"; NULL: none is sent */
+    const char *alpn; /* "http/1.1,h2", and then it speaks HTTP/1.1; NULL: none is sent, or "h2"
+                         where the run speaks HTTP/2 */
     int min_version;  /* TLS1_2_VERSION ...; 0: OpenSSL's own */
     int max_version;
     const char *ciphers; /* of TLS 1.2 */
@@ -26,12 +27,15 @@ struct client_options {
     bool verifies;         /* against the test CA and the SNI name */
     const char *from;      /* its own address, "127.0.0.2:0"; NULL: the kernel's choice */
     bool has_small_window; /* so that the gateway soon has to wait for us */
+    bool is_http1;         /* speaks HTTP/1.1 where others speak HTTP/2, too (protocol.h) */
 };
 
 struct client {
     struct wire wire;
     bool is_connected; /* the handshake succeeded */
     int alert;         /* the alert that refused it, 0 for none */
+    bool offers_h2;    /* and speaks it once connected */
+    bool has_small_window;
     SSL_CTX *context;
     SSL_SESSION *session; /* the newest ticket seen */
 };
@@ -43,11 +47,13 @@ struct client *client_open_with(const char *address, const struct client_options
 struct client *client_open_plain(const char *address);
 /* Whatever happens: look at is_connected and alert. NULL when the connection itself was refused. */
 struct client *client_try(const char *address, const struct client_options *options);
+/* Says that no client of the test asks for anything more; what comes can still be read. */
+void clients_say_goodbye(void);
 /* The same, but the client is its caller's, who ends it with client_free: for loads of thousands.
  */
 struct client *client_make(const char *address, const struct client_options *options);
 struct client *client_make_plain(const char *address);
-/* Only connects and sends the ClientHello. */
+/* Only connects and sends the ClientHello; its caller's, too. */
 struct client *client_make_begun(const char *address, const struct client_options *options);
 void client_free(void *client);
 /* The alert that ended the connection, if the handshake was done for this side or not; 0 when it
@@ -76,6 +82,14 @@ struct message *client_response_head(struct client *client);
 enum wire_end client_read_to_end(struct client *client);
 /* Fails the test unless the gateway ends the connection in order and says nothing more. */
 void client_expect_end(struct client *client);
+/* The same behind an answer that ends its connection in HTTP/1.1. In HTTP/2 it ends its stream
+ * alone: fails the test unless the connection goes on and nothing more came. */
+void client_expect_last(struct client *client);
+/* Fails the test unless the request was refused as one that is none: 400 in HTTP/1.1, a stream
+ * error in HTTP/2 (RFC 9113 section 8.1.1), whose connection goes on. */
+void client_expect_bad_request(struct client *client);
+/* Leaves without the answer to its request: calls it off in HTTP/2, goes away in HTTP/1.1. */
+void client_leave(struct client *client);
 
 /* GET path with that Host, in order; its response. */
 struct message *client_get(struct client *client, const char *host, const char *path);
@@ -89,6 +103,8 @@ void expect_refusal(const struct message *response, int status, const char *reas
 /* 200, and the body begins with the origin's name (origin_tell). */
 void expect_from(const struct message *response, const char *origin_name);
 void expect_field(const struct message *message, const char *name, const char *value);
+/* The connection ends behind it: it says so in HTTP/1.1; HTTP/2 has no field for that. */
+void expect_closing(const struct message *response);
 void expect_no_field(const struct message *message, const char *name);
 void expect_body(const struct message *message, const char *body);
 

@@ -32,8 +32,10 @@ const unsigned vanishing_kinds = STATES * 2 * 2;
 static struct client *begin_connection(const struct vanishing *from, enum state state,
                                        bool is_plain)
 {
-    const struct client_options options = {
-        .sni = from->host, .context = from->context, .has_small_window = state == IN_ANSWER};
+    const struct client_options options = {.sni = from->host,
+                                           .context = from->context,
+                                           .has_small_window = state == IN_ANSWER,
+                                           .is_http1 = state == IN_HEAD || state == IN_LINGER};
 
     switch (state) {
     case BEFORE_PROXY_HEADER:

@@ -1,5 +1,6 @@
 #include "wire.h"
 
+#include "h2_wire.h"
 #include "monitor.h"
 #include "workplace.h"
 
@@ -8,6 +9,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +36,9 @@ void wire_init(struct wire *wire, int fd, SSL *ssl)
 
 void wire_clear(struct wire *wire)
 {
+    if (wire->h2 != NULL)
+        h2_wire_free(wire->h2);
+    wire->h2 = NULL;
     SSL_free(wire->ssl);
     wire->ssl = NULL;
     if (wire->fd >= 0)
@@ -70,17 +75,19 @@ static enum wire_end why_no_plain_bytes(ssize_t got)
     return errno == EAGAIN || errno == EWOULDBLOCK ? WIRE_TIMED_OUT : WIRE_RESET;
 }
 
-static enum wire_end why_no_tls_bytes(SSL *ssl, int got)
+enum wire_end wire_tls_end(SSL *ssl, int answer, int *alert)
 {
     int saved = errno;
+    int reason = ERR_GET_REASON(ERR_peek_error());
 
-    switch (SSL_get_error(ssl, got)) {
+    switch (SSL_get_error(ssl, answer)) {
     case SSL_ERROR_ZERO_RETURN: return WIRE_CLOSED;
     case SSL_ERROR_WANT_READ:
     case SSL_ERROR_WANT_WRITE: return WIRE_TIMED_OUT;
     case SSL_ERROR_SSL:
-        return ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING ? WIRE_CUT
-                                                                                      : WIRE_RESET;
+        if (reason > SSL_AD_REASON_OFFSET)
+            *alert = reason - SSL_AD_REASON_OFFSET;
+        return reason == SSL_R_UNEXPECTED_EOF_WHILE_READING ? WIRE_CUT : WIRE_RESET;
     default: return saved == 0 ? WIRE_CUT : WIRE_RESET;
     }
 }
@@ -91,6 +98,12 @@ bool wire_fill(struct wire *wire)
         return false;
     make_room(wire);
     ssize_t got;
+    if (wire->h2 != NULL) {
+        got = (ssize_t)h2_wire_read(wire->h2, wire->in + wire->end, READ_PIECE, &wire->state);
+        wire->end += (size_t)got;
+        wire->alert = h2_wire_alert(wire->h2);
+        return got > 0;
+    }
     do {
         errno = 0;
         ERR_clear_error();
@@ -101,9 +114,20 @@ bool wire_fill(struct wire *wire)
         wire->end += (size_t)got;
         return true;
     }
-    wire->state =
-        wire->ssl != NULL ? why_no_tls_bytes(wire->ssl, (int)got) : why_no_plain_bytes(got);
+    wire->state = wire->ssl != NULL ? wire_tls_end(wire->ssl, (int)got, &wire->alert)
+                                    : why_no_plain_bytes(got);
     return false;
+}
+
+bool wire_is_readable(struct wire *wire, int patience_ms)
+{
+    struct pollfd ask = {.fd = wire->fd, .events = POLLIN};
+
+    if (wire->h2 == NULL)
+        return poll(&ask, 1, patience_ms) > 0;
+    if (!h2_wire_is_readable(wire->h2) && patience_ms > 0)
+        poll(NULL, 0, patience_ms);
+    return h2_wire_is_readable(wire->h2);
 }
 
 size_t wire_held(const struct wire *wire)
@@ -121,23 +145,46 @@ void wire_take(struct wire *wire, size_t length)
     wire->start += length;
 }
 
+void wire_put(struct wire *wire, const void *bytes, size_t length)
+{
+    const char *from = bytes;
+
+    while (length > 0) {
+        make_room(wire);
+        size_t piece = length < READ_PIECE ? length : READ_PIECE;
+        memcpy(wire->in + wire->end, from, piece);
+        wire->end += piece;
+        from += piece;
+        length -= piece;
+    }
+}
+
+/* Writes some of it; how much, 0 when the peer refused it. */
+static size_t write_piece(struct wire *wire, const char *bytes, size_t length)
+{
+    ssize_t sent;
+
+    if (wire->h2 != NULL)
+        return h2_wire_write(wire->h2, bytes, length) ? length : 0;
+    do {
+        errno = 0;
+        ERR_clear_error();
+        sent = wire->ssl != NULL ? SSL_write(wire->ssl, bytes, (int)length)
+                                 : send(wire->fd, bytes, length, MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    return sent > 0 ? (size_t)sent : 0;
+}
+
 bool wire_write(struct wire *wire, const void *bytes, size_t length)
 {
     const char *from = bytes;
 
     while (length > 0) {
-        size_t piece = length < READ_PIECE ? length : READ_PIECE;
-        ssize_t sent;
-        do {
-            errno = 0;
-            ERR_clear_error();
-            sent = wire->ssl != NULL ? SSL_write(wire->ssl, from, (int)piece)
-                                     : send(wire->fd, from, piece, MSG_NOSIGNAL);
-        } while (sent < 0 && errno == EINTR);
-        if (sent <= 0)
+        size_t sent = write_piece(wire, from, length < READ_PIECE ? length : READ_PIECE);
+        if (sent == 0)
             return false;
         from += sent;
-        length -= (size_t)sent;
+        length -= sent;
     }
     return true;
 }
@@ -159,7 +206,9 @@ bool wire_print(struct wire *wire, const char *format, ...)
 
 void wire_half_close(struct wire *wire)
 {
-    if (wire->ssl != NULL)
+    if (wire->h2 != NULL)
+        h2_wire_half_close(wire->h2);
+    else if (wire->ssl != NULL)
         SSL_shutdown(wire->ssl);
     else
         shutdown(wire->fd, SHUT_WR);
@@ -169,6 +218,9 @@ void wire_reset(struct wire *wire)
 {
     struct linger now = {.l_onoff = 1, .l_linger = 0};
 
+    if (wire->h2 != NULL)
+        h2_wire_free(wire->h2);
+    wire->h2 = NULL;
     setsockopt(wire->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
     close(wire->fd);
     wire->fd = -1;

@@ -22,6 +22,8 @@ struct wire {
     char *in; /* read and not yet taken: in[start, end) */
     size_t start, end, room;
     enum wire_end state; /* of the reading side */
+    int alert;           /* the TLS alert that ended it, 0 for none */
+    struct h2_wire *h2;  /* what makes HTTP/2 of it (h2_wire.h); NULL: bytes pass as they are */
 };
 
 /* Takes the socket (and ssl, when there is one); gives it its time limits. */
@@ -31,10 +33,17 @@ void wire_clear(struct wire *wire);
 
 /* Reads once into the buffer; false when there is no more, and state says why. */
 bool wire_fill(struct wire *wire);
+/* Whether a read would not wait, now or within that time. */
+bool wire_is_readable(struct wire *wire, int patience_ms);
+/* Why there is nothing to read or no room to write under TLS, after that answer of OpenSSL:
+ * WIRE_TIMED_OUT when it may come yet. */
+enum wire_end wire_tls_end(SSL *ssl, int answer, int *alert);
 /* What the buffer holds. */
 size_t wire_held(const struct wire *wire);
 const char *wire_bytes(const struct wire *wire);
 void wire_take(struct wire *wire, size_t length);
+/* Adds to it, as if it had been read. */
+void wire_put(struct wire *wire, const void *bytes, size_t length);
 
 /* Writes all of it; false when the peer refused it. */
 bool wire_write(struct wire *wire, const void *bytes, size_t length);

@@ -151,6 +151,17 @@ void workplace_settle(void)
     }
 }
 
+char *workplace_forgive(void)
+{
+    char *note;
+
+    pthread_mutex_lock(&here.owned_lock);
+    note = here.has_note ? strdup(here.note) : NULL;
+    here.has_note = false;
+    pthread_mutex_unlock(&here.owned_lock);
+    return note != NULL ? workplace_own(note, free) : NULL;
+}
+
 void *workplace_own(void *object, void (*free_it)(void *))
 {
     struct owned *owned = malloc(sizeof *owned);
@@ -164,6 +175,15 @@ void *workplace_own(void *object, void (*free_it)(void *))
     here.owned = owned;
     pthread_mutex_unlock(&here.owned_lock);
     return object;
+}
+
+void workplace_each(void (*free_it)(void *), void (*visit)(void *object))
+{
+    pthread_mutex_lock(&here.owned_lock);
+    for (struct owned *owned = here.owned; owned != NULL; owned = owned->next)
+        if (owned->free_it == free_it)
+            visit(owned->object);
+    pthread_mutex_unlock(&here.owned_lock);
 }
 
 static __attribute__((format(printf, 1, 0))) char *format_text(const char *format,
@@ -283,22 +303,48 @@ char *route_file(const char *name, const char *format, ...)
     return path;
 }
 
-char *workplace_free_address(void)
+static uint16_t free_port(struct sockaddr_in *address)
 {
-    unsigned process = (unsigned)getpid();
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    socklen_t length = sizeof address;
-    char host[INET_ADDRSTRLEN];
+    socklen_t length = sizeof(*address);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    /* 127.x.y.z with z never 1 and x never 0: not what anybody else would bind. */
-    address.sin_addr.s_addr = htonl(0x7f000000U | ((process & 0x3fffffU) << 1) | 0x800000U);
-    workplace_require(fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
-                          getsockname(fd, (struct sockaddr *)&address, &length) == 0,
+    address->sin_port = 0;
+    workplace_require(fd >= 0 && bind(fd, (struct sockaddr *)address, length) == 0 &&
+                          getsockname(fd, (struct sockaddr *)address, &length) == 0,
                       "no free port on loopback");
-    inet_ntop(AF_INET, &address.sin_addr, host, sizeof host);
     close(fd);
-    return text("%s:%d", host, ntohs(address.sin_port));
+    return ntohs(address->sin_port);
+}
+
+/* 127.x.y.z with x never below 128: not what anybody else would bind. A process has two, 0 and 1.
+ */
+static struct in_addr own_host(unsigned number)
+{
+    unsigned process = (unsigned)getpid();
+
+    return (struct in_addr){htonl(0x7f800000U | ((process & 0x3fffffU) << 1) | number)};
+}
+
+char *workplace_own_host(unsigned number)
+{
+    struct in_addr host = own_host(number);
+    char name[INET_ADDRSTRLEN];
+
+    inet_ntop(AF_INET, &host, name, sizeof name);
+    return text("%s", name);
+}
+
+char *workplace_free_address(void)
+{
+    static bool was_given[UINT16_MAX + 1]; /* the kernel may choose a port again */
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = own_host(0)};
+    uint16_t port;
+
+    do
+        port = free_port(&address);
+    while (was_given[port]);
+    was_given[port] = true;
+    return text("%s:%d", workplace_own_host(0), port);
 }
 
 long workplace_number(const char *variable, long otherwise)

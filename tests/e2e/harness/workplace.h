@@ -34,8 +34,13 @@ void workplace_note(const char *format, ...) __attribute__((format(printf, 1, 2)
 /* Fails the test when a thread noted a failure; gateway_stop calls it. */
 void workplace_settle(void);
 
+/* For tests of the harness: what was noted, which then is no failure; NULL: nothing. */
+char *workplace_forgive(void);
+
 /* Hands an object to the workplace, which frees it, newest first, at the end. Returns it. */
 void *workplace_own(void *object, void (*free_it)(void *));
+/* All that are owned so far with that way to free them. */
+void workplace_each(void (*free_it)(void *), void (*visit)(void *object));
 /* printf into a string that lives until the test ends. */
 char *text(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -55,6 +60,10 @@ char *workplace_read(const char *path);
  * access logs. Returns the path.
  */
 char *route_file(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* An address of loopback that belongs to this process alone, which has two, 0 and 1. A port that it
+ * had there once is still free when it is wanted again, and at the other one, too. */
+char *workplace_own_host(unsigned number);
 
 /* A host:port on loopback that nobody else uses: an address that belongs to this process alone. */
 char *workplace_free_address(void);

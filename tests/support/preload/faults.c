@@ -225,7 +225,7 @@ int connect(int fd, const struct sockaddr *address, socklen_t length)
     return fails(FAULT_CONNECT) ? -1 : real_connect(fd, address, length);
 }
 
-/* --- the wall clock ---------------------------------------------------------------------------
+/* --- clocks ---------------------------------------------------------------------------
  */
 
 int clock_gettime(clockid_t clock, struct timespec *now)
@@ -234,6 +234,9 @@ int clock_gettime(clockid_t clock, struct timespec *now)
     int result;
 
     find_calls();
+    if (faults != NULL && clock == CLOCK_THREAD_CPUTIME_ID &&
+        atomic_load_explicit(&faults->threads_are_busy, memory_order_relaxed))
+        clock = CLOCK_MONOTONIC;
     result = real_clock_gettime(clock, now);
     if (faults == NULL || result != 0 ||
         (clock != CLOCK_REALTIME && clock != CLOCK_REALTIME_COARSE))

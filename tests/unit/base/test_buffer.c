@@ -55,6 +55,9 @@ Test(buffer, gets_the_class_that_fits)
     cr_assert(buffer_reserve(&b, BUFFER_LARGE + 1));
     cr_assert_eq(b.capacity, BUFFER_LARGE + 1);
     buffer_clear(&b);
+    cr_assert(buffer_reserve(&b, BUFFER_BULK));
+    cr_assert_eq(b.capacity, BUFFER_BULK);
+    buffer_clear(&b);
 }
 
 Test(buffer, makes_room_by_moving_before_it_grows)
@@ -124,17 +127,19 @@ Test(buffer, reuses_the_block_that_was_given_back_last)
 Test(buffer, keeps_a_bounded_number_of_blocks)
 {
     enum { MANY = 1000 };
-    static struct buffer small[MANY], large[MANY];
+    static struct buffer small[MANY], large[MANY], bulk[MANY];
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < MANY; i++) {
             cr_assert(buffer_reserve(&small[i], 1));
             cr_assert(buffer_reserve(&large[i], BUFFER_SMALL + 1));
+            cr_assert(buffer_reserve(&bulk[i], BUFFER_BULK));
             memset(small[i].base, i, small[i].capacity);
             memset(large[i].base, i, large[i].capacity);
         }
         for (int i = 0; i < MANY; i++) {
             buffer_clear(&small[i]);
             buffer_clear(&large[i]);
+            buffer_clear(&bulk[i]);
         }
     }
 }
@@ -214,5 +219,9 @@ Test(buffer, blocks_are_kept_for_those_who_are_served)
     cr_expect_not(buffer_cache_give_up());
     buffer_clear(&b);
     cr_expect(buffer_cache_give_up(), "it came back");
+    cr_expect_not(buffer_cache_give_up());
+    cr_assert(buffer_reserve(&b, BUFFER_BULK));
+    buffer_clear(&b);
+    cr_expect(buffer_cache_give_up(), "bulk's came back, too");
     cr_expect_not(buffer_cache_give_up());
 }

@@ -198,6 +198,23 @@ Test(arguments, explain_without_a_url)
     expect_refusal("check --live", "--live is no option of `check`");
 }
 
+Test(arguments, purge)
+{
+    cr_expect_str_eq(command_of("purge https://a/x"), "purge");
+    cr_expect_str_eq(arguments.operand, "https://a/x");
+    cr_expect_str_eq(command_of("purge --prefix https://a/ --json"), "purge");
+    cr_expect_str_eq(arguments.prefix, "https://a/");
+    cr_expect_str_eq(command_of("purge --tag=news"), "purge");
+    cr_expect_str_eq(arguments.tag, "news");
+    cr_expect_str_eq(command_of("purge --all"), "purge");
+    cr_expect(arguments.is_all);
+    expect_refusal("purge", "needs one more word: sallyport purge URL | --prefix URL");
+    expect_refusal("purge https://a --all", "takes one of them");
+    expect_refusal("purge --tag a --prefix https://a/", "takes one of them");
+    expect_refusal("purge --all=x", "takes no value");
+    expect_refusal("status --all", "--all is no option of `status`");
+}
+
 Test(arguments, explain_with_too_many_headers)
 {
     char *argv[2 * EXPLAIN_HEADERS_MAX + 5] = {(char *)"sallyport", (char *)"explain",

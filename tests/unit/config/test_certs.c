@@ -63,6 +63,29 @@ Test(certs, settings_reach_tls)
     cr_expect_null(tls_server_choose(folder.snapshot->tls, slice_of(""), &alert));
 }
 
+static void expect_alpn(const char *tls, const char *first, const char *second)
+{
+    const char *const expected[] = {first, second};
+    char text[128];
+
+    snprintf(text, sizeof(text), "{ 'routes': {}, 'certs': 'certs'%s }", tls);
+    route_folder_load(&folder, text);
+    cr_assert(folder.snapshot, "%s", folder.printed);
+    const struct tls_settings *settings = &folder.snapshot->config->tls;
+    cr_assert_eq(settings->alpn_count, second ? 2 : 1, "%s", tls);
+    for (size_t i = 0; i < settings->alpn_count; i++)
+        cr_expect_str_eq(settings->alpn[i], expected[i], "%s", tls);
+}
+
+Test(certs, protocols_in_the_order_of_the_list)
+{
+    expect_alpn("", "h2", "http/1.1");
+    expect_alpn(", 'tls': { 'alpn': ['h2', 'http/1.1'] }", "h2", "http/1.1");
+    expect_alpn(", 'tls': { 'alpn': ['http/1.1', 'h2'] }", "http/1.1", "h2");
+    expect_alpn(", 'tls': { 'alpn': ['http/1.1'] }", "http/1.1", NULL);
+    expect_alpn(", 'tls': { 'alpn': ['h2'] }", "h2", NULL);
+}
+
 Test(certs, values_that_are_none)
 {
     expect_refused("{ 'routes': {} }", "", "\"certs\" is missing");
@@ -85,10 +108,21 @@ Test(certs, values_that_are_none)
     expect_refused("{ 'routes': {}, 'certs': 'certs', 'tls': { 'alpn': [] } }", "tls.alpn",
                    "empty");
     expect_refused("{ 'routes': {}, 'certs': 'certs', 'tls': { 'alpn': ['spdy/3'] } }",
-                   "tls.alpn[0]", "not spoken");
+                   "tls.alpn[0]", "not spoken here: \"h2\" and \"http/1.1\" are");
+    expect_refused("{ 'routes': {}, 'certs': 'certs', 'tls': { 'alpn': ['h2', 'http/2'] } }",
+                   "tls.alpn[1]", "\"http/2\" is not spoken");
+    expect_refused("{ 'routes': {}, 'certs': 'certs', 'tls': { 'alpn': ['H2'] } }", "tls.alpn[0]",
+                   "not spoken");
+    expect_refused("{ 'routes': {}, 'certs': 'certs', 'tls': { 'alpn': 'h2' } }", "tls.alpn",
+                   "a list of protocols");
+    expect_refused("{ 'routes': {}, 'certs': 'certs', 'tls': { 'alpn': [2] } }", "tls.alpn[0]",
+                   "a protocol such as");
     expect_refused(
         "{ 'routes': {}, 'certs': 'certs', 'tls': { 'alpn': ['http/1.1', 'http/1.1'] } }",
         "tls.alpn[1]", "already");
+    expect_refused(
+        "{ 'routes': {}, 'certs': 'certs', 'tls': { 'alpn': ['h2', 'http/1.1', 'h2'] } }",
+        "tls.alpn[2]", "already");
     expect_refused("{ 'routes': {}, 'certs': 'certs', 'tls': { 'tickets': 'no' } }", "tls.tickets",
                    "true or false");
 }

@@ -255,8 +255,9 @@ Test(diff, the_gateway_as_a_whole)
            "'routes': {}, 'listen': { 'https': ['127.0.0.1:2', '127.0.0.1:3'], 'http': { 'bind': "
            "'127.0.0.1:4', 'https_port': 9, 'acme_webroot': '/tmp' }, 'status': '127.0.0.1:5', "
            "'admin': 'unix:/a' },"
-           "'tls': { 'min_version': '1.3', 'tickets': false, 'unknown_sni': 'default',"
-           "'default_cert': 'a.test' }, 'trusted_proxies': ['10.1.0.0/16'], 'drain_delay': '1s',"
+           "'tls': { 'min_version': '1.3', 'alpn': ['h2'], 'tickets': false,"
+           "'unknown_sni': 'default', 'default_cert': 'a.test' }, 'trusted_proxies': "
+           "['10.1.0.0/16'], 'drain_delay': '1s',"
            "'dns': { 'servers': ['10.0.0.2', '[::1]:5353'] },"
            "'watch': 'all', 'certs_strict': true, 'drain_timeout': 0, 'log': { 'access': 'off', "
            "'format': 'json', 'level': 'debug',"
@@ -271,6 +272,7 @@ Test(diff, the_gateway_as_a_whole)
            "changed gateway |listen.admin|the usual places|unix:/a\n"
            "changed gateway |certs_strict|false|true\n"
            "changed gateway |tls.min_version|1.2|1.3\n"
+           "changed gateway |tls.alpn|h2, http/1.1|h2\n"
            "changed gateway |tls.tickets|true|false\n"
            "changed gateway |tls.unknown_sni|reject|default\n"
            "changed gateway |tls.default_cert|none|a.test\n"
@@ -380,6 +382,14 @@ Test(diff, certificates_of_addresses)
     cr_expect_eq(certificate_change(CHANGE_ADDED)->reach_count, 2);
     for (size_t i = 0; i < diff.count; i++)
         cr_expect_neq(diff.list[i].kind, CHANGE_MISSING);
+}
+
+/* Their order is the server's preference. */
+Test(diff, order_of_protocols)
+{
+    expect("'routes': {}, 'tls': { 'alpn': ['h2', 'http/1.1'] }",
+           "'routes': {}, 'tls': { 'alpn': ['http/1.1', 'h2'] }",
+           "changed gateway |tls.alpn|h2, http/1.1|http/1.1, h2\n");
 }
 
 /* --- the text that is kept ----------------------------------------------------------------------

@@ -442,6 +442,31 @@ Test(explain, share_of_a_client)
     expect_share(question, NULL);
 }
 
+/* --- addresses ----------------------------------------------------------------------------------
+ */
+
+Test(explain, addresses_that_may_not_come)
+{
+    struct explain_question question = {.url = "https://a.test/", .ip = "10.0.0.1"};
+
+    route_folder_good(&folder, "'backends': { 'b': { 'servers': ['x:1'], 'deny': ['10.0.0.0/8'] },"
+                               "  'c': 'x:2' }, 'routes': { 'a.test': 'b', "
+                               "  's.test': { 'to': { 'b': 1, 'c': 1 } } }");
+    cr_expect_eq(ask_question(question)->reason, REASON_DENIED);
+    cr_expect_not_null(strstr(print(false, false, false), "403 denied: the client's address"));
+    cr_expect_null(strstr(print(false, false, false), "by rewrite"));
+    question.ip = "11.0.0.1";
+    cr_expect_eq(ask_question(question)->status, 0);
+    cr_expect_null(strstr(print(false, false, false), "denied"));
+    expect_setting("deny", "10.0.0.0/8", "backends.b.deny");
+    question.ip = NULL;
+    cr_expect_eq(ask_question(question)->status, 0);
+    question = (struct explain_question){.url = "https://s.test/", .ip = "10.0.0.1"};
+    cr_expect_eq(ask_question(question)->status, 0);
+    cr_expect_not_null(strstr(print(true, false, false), "\"status\":403"));
+    cr_expect_not_null(strstr(print(false, false, false), "403 denied: the client's address"));
+}
+
 /* --- forms --------------------------------------------------------------------------------------
  */
 

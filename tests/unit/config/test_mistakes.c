@@ -142,29 +142,6 @@ Test(mistakes, settings_of_backends_where_none_is_asked)
                         NULL);
 }
 
-/* Every key of the contract that is not built yet, where it may stand one day. */
-Test(mistakes, keys_of_later_versions)
-{
-    static const char *const later[] = {
-        "'redis': 'localhost:6379'",      "'defaults': { 'rate_limit': {} }",
-        "'defaults': { 'allow': [] }",    "'defaults': { 'deny': [] }",
-        "'defaults': { 'auth': {} }",     "'defaults': { 'cache': {} }",
-        "'defaults': { 'compress': {} }", "'defaults': { 'errors': {} }",
-        "'defaults': { 'hsts': {} }",     "'tls': { 'alpn': ['h2', 'http/1.1'] }",
-    };
-
-    for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
-        char text[200];
-        snprintf(text, sizeof(text), "%s%s", later[i],
-                 strstr(later[i], "'routes'") ? "" : ", 'routes': {}");
-        route_folder_load_with_certs(&folder, text);
-        cr_expect_null(folder.snapshot, "%s", later[i]);
-        cr_expect_eq(folder.problems.errors, 1, "%s: %s", later[i], folder.printed);
-        cr_expect(folder.printed && strstr(folder.printed, "is not supported yet"), "%s: %s",
-                  later[i], folder.printed);
-    }
-}
-
 Test(mistakes, of_user_and_group)
 {
     route_folder_load_with_certs(&folder, "'routes': {}, 'group': 'root'");

@@ -38,6 +38,18 @@ Test(problems, one_line_each)
                       "r.json: error: cannot be read\n");
 }
 
+Test(problems, of_a_line_as_a_whole)
+{
+    struct buffer out = {0};
+
+    problems_add(&problems, true, "users", 7, 0, NULL, NULL, "odd");
+    problems_print(&problems, &out, false);
+    expect_text(&out, "users:7: warning: odd\n");
+    problems_print_json(&problems, &out);
+    expect_text(&out, "{\"errors\":[],\"warnings\":[{\"file\":\"users\",\"line\":7,\"column\":null,"
+                      "\"path\":null,\"message\":\"odd\",\"suggestion\":null}]}");
+}
+
 Test(problems, in_colour)
 {
     struct buffer out = {0};

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#define HASH "$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW"
+
 static struct route_folder folder;
 static json_t *schema;
 
@@ -38,6 +40,8 @@ static void begin(void)
     route_folder_init(&folder);
     route_folder_authority(&folder, "ca.pem");
     route_folder_authority(&folder, "other.pem");
+    route_folder_write(&folder, "users", "alice:" HASH "\n");
+    route_folder_write(&folder, "users2", "alice:" HASH "\n");
     schema = read_json("routes/routes.schema.json");
 }
 
@@ -242,6 +246,7 @@ Test(schema, accepts_what_the_gateway_takes)
         expect_accepted(schema_leaves[i].before, true);
     expect_accepted("'routes': { 'a.test': { 'to': { 'b': 95, 'x:1': 5 }, '//': [] } }, '// x': 1",
                     true);
+    expect_accepted("'routes': { 'a.test': { 'to': 'x:1', 'auth': null } }", true);
     expect_accepted("'routes': { 'a.test': '${X}' }, 'drain_delay': '${Y}'", true);
 }
 
@@ -289,10 +294,31 @@ Test(schema, refuses_what_the_gateway_refuses)
         BACKEND("'hedge'", "'p100'"),
         BACKEND("'hedge'", "95"),
         SPLIT_HOST(", 'split_on': 'uri'"),
+        "'routes': {}, 'defaults': { 'auth': {} }",
+        "'routes': {}, 'defaults': { 'auth': { 'forward': {} } }",
+        "'routes': {}, 'defaults': { 'auth': { 'forward': { 'to': 'https://x' } } }",
+        "'routes': {}, 'defaults': { 'auth': { 'forward': { 'to': 'http://x', 'timeout': 0 } } }",
+        "'routes': {}, 'defaults': { 'auth': { 'forward': { 'to': 'http://x', 'copy': 'a' } } }",
         "'routes': {}, 'defaults': { 'retry': { 'budget': 20 } }",
         "'routes': {}, 'defaults': { 'retry': { 'on': 'connect' } }",
         "'routes': {}, 'defaults': { 'retry': { 'on': ['crash'] } }",
         "'routes': {}, 'defaults': { 'retry': { 'on': [200] } }",
+        "'routes': {}, 'redis': 'localhost:6379'",
+        "'routes': {}, 'redis': {}",
+        "'routes': {}, 'redis': { 'servers': [] }",
+        "'routes': {}, 'redis': { 'servers': ['x:1'], 'on_failure': 'open' }",
+        "'routes': {}, 'defaults': { 'rate_limit': 5 }",
+        "'routes': {}, 'defaults': { 'rate_limit': '50 per second' }",
+        "'routes': {}, 'defaults': { 'rate_limit': [] }",
+        "'routes': {}, 'defaults': { 'rate_limit': { 'rate': 5 } }",
+        "'routes': {}, 'defaults': { 'rate_limit': { 'rate': '5/s', 'burst': 0 } }",
+        "'routes': {}, 'defaults': { 'rate_limit': { 'rate': '5/s', 'key': 'header' } }",
+        "'routes': {}, 'defaults': { 'cache': true }",
+        "'routes': {}, 'defaults': { 'cache': '256MiB' }",
+        "'routes': {}, 'defaults': { 'cache': { 'size': 1000 } }",
+        "'routes': {}, 'defaults': { 'cache': { 'max_object': '5MB' } }",
+        "'routes': {}, 'defaults': { 'cache': { 'stale_if_error': 60 } }",
+        "'routes': {}, 'defaults': { 'cache': { 'set_cookie': 'yes' } }",
         "'routes': {}, 'drain_delay': 5",
         "'routes': {}, 'drain_delay': '5 s'",
         "'routes': {}, 'defaults': { 'max_body': '5MB' }",

@@ -51,6 +51,20 @@ Test(sharing, hosts_that_did_not_change)
     cr_expect(table_get(&folder.snapshot->config->upstreams_by_name, slice_of("*.b.test/")));
 }
 
+/* What a host says may be a mistake without what it refers to. */
+Test(sharing, hosts_whose_redis_is_gone)
+{
+#define LIMITED \
+    "'routes': { 'a.test': { 'respond': {}, 'rate_limit': { 'rate': '1/s', 'scope': 'redis' } } }"
+
+    load("'redis': { 'servers': ['x:1'] }, " LIMITED);
+    const struct host *a = host("a.test");
+    load("'redis': { 'servers': ['x:2'] }, " LIMITED);
+    cr_expect_eq(host("a.test"), a);
+    route_folder_load_with_certs(&folder, LIMITED);
+    cr_expect_null(folder.snapshot);
+}
+
 Test(sharing, a_config_that_means_the_same)
 {
     load("'routes': { 'a.test': 'x:1' }");

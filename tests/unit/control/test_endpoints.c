@@ -137,6 +137,18 @@ Test(endpoints, reload)
     cr_expect_not_null(strstr(body, "\"errors\":[{"));
 }
 
+Test(endpoints, purge_is_for_the_admin_socket)
+{
+    const char *body;
+
+    cr_expect_eq(fetch(f.admin, "POST", "/purge?all", &body), 200);
+    cr_expect_str_eq(body, "{\"purged\":0}\n");
+    cr_expect_eq(fetch(f.admin, "POST", "/purge?nonsense", &body), 400);
+    cr_expect_not_null(strstr(body, "\"nonsense\\\" is unknown here"), "%s", body);
+    cr_expect_eq(fetch(f.admin, "GET", "/purge?all", NULL), 405);
+    cr_expect_eq(fetch(status_address, "POST", "/purge?all", NULL), 405);
+}
+
 Test(endpoints, drain)
 {
     cr_expect_eq(fetch(f.admin, "POST", "/drain", NULL), 202);

@@ -406,6 +406,41 @@ Test(watcher, kinds_are_told_apart)
     end(&f);
 }
 
+/* Of another kind than what lies beside it; read by its name, whatever links lead to it. */
+Test(watcher, a_file_of_policies_among_certificates)
+{
+    struct fixture f;
+    begin(&f, &prompt);
+    make_folder(&f, "certs");
+    make_folder(&f, "box");
+    make_folder(&f, "box/..one");
+    make_folder(&f, "box/..two");
+    write_file(&f, "box/..one/users", "one");
+    write_file(&f, "box/..two/users", "two");
+    make_link(&f, "..one", "box/..data");
+    make_link(&f, "..data/users", "box/users");
+    write_file(&f, "certs/more.htpasswd", "one");
+    struct watch_target targets[] = {{strdup(at(&f, "certs")), WATCH_CERTS},
+                                     {strdup(at(&f, "certs/more.htpasswd")), WATCH_SOURCES},
+                                     {strdup(at(&f, "box/users")), WATCH_SOURCES}};
+    watcher_follow(f.watcher, targets, 3, 0);
+    run_until(&f, is_at_rest);
+    write_file(&f, "certs/more.htpasswd", "two");
+    expect_seen(&f, WATCH_SOURCES, "written in place");
+    replace_file(&f, "certs/more.htpasswd", "three");
+    expect_seen(&f, WATCH_SOURCES, "replaced");
+    make_link(&f, "..two", "..new");
+    cr_assert_eq(rename(at(&f, "..new"), at(&f, "box/..data")), 0);
+    expect_seen(&f, WATCH_SOURCES, "a link on its way leads elsewhere");
+    write_file(&f, "box/..two/users", "three");
+    expect_seen(&f, WATCH_SOURCES, "written where the links lead");
+    write_file(&f, "certs/a.pem", "one");
+    expect_seen(&f, WATCH_CERTS, "a certificate");
+    for (size_t i = 0; i < 3; i++)
+        free((char *)(uintptr_t)targets[i].path);
+    end(&f);
+}
+
 /* What does not matter, and then what does: it alone is seen, and it was not waited for. */
 Test(watcher, neighbours_do_not_matter)
 {

@@ -228,6 +228,24 @@ Test(backend, kept_only_if_both_would)
                  H1_CLOSING);
 }
 
+Test(backend, a_response_comes_in_large_pieces_from_the_start_where_they_are_wanted)
+{
+    static char bytes[100 * 1024];
+    struct slice piece;
+
+    http->starts_large = true;
+    send_request();
+    fake_stream_send_text(fake, "HTTP/1.1 200 OK\r\nContent-Length: 102400\r\n\r\n");
+    fake_stream_send(fake, slice_make(bytes, sizeof(bytes)));
+    cr_assert_eq(read_head(), IO_OK);
+    while (http->ops->read_body(http, &piece) == IO_OK)
+        http->ops->consume_body(http, piece.len);
+    cr_expect_eq(http->bytes_read, sizeof(bytes));
+    cr_expect_eq(fake->reads, 2);
+    cr_expect_eq(end(HTTP_END_REUSE), H1_IDLE);
+    cr_expect(holds_no_buffer());
+}
+
 Test(backend, head_has_no_body)
 {
     request.method = METHOD_HEAD;
@@ -424,7 +442,6 @@ Test(backend, tunnel)
     cr_expect_eq(read_head(), IO_OK);
     cr_expect_eq(response.status, 101);
     cr_expect(slice_equal(response.upgrade, slice_of("websocket")));
-    h1_stream_become_tunnel(http);
     cr_expect_eq(read_body(), IO_WAIT);
     expect_body("raw");
     write_body("up", false);

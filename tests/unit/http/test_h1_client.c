@@ -218,7 +218,7 @@ Test(client, pipelined_requests_are_answered_in_order)
         cr_expect(slice_equal(request.path, slice_of(path)));
         cr_expect_eq(read_body(), IO_EOF);
         expect_body(i == 2 ? "b" : "");
-        cr_expect_eq(http->ops->watch(http), IO_WAIT);
+        cr_expect_eq(http->client->watch(http), IO_WAIT);
         respond(BODY_LENGTH, path);
         cr_assert_eq(end(HTTP_END_REUSE), H1_IDLE);
         cr_assert_eq(h1_connection_poll(connection, &task), i < 3 ? IO_OK : IO_WAIT);
@@ -327,6 +327,55 @@ Test(client, long_bodies_are_read_in_large_pieces)
     cr_expect_lt(fake->reads, 8);
 }
 
+Test(client, a_fast_body_is_read_in_larger_pieces)
+{
+    static char bytes[BUFFER_SMALL + 2 * BUFFER_BULK];
+    struct slice piece;
+    unsigned reads;
+
+    request_is("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 507904\r\n\r\n");
+    http->is_fast = true;
+    fake_stream_send(fake, slice_make(bytes, sizeof(bytes)));
+    cr_assert_eq(http->ops->read_body(http, &piece), IO_OK);
+    cr_expect_eq(piece.len, BUFFER_SMALL, "it may still turn out short");
+    http->ops->consume_body(http, piece.len);
+    reads = fake->reads;
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(http->ops->read_body(http, &piece), IO_OK);
+        cr_expect_eq(piece.len, BUFFER_BULK);
+        http->ops->consume_body(http, piece.len);
+    }
+    cr_expect_eq(fake->reads - reads, 2);
+    cr_expect_eq(http->ops->read_body(http, &piece), IO_EOF);
+    cr_expect(holds_no_buffer());
+}
+
+/* Peers that stop reading hold such blocks for as long as they like. */
+Test(client, few_bodies_at_once_are_read_in_larger_pieces)
+{
+    static char bytes[BUFFER_SMALL + 2 * BUFFER_BULK];
+    struct buffer stuck[64] = {0};
+    struct slice piece;
+    unsigned count = 0;
+
+    while (count < 64 && buffer_bulk_is_left())
+        cr_assert(buffer_reserve(&stuck[count++], BUFFER_BULK));
+    cr_assert_eq(count, 16);
+    request_is("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 507904\r\n\r\n");
+    http->is_fast = true;
+    fake_stream_send(fake, slice_make(bytes, sizeof(bytes)));
+    cr_assert_eq(http->ops->read_body(http, &piece), IO_OK);
+    http->ops->consume_body(http, piece.len);
+    cr_assert_eq(http->ops->read_body(http, &piece), IO_OK);
+    cr_expect_eq(piece.len, BUFFER_LARGE);
+    http->ops->consume_body(http, piece.len);
+    while (count > 0)
+        buffer_clear(&stuck[--count]);
+    cr_assert_eq(http->ops->read_body(http, &piece), IO_OK);
+    cr_expect_eq(piece.len, BUFFER_BULK);
+    http->ops->consume_body(http, piece.len);
+}
+
 /* --- what happens while nothing is read ----------------------------------------------------- */
 
 Test(client, watch_reads_ahead_bounded)
@@ -334,11 +383,11 @@ Test(client, watch_reads_ahead_bounded)
     static char bytes[3 * BUFFER_SMALL];
 
     request_is(get);
-    cr_expect_eq(http->ops->watch(http), IO_WAIT);
+    cr_expect_eq(http->client->watch(http), IO_WAIT);
     cr_expect(holds_no_buffer());
     fake_stream_send(fake, slice_make(bytes, sizeof(bytes)));
     for (int i = 0; i < 3; i++)
-        cr_expect_eq(http->ops->watch(http), IO_WAIT);
+        cr_expect_eq(http->client->watch(http), IO_WAIT);
     cr_expect_eq(buffer_length(&connection->in), BUFFER_SMALL);
     cr_expect_eq(connection->in.capacity, BUFFER_SMALL);
     cr_expect_eq(fake->reads, 2);
@@ -348,11 +397,11 @@ Test(client, watch_sees_the_client_go)
 {
     request_is(get);
     fake_stream_end(fake, IO_EOF);
-    cr_expect_eq(http->ops->watch(http), IO_EOF);
+    cr_expect_eq(http->client->watch(http), IO_EOF);
     restart();
     request_is(get);
     fake_stream_end(fake, IO_ERROR);
-    cr_expect_eq(http->ops->watch(http), IO_ERROR);
+    cr_expect_eq(http->client->watch(http), IO_ERROR);
 }
 
 /* --- 100-continue and other 1xx ------------------------------------------------------------- */
@@ -865,7 +914,6 @@ static void open_tunnel(const char *early)
     response.upgrade = slice_of("websocket");
     response.keeps_connection = false; /* means nothing here */
     write_head(BODY_CLOSE, 0);
-    h1_stream_become_tunnel(http);
 }
 
 Test(client, tunnel_both_ways)
@@ -933,7 +981,6 @@ Test(client, no_tunnel_while_a_body_is_on_its_way)
     response.status = 101;
     response.upgrade = slice_of("x");
     write_head(BODY_CLOSE, 0);
-    h1_stream_become_tunnel(http);
     cr_expect_eq(http->ops->read_body(http, &piece), IO_ERROR);
     cr_expect_eq(end(HTTP_END_REUSE), H1_BROKEN);
 }

@@ -189,9 +189,20 @@ Test(loop, gives_patient_tasks_as_long_as_the_others_took)
     loop_wake(loop, &q.task);
     loop_wake(loop, &slow.task);
     run_queued(); /* ends this round */
-    cr_assert_str_eq(written, "spq");
-    run_queued();
     cr_assert_str_eq(written, "spqa");
+}
+
+/* As a request does that came with the end of its handshake. */
+Test(loop, runs_what_a_patient_task_wakes_before_it_polls)
+{
+    struct writer p, a;
+    writer_init(&p, 'p');
+    writer_init(&a, 'a');
+    p.task.is_patient = true;
+    p.wakes = &a;
+    loop_wake(loop, &p.task);
+    run_queued();
+    cr_assert_str_eq(written, "pa", "within one round");
 }
 
 static void note_freed(void *owner)
@@ -548,6 +559,40 @@ Test(loop, has_a_clock_that_follows_the_real_one)
     cr_assert_geq(seen_ms, before_ms);
     cr_assert_leq(seen_ms, clock_monotonic_ms());
     cr_assert_leq(loop_now_ms(loop), loop_now_us(loop) / 1000);
+}
+
+static uint64_t first_us, again_us, next_us;
+
+static void ask_twice(void *unused)
+{
+    (void)unused;
+    first_us = loop_now_us(loop);
+    for (uint64_t asked_us = clock_monotonic_us(); clock_monotonic_us() < asked_us + 2;)
+        ;
+    again_us = loop_now_us(loop);
+}
+
+static void ask_once(void *unused)
+{
+    (void)unused;
+    next_us = loop_now_us(loop);
+}
+
+Test(loop, has_one_time_for_all_of_a_tasks_run)
+{
+    struct task twice, once;
+    task_init(&twice, ask_twice, NULL);
+    task_init(&once, ask_once, NULL);
+    uint64_t before_us = clock_monotonic_us();
+    loop_wake(loop, &twice);
+    loop_wake(loop, &once);
+    run_queued();
+    cr_assert_geq(first_us, before_us);
+    cr_assert_eq(again_us, first_us);
+    cr_assert_geq(next_us, first_us + 2, "the next task has its own");
+    cr_assert_geq(loop_now_us(loop), next_us, "and so has whoever asks between tasks");
+    uint64_t asked_us = clock_monotonic_us();
+    cr_assert_geq(loop_now_us(loop), asked_us);
 }
 
 Test(loop, lends_room_to_its_streams)

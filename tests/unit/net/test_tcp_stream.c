@@ -178,6 +178,30 @@ Test(tcp_stream, asks_the_kernel_when_in_doubt)
     assert_reads("again");
 }
 
+Test(tcp_stream, reads_what_has_come_by_its_first_ask_without_a_poll)
+{
+    open_local();
+    tcp_stream_ask_first(end.stream);
+    peer_says("hello");
+    assert_reads("hello");
+    peer_says("again");
+    wait_for_wake();
+    assert_reads("again");
+}
+
+Test(tcp_stream, waits_for_what_has_not_come_by_its_first_ask)
+{
+    open_local();
+    unsigned before = syscall_counts.recv;
+    tcp_stream_ask_first(end.stream);
+    cr_assert_eq(read_some(BUFFER_SMALL), IO_WAIT);
+    cr_assert_eq(read_some(BUFFER_SMALL), IO_WAIT);
+    cr_assert_eq(syscall_counts.recv, before + 1, "asked once");
+    peer_says("hello");
+    wait_for_wake();
+    assert_reads("hello");
+}
+
 Test(tcp_stream, reads_on_after_a_full_read)
 {
     open_local();
@@ -363,6 +387,39 @@ Test(tcp_stream, waits_for_room_in_a_tcp_socket)
 {
     open_tcp();
     fill_and_drain();
+}
+
+Test(tcp_stream, waits_for_both_directions_at_once)
+{
+    open_tcp();
+    size_t total = write_until_full(), taken;
+    cr_assert_eq(read_some(BUFFER_SMALL), IO_WAIT);
+    peer_says("question");
+    wait_for_wake();
+    assert_reads("question");
+    cr_assert_eq(write_text("x", &taken), IO_WAIT, "it is still full");
+    peer_drains(total);
+    wait_for_wake();
+    cr_assert_eq(write_text("x", &taken), IO_OK);
+    peer_says("another");
+    wait_for_wake();
+    assert_reads("another");
+}
+
+Test(tcp_stream, a_direction_that_rests_leaves_the_other_awake)
+{
+    open_tcp();
+    peer_says("later");
+    wait_for_wake();
+    cr_assert_leq(wait_in_vain(30), 6, "reading rests");
+    peer_drains(write_until_full());
+    wait_for_wake();
+    cr_assert_leq(wait_in_vain(30), 6, "and now writing too");
+    assert_reads("later");
+    peer_says("heard");
+    wait_for_wake();
+    assert_reads("heard");
+    cr_assert_leq(wait_in_vain(30), 6);
 }
 
 Test(tcp_stream, ends_its_own_direction_alone)

@@ -1,12 +1,14 @@
 #include "proxy/admission.h"
 
 #include "base/log.h"
+#include "net/descriptors.h"
 
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static struct admission *admission;
@@ -350,5 +352,30 @@ Test(admission, nobody_is_refused_in_vain)
     cr_assert_eq(enter_as("10.0.2.0", false, &last), REFUSAL_NONE);
     leave(&last);
     for (unsigned i = 0; i < MOST - 1; i++)
+        leave(&held[i]);
+}
+
+/* Of 64 descriptors 28 are for clients, whose backends have as many. */
+Test(admission, requests_beyond_the_first_use_what_no_client_does)
+{
+    const struct rlimit files = {.rlim_cur = 64, .rlim_max = 64};
+    const struct address peer = from("10.0.0.1");
+    struct admission_pass held[8];
+
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &files), 0);
+    descriptors_begin();
+    for (int i = 0; i < 8; i++)
+        cr_assert_eq(enter_as("10.0.0.1", false, &held[i]), REFUSAL_NONE);
+    for (int i = 0; i < 20; i++)
+        cr_assert(admission_enter_request(admission, &limits, &peer, 0));
+    cr_expect_not(admission_enter_request(admission, &limits, &peer, 0));
+    cr_expect_eq(admission_requests(admission), 20);
+    leave(&held[0]);
+    cr_expect(admission_enter_request(admission, &limits, &peer, 0));
+    cr_expect_not(admission_enter_request(admission, &limits, &peer, 0));
+    cr_expect_eq(enter_as("10.0.0.2", false, &held[0]), REFUSAL_NONE); /* who comes is let in */
+    admission_leave_requests(admission, 21);
+    cr_expect_eq(admission_requests(admission), 0);
+    for (int i = 0; i < 8; i++)
         leave(&held[i]);
 }

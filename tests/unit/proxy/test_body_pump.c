@@ -13,7 +13,7 @@ struct script {
     const struct http_fields *trailers;
 };
 
-static char body[1 << 16];
+static char body[1 << 18];
 
 static enum io read_body(struct http_stream *stream, struct slice *piece)
 {
@@ -88,6 +88,25 @@ Test(body_pump, moves_all_of_it_and_its_end)
     cr_assert_eq(to.trailers, &from.stream.trailers);
 }
 
+static void drop_all(void *owner, struct http_fields *trailers)
+{
+    *(uint32_t *)owner = trailers->count;
+    trailers->count = 0;
+}
+
+Test(body_pump, has_trailers_edited_before_they_go_on)
+{
+    struct http_field field = {.name = slice_of("x-user"), .value = slice_of("root")};
+    uint32_t seen = 0;
+
+    from.stream.trailers = (struct http_fields){.list = &field, .count = 1, .capacity = 1};
+    body_pump_edit_trailers(&pump, drop_all, &seen);
+    run_until_over();
+    cr_assert_eq(pump.state, PUMP_DONE);
+    cr_assert_eq(seen, 1);
+    cr_assert_eq(to.trailers->count, 0);
+}
+
 Test(body_pump, waits_and_short_writes_lose_nothing)
 {
     from.left = 5000;
@@ -106,6 +125,36 @@ Test(body_pump, a_turn_has_a_budget)
     body_pump_run(&pump, &from.stream, &to.stream);
     cr_assert_eq(pump.state, PUMP_BUSY);
     cr_assert_lt(pump.moved, 100000);
+}
+
+Test(body_pump, a_turn_has_a_budget_of_bytes_too)
+{
+    from.left = 16 << 20;
+    from.piece = 200000;
+    to.takes = 200000;
+    body_pump_run(&pump, &from.stream, &to.stream);
+    cr_assert_eq(pump.state, PUMP_BUSY);
+    cr_assert_lt(pump.moved, (1 << 20) + from.piece);
+}
+
+Test(body_pump, larger_pieces_are_for_writers_that_keep_up)
+{
+    from.left = 10 << 20;
+    from.piece = 1 << 15;
+    body_pump_run(&pump, &from.stream, &to.stream);
+    cr_expect_not(from.stream.is_fast, "half a MiB has to be taken first");
+    body_pump_run(&pump, &from.stream, &to.stream);
+    cr_expect(from.stream.is_fast);
+    from.waits = 1;
+    body_pump_run(&pump, &from.stream, &to.stream);
+    cr_expect(from.stream.is_fast, "waiting for the reading side says nothing of the other");
+    from.waits = 0;
+    to.full = true;
+    body_pump_run(&pump, &from.stream, &to.stream);
+    cr_expect_eq(pump.state, PUMP_WAITS_WRITE);
+    to.full = false;
+    body_pump_run(&pump, &from.stream, &to.stream);
+    cr_expect_not(from.stream.is_fast, "what was waited for once starts anew");
 }
 
 Test(body_pump, does_not_read_on_while_the_writer_is_full)

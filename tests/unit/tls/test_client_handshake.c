@@ -473,7 +473,8 @@ Test(client_handshake, the_loop_goes_on_while_a_helper_verifies)
 
     tls_pair_open(
         &waiting, server,
-        &(struct tls_client_options){.sni = "a.test", .certificate = &leaf, .verifiers = jobs}, 0);
+        &(struct tls_client_options){.sni = "a.test", .certificate = &leaf, .jobs.verifiers = jobs},
+        0);
     begin_block(&blocker, jobs, &waiting);
     shake_until_stuck(&waiting);
     tls_pair_open(&other, server, &(struct tls_client_options){.sni = "b.test"}, 0);
@@ -503,7 +504,8 @@ Test(client_handshake, who_leaves_while_it_is_verified_takes_nothing_along)
     tls_pair_open(&staying, server, &(struct tls_client_options){.sni = "b.test"}, 0);
     tls_pair_open(
         &leaving, server,
-        &(struct tls_client_options){.sni = "a.test", .certificate = &leaf, .verifiers = jobs}, 0);
+        &(struct tls_client_options){.sni = "a.test", .certificate = &leaf, .jobs.verifiers = jobs},
+        0);
     begin_block(&blocker, jobs, &staying);
     shake_until_stuck(&leaving);
     tls_pair_close(&leaving);
@@ -544,7 +546,8 @@ Test(client_handshake, no_ticket_outlives_the_certificate)
     struct jobs *jobs = jobs_new(1);
     struct test_cert leaf = test_cert_make(&(struct test_cert_spec){
         .common_name = "short", .issuer = &root, .purpose = "clientAuth", .ends_s = 600});
-    struct tls_client_options options = {.sni = "a.test", .certificate = &leaf, .verifiers = jobs};
+    struct tls_client_options options = {
+        .sni = "a.test", .certificate = &leaf, .jobs.verifiers = jobs};
 
     for (uint16_t version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
         struct tls_pair pair, again;
@@ -585,7 +588,7 @@ Test(client_handshake, tickets_are_bound_to_what_was_asked)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         for (uint16_t version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
             struct tls_client_options options = {
-                .sni = "a.test", .certificate = &leaf, .verifiers = jobs};
+                .sni = "a.test", .certificate = &leaf, .jobs.verifiers = jobs};
             struct tls_server *before = serve(rows[i].before), *after = serve(rows[i].after);
             struct tls_pair pair, again;
 

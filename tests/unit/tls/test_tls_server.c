@@ -386,7 +386,7 @@ Test(tls_server, connections_outlive_it)
 /* A flight that the loop's scratch cannot hold, to a client that reads slowly. */
 Test(tls_server, sends_chains_of_any_length)
 {
-    enum { NAMES = 4000, COPIES = 5 };
+    enum { NAMES = 4000, COPIES = 10 };
     char *names = calloc(NAMES, 16), *at = names;
     for (int i = 0; i < NAMES; i++)
         at += sprintf(at, "n%04d.test,", i);
