@@ -232,11 +232,14 @@ Test(faults, accept_that_fails)
 }
 
 /* Whatever a socket takes and gives, however little at a time: no byte is lost. */
-static void go_on_with(struct world *world, struct long_lived *company, enum fault fault)
+enum { MORE_THAN_A_RECORD = 20 * 1024, MUCH = 64 * 1024 };
+
+static void go_on_with(struct world *world, struct long_lived *company, enum fault fault,
+                       uint64_t bytes)
 {
     unsigned long before = fault_strikes(world->faults, fault);
 
-    long_lived_read_on(company, 64 * 1024);
+    long_lived_read_on(company, bytes);
     long_lived_wait(company);
     crowd_finish(crowd_start(2, 20, come_and_ask, world));
     load_wait_answers(world->load, 4 * CONNECTIONS);
@@ -264,16 +267,16 @@ Test(faults, sockets_that_take_and_give_little)
     for (int i = 0; i < 2; i++) {
         for (int j = 0; j < 3; j++) {
             fault_shorten(world->faults, calls[i], FAULT_ALWAYS, bytes[j]);
-            go_on_with(world, company, calls[i]);
+            go_on_with(world, company, calls[i], bytes[j] < 1000 ? MORE_THAN_A_RECORD : MUCH);
         }
         for (int j = 0; j < 2; j++) {
             fault_set(world->faults, calls[i], FAULT_ALWAYS / 2, errors[j]);
-            go_on_with(world, company, calls[i]);
+            go_on_with(world, company, calls[i], MUCH);
         }
     }
     fault_shorten(world->faults, FAULT_SEND, FAULT_ALWAYS, 3);
     fault_shorten(world->faults, FAULT_RECV, FAULT_ALWAYS, 5);
-    go_on_with(world, company, FAULT_RECV);
+    go_on_with(world, company, FAULT_RECV, MORE_THAN_A_RECORD);
     long_lived_end(company);
     world_end(world);
 }

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { TICK_MS = 4, PATIENCE_MS = 20 * 1000 };
+enum { TICK_MS = 4, PATIENCE_MS = 60 * 1000 };
 
 /* --- turning the loop --------------------------------------------------------------------------
  */

@@ -29,7 +29,7 @@ int monitor_patience_ms(void)
 {
     const char *seconds = getenv("E2E_PATIENCE");
     int value = seconds != NULL ? atoi(seconds) : 0;
-    return (value > 0 ? value : 30) * 1000;
+    return (value > 0 ? value : 60) * 1000;
 }
 
 long long monitor_now_ms(void)

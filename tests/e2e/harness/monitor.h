@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 /* The longest any single wait may take before the test fails, in milliseconds (E2E_PATIENCE
- * seconds, 30 by default). */
+ * seconds, 60 by default). */
 int monitor_patience_ms(void);
 
 /* A monotonic clock, in milliseconds. Only for deadlines of waits; no test asserts a duration. */

@@ -107,7 +107,7 @@ static void expect_difference(const char *path, const char *before, const char *
     free(other);
 }
 
-Test(schema, every_key_makes_a_difference, .timeout = 60)
+Test(schema, every_key_makes_a_difference, .timeout = 240)
 {
     char before[512], after[512], path[128];
 

@@ -153,7 +153,7 @@ Test(sharing, mistakes_of_what_is_around)
     route_folder_expect(&folder, 1, 0, "routes[\"b.test\"]", "there is no backend", NULL);
 }
 
-Test(sharing, a_hundred_thousand_hosts_one_of_them_new, .timeout = 60)
+Test(sharing, a_hundred_thousand_hosts_one_of_them_new, .timeout = 240)
 {
     enum { HOSTS = 100000 };
     char *text = malloc(HOSTS * 32), *at = text + sprintf(text, "'routes': { ");

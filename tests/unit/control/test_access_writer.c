@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { RINGS = 2, RING_BYTES = 1024 * 1024, PATIENCE_MS = 20 * 1000 };
+enum { RINGS = 2, RING_BYTES = 1024 * 1024, PATIENCE_MS = 60 * 1000 };
 
 static struct line_ring *rings[RINGS];
 static struct access_writer *writer;

@@ -16,7 +16,7 @@ static void end(void)
     arena_clear(&arena);
 }
 
-TestSuite(purge_query, .fini = end, .timeout = 60);
+TestSuite(purge_query, .fini = end, .timeout = 240);
 
 static bool read_both(const char *query, const char *body)
 {
@@ -136,7 +136,7 @@ static void end_control(void)
     arena_clear(&arena);
 }
 
-TestSuite(purges, .init = begin_control, .fini = end_control, .timeout = 60);
+TestSuite(purges, .init = begin_control, .fini = end_control, .timeout = 240);
 
 static void nothing(void *unused)
 {

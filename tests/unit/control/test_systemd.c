@@ -51,7 +51,7 @@ static void end(void)
     buffer_cache_clear();
 }
 
-TestSuite(systemd_messages, .init = begin, .fini = end, .timeout = 60);
+TestSuite(systemd_messages, .init = begin, .fini = end, .timeout = 240);
 
 /* The next message; empty: there is none. */
 static const char *heard(void)

@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PATIENCE_MS = 20 * 1000, TICK_MS = 2, NEVER_MS = 3600 * 1000 };
+enum { PATIENCE_MS = 60 * 1000, TICK_MS = 2, NEVER_MS = 3600 * 1000 };
 
 /* A watcher of real files in a folder of its own, on a loop that the test turns. */
 struct fixture {

@@ -118,7 +118,7 @@ static const char *expect_echo(const char *at, const char *text)
 }
 
 /* All sizes of steps in either direction; a test that is not woken never ends. */
-Test(loop, whoever_waits_is_woken, .timeout = 60)
+Test(loop, whoever_waits_is_woken, .timeout = 240)
 {
     for (size_t step = 1; step < 40; step += 3) {
         struct echo e = {.state = BETWEEN, .loop = loop_new()};

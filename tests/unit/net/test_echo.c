@@ -226,7 +226,7 @@ static void tear_down(void)
     buffer_cache_clear();
 }
 
-TestSuite(echo, .init = set_up, .fini = tear_down, .timeout = 100);
+TestSuite(echo, .init = set_up, .fini = tear_down, .timeout = 240);
 
 Test(echo, returns_every_byte_to_hundreds_at_once)
 {

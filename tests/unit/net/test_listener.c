@@ -65,7 +65,7 @@ static void become_yourself_again(void)
 /* --- sockets -------------------------------------------------------------------------------------
  */
 
-TestSuite(listen_socket, .timeout = 30);
+TestSuite(listen_socket, .timeout = 240);
 
 Test(listen_socket, has_a_real_port_and_listens)
 {
@@ -247,7 +247,7 @@ static void remove_folder(void)
     rmdir(folder);
 }
 
-TestSuite(listen_local, .init = make_folder, .fini = remove_folder, .timeout = 30);
+TestSuite(listen_local, .init = make_folder, .fini = remove_folder, .timeout = 240);
 
 static int open_with_mode(unsigned mode, struct address *address)
 {
@@ -415,7 +415,7 @@ static void tear_down(void)
         close(accepted[i].fd);
 }
 
-TestSuite(listener, .init = set_up, .fini = tear_down, .timeout = 30);
+TestSuite(listener, .init = set_up, .fini = tear_down, .timeout = 240);
 
 static void await(unsigned count)
 {

@@ -24,7 +24,7 @@ static void tear_down(void)
     loop_free(loop);
 }
 
-TestSuite(loop, .init = set_up, .fini = tear_down, .timeout = 30);
+TestSuite(loop, .init = set_up, .fini = tear_down, .timeout = 240);
 
 static void stop(void *unused)
 {

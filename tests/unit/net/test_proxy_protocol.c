@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-TestSuite(proxy_protocol, .timeout = 30);
+TestSuite(proxy_protocol, .timeout = 240);
 
 /* --- asking the parser --------------------------------------------------------------------------
  */

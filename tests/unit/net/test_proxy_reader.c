@@ -56,7 +56,7 @@ static void tear_down(void)
     buffer_cache_clear();
 }
 
-TestSuite(proxy_reader, .init = set_up, .fini = tear_down, .timeout = 30);
+TestSuite(proxy_reader, .init = set_up, .fini = tear_down, .timeout = 240);
 
 static void peer_says(const char *bytes, size_t length)
 {

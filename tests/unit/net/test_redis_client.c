@@ -39,7 +39,7 @@ static void end(void)
     redis_outage_free(outage);
 }
 
-TestSuite(redis_client, .init = begin, .fini = end, .timeout = 60);
+TestSuite(redis_client, .init = begin, .fini = end, .timeout = 240);
 
 static void follow(const struct address *address, uint64_t timeout_ms)
 {

@@ -50,7 +50,7 @@ static void tear_down(void)
     buffer_cache_clear();
 }
 
-TestSuite(tcp_stream, .init = set_up, .fini = tear_down, .timeout = 30);
+TestSuite(tcp_stream, .init = set_up, .fini = tear_down, .timeout = 240);
 
 static void open_over(int fd, int peer)
 {

@@ -19,7 +19,7 @@ static void tear_down(void)
     loop_free(loop);
 }
 
-TestSuite(timer_wheel, .init = set_up, .fini = tear_down, .timeout = 60);
+TestSuite(timer_wheel, .init = set_up, .fini = tear_down, .timeout = 240);
 
 /* --- simulated time ------------------------------------------------------------------------------
  */

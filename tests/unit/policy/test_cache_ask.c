@@ -26,7 +26,7 @@ static void end(void)
     cache_fixture_clear(&f);
 }
 
-TestSuite(cache_ask, .init = begin, .fini = end, .timeout = 60);
+TestSuite(cache_ask, .init = begin, .fini = end, .timeout = 240);
 
 static void expect_body(struct cache_object *object, const char *body)
 {

@@ -20,7 +20,7 @@ static void end(void)
     cache_fixture_clear(&f);
 }
 
-TestSuite(cache_bounds, .init = begin, .fini = end, .timeout = 60);
+TestSuite(cache_bounds, .init = begin, .fini = end, .timeout = 240);
 
 static void expect_within_size(void)
 {

@@ -24,7 +24,7 @@ static void end(void)
     cache_fixture_clear(&f);
 }
 
-TestSuite(cache_purge, .init = begin, .fini = end, .timeout = 60);
+TestSuite(cache_purge, .init = begin, .fini = end, .timeout = 240);
 
 static uint64_t purge(enum cache_purge what, const char *text)
 {

@@ -90,7 +90,7 @@ static void tear_down(void)
     password_checks_free(checks);
 }
 
-TestSuite(password_checks, .init = set_up, .fini = tear_down, .timeout = 60);
+TestSuite(password_checks, .init = set_up, .fini = tear_down, .timeout = 240);
 
 static enum password_verdict ask(unsigned i, const char *ip, const char *name, const char *password,
                                  const char *hash, bool is_known)

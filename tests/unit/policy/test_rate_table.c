@@ -24,7 +24,7 @@ static void end(void)
     rate_table_free(table);
 }
 
-TestSuite(rate_table, .init = begin, .fini = end, .timeout = 120);
+TestSuite(rate_table, .init = begin, .fini = end, .timeout = 240);
 
 /* So many a second, so many at once. */
 static struct rate_charge charge_of(uint64_t key, uint64_t rate, uint64_t burst)

@@ -17,7 +17,7 @@ static void end(void)
     address_counts_free(counts);
 }
 
-TestSuite(address_counts, .init = begin, .fini = end, .timeout = 60);
+TestSuite(address_counts, .init = begin, .fini = end, .timeout = 240);
 
 static struct address_key key_of(uint64_t number)
 {

@@ -28,7 +28,7 @@ static void end(void)
     admission_free(admission);
 }
 
-TestSuite(admission, .init = begin, .fini = end, .timeout = 60);
+TestSuite(admission, .init = begin, .fini = end, .timeout = 240);
 
 static struct address from(const char *ip)
 {
