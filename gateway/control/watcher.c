@@ -142,6 +142,8 @@ static bool job_start(struct survey_job *job)
     refcount_take(&job->refs);
     int failure = pthread_create(&job->thread, NULL, run_survey, job);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failure != 0)
+        job_unref(job); /* the thread's */
     errno = failure;
     return failure == 0;
 }
@@ -267,8 +269,9 @@ static void finish_survey(struct watcher *w)
     struct survey_job *job = w->job, *before = w->latest;
     eventfd_t count;
     w->job = NULL;
-    eventfd_read(w->done, &count);
+    /* It may be between the flag and the eventfd: what is left there would keep the loop awake. */
     pthread_join(job->thread, NULL);
+    eventfd_read(w->done, &count);
     if (job->survey.reached_limit)
         warn_of_limit(w);
     if (before != NULL)
@@ -289,13 +292,16 @@ static void finish_survey(struct watcher *w)
 
 static void note_event(struct watcher *w)
 {
+    uint64_t now = loop_now_ms(w->loop);
     w->saw_event = true;
     if (w->changed_ms == 0)
-        w->changed_ms = loop_now_ms(w->loop);
+        w->changed_ms = now;
     if (w->state == WATCHER_LOOKING)
         return;
-    /* At once, so that new folders are watched soon; but a busy folder costs no survey an event. */
-    if (w->state == WATCHER_QUIET && loop_now_ms(w->loop) >= w->surveyed_ms + w->times.quiet_ms)
+    /* At once, so that new folders are watched soon; but a busy folder costs no survey an event.
+     * When it has lasted long enough, an event must not put off the look any further. */
+    if ((w->state == WATCHER_QUIET && now >= w->surveyed_ms + w->times.quiet_ms) ||
+        now >= w->changed_ms + w->times.longest_ms)
         start_survey(w);
     else
         settle(w);

@@ -15,7 +15,7 @@
 E2E_SUITE(heavy_limits);
 
 /* Fewer where a sanitizer makes everything slow, so that twice the rate can be offered at all. */
-#ifdef __SANITIZE_ADDRESS__
+#ifdef GATEWAY_IS_SANITIZED
 enum { COUNT = 12 * 1000, LIMIT = 1000 };
 #else
 enum { COUNT = 100 * 1000, LIMIT = 10000 };
