@@ -32,7 +32,7 @@ enum {
     FILE_THREADS = 2,
     VERIFY_THREADS = 2,
     PASSWORD_THREADS = 2,
-    SIGNATURES_WAITING = 128,                 /* by thread; of RSA-2048: 60 ms of work */
+    SIGNATURES_WAITING = 512,                 /* by thread; of RSA-2048: 250 ms of work */
     HEAD_MEMORY_BYTES = 64 * 1024 * 1024,     /* for requests' heads that are not complete */
     ENCODER_MEMORY_BYTES = 256 * 1024 * 1024, /* for answers being compressed */
     TICKET_PERIOD_S = 3600,

@@ -12,7 +12,6 @@
 #                              meet; the one kind that runs under TSan by itself
 #   tests/bench/instructions.c counts a release build's instructions beside their baseline
 #   tests/support/*.c          what unit tests share; tests/e2e/harness/*.c what end-to-end tests share
-#   tests/support/bin/*.c      programs that tests run
 #   tests/support/preload/*.c  what they preload into the gateway
 
 set(tests "${CMAKE_SOURCE_DIR}/tests")
@@ -28,6 +27,12 @@ set(test_environment
   "SALLYPORT_BUILD_DIR=${CMAKE_BINARY_DIR}")
 if(TARGET sallyport)
   list(APPEND test_environment "SALLYPORT_BIN=$<TARGET_FILE:sallyport>")
+endif()
+if(SALLYPORT_SANITIZE)
+  list(APPEND test_environment "SALLYPORT_TEST_SLOW=1")
+endif()
+if(SALLYPORT_SANITIZE STREQUAL "tsan")
+  list(APPEND test_environment "SALLYPORT_TEST_FAULTS=none")
 endif()
 
 function(set_test_properties name label timeout)
@@ -66,15 +71,6 @@ target_link_libraries(decoders INTERFACE PkgConfig::zlib_pc PkgConfig::brotlidec
 # Criterion starts a process for each test, and in each of them a library of its own reads and parses
 # every authority that the machine trusts: a fifth of the time that the unit tests take.
 add_library(quick_start OBJECT "${tests}/support/criterion/quick_start.c")
-
-# --- support programs -----------------------------------------------------------------------------
-file(GLOB support_programs CONFIGURE_DEPENDS "${tests}/support/bin/*.c")
-foreach(source ${support_programs})
-  get_filename_component(program "${source}" NAME_WE)
-  add_executable(${program} "${source}")
-  target_compile_definitions(${program} PRIVATE _GNU_SOURCE)
-  target_link_libraries(${program} PRIVATE sallyport_test_warnings Threads::Threads)
-endforeach()
 
 # Preloaded into the gateway by end-to-end tests. Compiled plainly; where a sanitizer has an allocator
 # of its own, memory is left to it.
@@ -183,7 +179,8 @@ function(add_e2e_tests name target)
   endforeach()
 endfunction()
 
-# Compiled plainly whatever the gateway is compiled with.
+# Compiled plainly whatever the gateway is compiled with, so that those of another build will do.
+set(SALLYPORT_E2E_FROM "" CACHE PATH "A build's folder, whose end-to-end programs drive this one's gateway")
 if(TARGET sallyport AND NOT SALLYPORT_SANITIZE STREQUAL "fuzz")
   file(GLOB e2e_sources CONFIGURE_DEPENDS "${tests}/e2e/test_*.c")
   file(GLOB harness_sources CONFIGURE_DEPENDS "${tests}/e2e/harness/*.c")
@@ -200,8 +197,7 @@ if(TARGET sallyport AND NOT SALLYPORT_SANITIZE STREQUAL "fuzz")
     set(harness_sources "")
   endif()
   add_library(e2e_libraries INTERFACE)
-  target_compile_definitions(e2e_libraries INTERFACE
-    _GNU_SOURCE $<$<BOOL:${SALLYPORT_SANITIZE}>:GATEWAY_IS_SANITIZED>)
+  target_compile_definitions(e2e_libraries INTERFACE _GNU_SOURCE)
   target_compile_options(e2e_libraries INTERFACE -g)
   target_include_directories(e2e_libraries INTERFACE "${tests}" "${tests}/e2e" "${criterion_include}")
   if(curl_pc_FOUND AND openssl_pc_FOUND)
@@ -210,17 +206,19 @@ if(TARGET sallyport AND NOT SALLYPORT_SANITIZE STREQUAL "fuzz")
   endif()
   target_link_libraries(e2e_libraries INTERFACE jansson nghttp2 decoders Threads::Threads m)
 
-  add_shared_code(e2e_harness ${harness_sources})
+  if(NOT SALLYPORT_E2E_FROM)
+    add_shared_code(e2e_harness ${harness_sources})
+  endif()
   if(TARGET e2e_harness)
     target_link_libraries(e2e_harness PUBLIC e2e_libraries)
-    target_compile_definitions(e2e_harness PRIVATE
-      "FAULTS_LIBRARY=\"$<TARGET_FILE:sallyport_faults>\""
-      $<$<STREQUAL:${SALLYPORT_SANITIZE},tsan>:FAULTS_CANNOT_BE_LOADED>)
-    add_dependencies(e2e_harness sallyport_faults)
   endif()
   foreach(source ${e2e_sources})
     test_name("${source}" name)
     string(MAKE_C_IDENTIFIER "${name}" target)
+    if(SALLYPORT_E2E_FROM)
+      add_e2e_tests(${name} "${SALLYPORT_E2E_FROM}/tests/${target}")
+      continue()
+    endif()
     add_executable(${target} "${source}")
     if(TARGET e2e_harness)
       target_link_libraries(${target} PRIVATE e2e_harness)
@@ -228,13 +226,7 @@ if(TARGET sallyport AND NOT SALLYPORT_SANITIZE STREQUAL "fuzz")
     target_link_libraries(${target} PRIVATE
       quick_start e2e_libraries sallyport_test_warnings "${criterion_library}")
     set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
-    add_dependencies(${target} sallyport)
-    if(support_programs)
-      foreach(program ${support_programs})
-        get_filename_component(program "${program}" NAME_WE)
-        add_dependencies(${target} ${program})
-      endforeach()
-    endif()
+    add_dependencies(${target} sallyport sallyport_faults)
     add_e2e_tests(${name} ${target})
   endforeach()
 endif()

@@ -250,11 +250,12 @@ Test(swaps, timeouts)
     swap_to(TIMES, "'first_byte': '50ms', 'keepalive': '50ms'", origin_address(origin));
     expect_refusal(client_get(one, "a.test", "/hang"), 504, "backend_timeout");
     client_send(two, "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
-    /* Answered, if it came before the new end of its patience. */
+    /* Answered, if it came before the new end of its patience, and the backend before its own. */
     struct message *last = message_new();
     if (message_read_head(&two->wire, last, false)) {
         cr_assert(message_read_body(&two->wire, last, "GET"));
-        expect_from(last, "one");
+        if (last->status != 504)
+            expect_from(last, "one");
     }
     client_expect_end(two);
     gateway_stop(gateway);

@@ -1,9 +1,12 @@
 #include "fault_board.h"
 
+#include "command.h"
 #include "workplace.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -17,11 +20,20 @@ const char *fault_board_path(void)
     return workplace_path("faults");
 }
 
+const char *fault_library(void)
+{
+    const char *none = getenv("SALLYPORT_TEST_FAULTS"), *gateway = sallyport_path();
+
+    if (none != NULL && strcmp(none, "none") == 0)
+        return NULL;
+    return text("%.*stests/sallyport_faults.so", (int)(strrchr(gateway, '/') + 1 - gateway),
+                gateway);
+}
+
 struct faults *fault_board(void)
 {
-#ifdef FAULTS_CANNOT_BE_LOADED
-    cr_skip_test("TSan's allocator does not start with another library loaded before it");
-#endif
+    if (fault_library() == NULL)
+        cr_skip_test("TSan's allocator does not start with another library loaded before it");
     int fd = open(fault_board_path(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     void *board = MAP_FAILED;
 

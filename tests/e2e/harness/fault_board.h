@@ -11,6 +11,8 @@
 struct faults *fault_board(void);
 /* The file that it is mapped to. */
 const char *fault_board_path(void);
+/* What the gateway loads for it, beside the gateway's own build. NULL: it can load none. */
+const char *fault_library(void);
 
 /* So many of a million calls fail with that errno from now on. */
 void fault_set(struct faults *faults, enum fault fault, unsigned per_million, int error);

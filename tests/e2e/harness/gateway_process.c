@@ -136,7 +136,7 @@ static void preload_faults(void)
                 options != NULL ? ":" : ""),
            1);
     setenv(FAULTS_VARIABLE, fault_board_path(), 1);
-    setenv("LD_PRELOAD", FAULTS_LIBRARY, 1);
+    setenv("LD_PRELOAD", fault_library(), 1);
 }
 
 static void run_child(const struct gateway_options *options, int out, int err)
