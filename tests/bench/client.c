@@ -43,13 +43,14 @@ static void fail(const char *what)
     exit(1);
 }
 
-/* The i-th of so many names, in an order that jumps about; localhost when there are none. */
+/* The i-th of so many names, in an order that jumps about and begins elsewhere in each run;
+ * localhost when there are none. */
 static const char *name_at(int i, int names)
 {
     static char name[64];
     if (names == 0)
         return "localhost";
-    snprintf(name, sizeof(name), "host-%lld.example", (long long)i * 7919 % names);
+    snprintf(name, sizeof(name), "host-%lld.example", (i + 31LL * getpid()) * 7919 % names);
     return name;
 }
 
