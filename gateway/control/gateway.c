@@ -32,7 +32,8 @@ enum {
     FILE_THREADS = 2,
     VERIFY_THREADS = 2,
     PASSWORD_THREADS = 2,
-    SIGNATURES_WAITING = 512,                 /* by thread; of RSA-2048: 250 ms of work */
+    SIGNATURES_WAITING = 512, /* by thread; of RSA-2048: 250 ms of work */
+    SIGNING_PATIENCE_MS = 20,
     HEAD_MEMORY_BYTES = 64 * 1024 * 1024,     /* for requests' heads that are not complete */
     ENCODER_MEMORY_BYTES = 256 * 1024 * 1024, /* for answers being compressed */
     TICKET_PERIOD_S = 3600,
@@ -439,6 +440,7 @@ static bool start(struct gateway *g, const struct gateway_options *options, stru
     control->files = jobs_new(FILE_THREADS);
     control->tls_jobs.verifiers = jobs_new(VERIFY_THREADS);
     control->tls_jobs.signers = jobs_new_yielding(workers, SIGNATURES_WAITING * workers);
+    control->tls_jobs.signing_patience_ms = SIGNING_PATIENCE_MS;
     control->passwords = jobs_new(PASSWORD_THREADS);
     control->password_checks = password_checks_new(control->passwords);
     control->sources = sources_new();

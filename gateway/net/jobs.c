@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +15,6 @@
 
 /* Waiting for a helper, in the whole process; one more is turned away at once. */
 enum { QUEUE_MAX = 4096 };
-
-enum { NICE_YIELDING = 10, SLICE_YIELDING_NS = 100 * 1000 * 1000 };
 
 /* What the kernel calls sched_attr; its header and the C library's exclude each other. */
 struct scheduling {
@@ -26,98 +26,129 @@ struct scheduling {
 };
 
 struct jobs {
-    pthread_mutex_t lock;
-    pthread_cond_t wake_helper;
-    struct list queue, posted;
-    unsigned queue_weight, queue_max;
-    bool is_yielding, is_stopping;
-    unsigned users; /* helpers and the owner: the last one out frees it */
+    _Atomic(struct job *) newest; /* pushed by loops, not yet taken over by a helper */
+    sem_t pushed;                 /* one for each that was, and one a helper to stop it */
+    atomic_uint weight;           /* of all that are queued */
+    atomic_uint users;            /* helpers and the owner: the last one out frees it */
+    atomic_bool is_stopping;
+    unsigned queue_max, threads;
+    bool is_yielding;
+    pthread_mutex_t lock; /* of `oldest`: among helpers, and the owner at the end */
+    struct job *oldest;   /* taken over, in order */
 };
 
-/* --- the queue, with the lock held ------------------------------------------------------------ */
+/* --- the queue ------------------------------------------------------------------------------- */
 
 static unsigned weight_of(const struct job *job)
 {
     return job->weight > 0 ? job->weight : 1;
 }
 
-static void leave_queue(struct job *job)
+static bool push(struct jobs *jobs, struct job *job, enum job_state state)
 {
-    list_remove(&job->node);
-    job->jobs->queue_weight -= weight_of(job);
+    /* Another loop's may come at the same time: then each has room, and a little more waits. */
+    if (jobs->threads == 0 || atomic_load(&jobs->weight) >= jobs->queue_max) {
+        atomic_init(&job->state, JOB_DONE);
+        return false;
+    }
+    job->jobs = jobs;
+    atomic_init(&job->state, state);
+    atomic_fetch_add(&jobs->weight, weight_of(job));
+    struct job *newest = atomic_load_explicit(&jobs->newest, memory_order_relaxed);
+    do {
+        job->next = newest;
+    } while (!atomic_compare_exchange_weak_explicit(&jobs->newest, &newest, job,
+                                                    memory_order_release, memory_order_relaxed));
+    sem_post(&jobs->pushed);
+    return true;
+}
+
+/* The one that has waited longest; NULL: none. */
+static struct job *pull(struct jobs *jobs)
+{
+    pthread_mutex_lock(&jobs->lock);
+    if (jobs->oldest == NULL) {
+        struct job *newest = atomic_exchange_explicit(&jobs->newest, NULL, memory_order_acquire);
+        while (newest != NULL) {
+            struct job *next = newest->next;
+            newest->next = jobs->oldest;
+            jobs->oldest = newest;
+            newest = next;
+        }
+    }
+    struct job *job = jobs->oldest;
+    if (job != NULL)
+        jobs->oldest = job->next;
+    pthread_mutex_unlock(&jobs->lock);
+    if (job != NULL)
+        atomic_fetch_sub(&jobs->weight, weight_of(job));
+    return job;
+}
+
+/* Between a loop, which ends it, and a helper, which takes it and is done with it: who is first has
+ * his way. */
+static bool change(struct job *job, enum job_state from, enum job_state to)
+{
+    return atomic_compare_exchange_strong(&job->state, &from, to);
 }
 
 /* --- the helpers -------------------------------------------------------------------------- */
 
-static void arrive(void *owner);
-
-/* With the lock held: what is posted under it is in the loop before job_end can return there. It is
- * let go for a moment where nobody asks: what the job's owner does then is its own matter. */
-static void hand_over(struct job *job)
-{
-    struct jobs *jobs = job->jobs;
-
-    if (job->is_detached) {
-        pthread_mutex_unlock(&jobs->lock);
-        job->free_job(job);
-        pthread_mutex_lock(&jobs->lock);
-        return;
-    }
-    job->state = JOB_POSTED;
-    list_push_back(&job->jobs->posted, &job->node);
-    job->post.run = arrive;
-    job->post.owner = job;
-    loop_post(job->loop, &job->post);
-}
-
-/* Leaves with the lock, which it lets go. */
 static void leave(struct jobs *jobs)
 {
-    bool is_last = --jobs->users == 0;
-    pthread_mutex_unlock(&jobs->lock);
-    if (!is_last)
+    if (atomic_fetch_sub(&jobs->users, 1) > 1)
         return;
-    pthread_cond_destroy(&jobs->wake_helper);
     pthread_mutex_destroy(&jobs->lock);
+    sem_destroy(&jobs->pushed);
     free(jobs);
 }
 
-/* Loops on the same processor go first, and at once: half a millisecond of work is less than the
- * kernel's slice, within which it would not be interrupted for them. A tenth of a processor that
- * they leave nothing of remains. What the kernel does not know of this it ignores or refuses; then
- * helpers are threads like others. */
+/* Any loop that is woken on the same processor goes first, and at once: half a millisecond of work
+ * is less than the kernel's slice, within which it would not interrupt a thread like others,
+ * however low its priority, before the next tick. What the kernel does not know of this it refuses;
+ * then helpers are threads like others. */
 static void give_way(void)
 {
-    struct scheduling wish = {
-        .size = sizeof(wish),
-        .policy = SCHED_BATCH, /* never in the way of who is woken */
-        .nice = NICE_YIELDING,
-        .runtime = SLICE_YIELDING_NS, /* Linux 6.12: shorter slices come first */
-    };
+    struct scheduling wish = {.size = sizeof(wish), .policy = SCHED_IDLE};
 
     if (syscall(SYS_sched_setattr, 0, &wish, 0) != 0)
         log_event(LOG_DEBUG, "jobs", "helpers cannot be told to give way: %s", strerror(errno));
 }
 
+static void arrive(void *owner);
+static void drop(void *owner);
+
+/* Whose loop ended it meanwhile has nobody to go to. */
+static void run(struct job *job)
+{
+    struct loop *loop = job->loop;
+    bool is_asked_for = change(job, JOB_QUEUED, JOB_RUNNING);
+
+    if (is_asked_for || change(job, JOB_GIVEN, JOB_LEFT))
+        job->work(job);
+    if (!is_asked_for || !change(job, JOB_RUNNING, JOB_POSTED)) {
+        job->free_job(job);
+        return;
+    }
+    job->post = (struct post){.run = arrive, .drop = drop, .owner = job};
+    loop_post(loop, &job->post);
+    loop_expect_less(loop);
+}
+
 static void *help(void *argument)
 {
     struct jobs *jobs = argument;
+
     if (jobs->is_yielding)
         give_way();
-    pthread_mutex_lock(&jobs->lock);
-    while (!jobs->is_stopping) {
-        struct list_node *first = list_first(&jobs->queue);
-        if (first == NULL) {
-            pthread_cond_wait(&jobs->wake_helper, &jobs->lock);
+    for (;;) {
+        while (sem_wait(&jobs->pushed) != 0)
             continue;
-        }
-        struct job *job = container_of(first, struct job, node);
-        leave_queue(job);
-        job->state = JOB_RUNNING;
-        pthread_mutex_unlock(&jobs->lock);
-        job->work(job);
-        pthread_mutex_lock(&jobs->lock);
-        hand_over(job);
+        if (atomic_load(&jobs->is_stopping))
+            break;
+        struct job *job = pull(jobs);
+        if (job != NULL)
+            run(job);
     }
     leave(jobs);
     return NULL;
@@ -134,11 +165,11 @@ static void start_helpers(struct jobs *jobs, unsigned threads)
     pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
     for (unsigned i = 0; i < threads; i++) {
         pthread_t thread;
-        pthread_mutex_lock(&jobs->lock);
-        jobs->users++;
-        if (pthread_create(&thread, &detached, help, jobs) != 0)
-            jobs->users--;
-        pthread_mutex_unlock(&jobs->lock);
+        atomic_fetch_add(&jobs->users, 1);
+        if (pthread_create(&thread, &detached, help, jobs) == 0)
+            jobs->threads++;
+        else
+            atomic_fetch_sub(&jobs->users, 1);
     }
     pthread_attr_destroy(&detached);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -148,10 +179,8 @@ static struct jobs *make(unsigned threads, unsigned queue_max, bool is_yielding)
 {
     struct jobs *jobs = memory_new(sizeof(*jobs));
     pthread_mutex_init(&jobs->lock, NULL);
-    pthread_cond_init(&jobs->wake_helper, NULL);
-    list_init(&jobs->queue);
-    list_init(&jobs->posted);
-    jobs->users = 1;
+    sem_init(&jobs->pushed, 0, 0);
+    atomic_init(&jobs->users, 1);
     jobs->queue_max = queue_max;
     jobs->is_yielding = is_yielding;
     start_helpers(jobs, threads);
@@ -168,32 +197,23 @@ struct jobs *jobs_new_yielding(unsigned threads, unsigned queue_max)
     return make(threads, queue_max, true);
 }
 
+unsigned jobs_waiting(struct jobs *jobs)
+{
+    return jobs->threads > 0 ? atomic_load(&jobs->weight) / jobs->threads : 0;
+}
+
 void jobs_free(struct jobs *jobs)
 {
     if (jobs == NULL)
         return;
-    struct list left;
-    list_init(&left);
-    pthread_mutex_lock(&jobs->lock);
-    list_each (&jobs->queue, queued) {
-        assert(container_of(queued, struct job, node)->is_detached); /* all others were ended */
-        list_remove(queued);
-        list_push_back(&left, queued);
-    }
-    /* What a loop that has stopped never came to take. */
-    list_each (&jobs->posted, node) {
-        struct job *job = container_of(node, struct job, node);
+    atomic_store(&jobs->is_stopping, true);
+    for (unsigned i = 0; i < jobs->threads; i++)
+        sem_post(&jobs->pushed);
+    for (struct job *job = pull(jobs); job != NULL; job = pull(jobs)) {
+        assert(atomic_load(&job->state) != JOB_QUEUED); /* each was given, or has been ended */
         job->free_job(job);
     }
-    list_init(&jobs->posted);
-    jobs->is_stopping = true;
-    pthread_cond_broadcast(&jobs->wake_helper);
     leave(jobs);
-    list_each (&left, dropped) {
-        struct job *job = container_of(dropped, struct job, node);
-        list_remove(dropped);
-        job->free_job(job);
-    }
 }
 
 /* --- one job, on the asking thread -------------------------------------------------------- */
@@ -201,67 +221,53 @@ void jobs_free(struct jobs *jobs)
 static void arrive(void *owner)
 {
     struct job *job = owner;
-    pthread_mutex_lock(&job->jobs->lock);
-    bool is_detached = job->is_detached;
-    list_remove(&job->node);
-    job->state = JOB_DONE;
-    pthread_mutex_unlock(&job->jobs->lock);
-    if (is_detached)
+
+    atomic_store(&job->state, JOB_DONE);
+    if (job->is_ended)
         job->free_job(job);
     else
         loop_wake(job->loop, job->task);
 }
 
-static bool queue(struct jobs *jobs, struct job *job, bool is_detached)
+/* Its loop has stopped before it arrived. */
+static void drop(void *owner)
 {
-    job->jobs = jobs;
-    job->is_detached = is_detached;
-    pthread_mutex_lock(&jobs->lock);
-    /* Without the owner: how many helpers could be started. */
-    bool has_room = jobs->queue_weight < jobs->queue_max && jobs->users > 1;
-    job->state = has_room ? JOB_QUEUED : JOB_DONE;
-    if (has_room) {
-        list_push_back(&jobs->queue, &job->node);
-        jobs->queue_weight += weight_of(job);
-        pthread_cond_signal(&jobs->wake_helper);
-    }
-    pthread_mutex_unlock(&jobs->lock);
-    return has_room;
+    struct job *job = owner;
+
+    assert(job->is_ended);
+    job->free_job(job);
 }
 
 bool job_start(struct jobs *jobs, struct job *job, struct loop *loop, struct task *task)
 {
     job->loop = loop;
     job->task = task;
-    if (queue(jobs, job, false))
+    loop_expect(loop);
+    if (push(jobs, job, JOB_QUEUED))
         return true;
+    loop_expect_less(loop);
     loop_wake(loop, task);
     return false;
 }
 
 bool job_give(struct jobs *jobs, struct job *job)
 {
-    return queue(jobs, job, true);
+    return push(jobs, job, JOB_GIVEN);
 }
 
-/* `state` changes to DONE on this thread alone, to everything else on others. */
 bool job_is_done(struct job *job)
 {
-    pthread_mutex_lock(&job->jobs->lock);
-    enum job_state state = job->state;
-    pthread_mutex_unlock(&job->jobs->lock);
-    return state == JOB_DONE;
+    return atomic_load(&job->state) == JOB_DONE;
 }
 
 void job_end(struct job *job)
 {
-    struct jobs *jobs = job->jobs;
-    pthread_mutex_lock(&jobs->lock);
-    bool is_ours = job->state == JOB_QUEUED || job->state == JOB_DONE;
-    if (job->state == JOB_QUEUED)
-        leave_queue(job);
-    job->is_detached = true;
-    pthread_mutex_unlock(&jobs->lock);
-    if (is_ours)
+    struct loop *loop = job->loop;
+
+    if (job_is_done(job))
         job->free_job(job);
+    else if (change(job, JOB_QUEUED, JOB_DROPPED) || change(job, JOB_RUNNING, JOB_LEFT))
+        loop_expect_less(loop);
+    else
+        job->is_ended = true;
 }

@@ -1,39 +1,44 @@
 /* Work that may block (name look-ups, files) done off the loop, on helper threads of the process.
- */
+ * A loop shares no lock with them: it never waits for one that the kernel lets wait. */
 #ifndef NET_JOBS_H
 #define NET_JOBS_H
 
-#include "base/list.h"
 #include "net/loop.h"
+
+#include <stdatomic.h>
 
 struct jobs; /* a queue and its helpers; shared by all loops */
 
 enum job_state {
-    JOB_QUEUED,  /* in the queue */
+    JOB_QUEUED,  /* in the queue, and its loop waits for it */
+    JOB_GIVEN,   /* in the queue, and nobody waits for it */
+    JOB_DROPPED, /* in the queue still, but its loop waits no more: freed without any work */
     JOB_RUNNING, /* a helper has it */
-    JOB_POSTED,  /* on its way to the loop, and in the list of those */
+    JOB_LEFT,    /* a helper has it, and its loop waits no more */
+    JOB_POSTED,  /* on its way to the loop */
     JOB_DONE,
 };
 
 /* Embedded in what the work is about, which owns its question and its answer: it outlives whoever
- * asked. `state` and `is_detached` are the queue's lock's until the job is done; from then on, as
- * `task` always, they are the asking thread's alone. */
+ * asked. `state` is how a loop and a helper agree on who has it, without waiting for each other;
+ * from POSTED on, as `task` and `is_ended` always, it is the asking thread's alone. */
 struct job {
     void (*work)(struct job *job);     /* on a helper; touches the job's owner and nothing else */
     void (*free_job)(struct job *job); /* any thread */
     unsigned weight;                   /* how much of the queue's room it takes; 0: one, as most */
     struct jobs *jobs;
-    struct list_node node; /* QUEUED, POSTED */
-    enum job_state state;
-    bool is_detached; /* nobody asks any more: whoever has the job frees it */
+    struct job *next; /* in the queue */
+    _Atomic(enum job_state) state;
+    bool is_ended; /* POSTED, and freed when it arrives */
     struct loop *loop;
     struct task *task;
     struct post post;
 };
 
 struct jobs *jobs_new(unsigned threads);
-/* For what keeps a processor busy: loops on the same processor go first, and no more waits
- * for a helper than weighs `queue_max`, and the last one of it. */
+/* For what keeps a processor busy: helpers have what no other thread of the machine wants of it, at
+ * once and for as long as there is any, so that who asks has to have a way of its own for when it
+ * takes too long. No more waits for a helper than weighs `queue_max`, and the last one of it. */
 struct jobs *jobs_new_yielding(unsigned threads, unsigned queue_max);
 /* After every loop that asked has stopped; jobs that still run are freed when they return, those
  * that were given and wait are freed without any work. */
@@ -47,9 +52,12 @@ bool job_start(struct jobs *jobs, struct job *job, struct loop *loop, struct tas
  * False, and it is still the caller's: too many wait already, or no helper could be started. Any
  * thread. */
 bool job_give(struct jobs *jobs, struct job *job);
+/* What waits for each helper, by weight. Any thread. */
+unsigned jobs_waiting(struct jobs *jobs);
 /* The asking thread's. */
 bool job_is_done(struct job *job);
-/* Takes it, done or not; one that is running is freed after it. */
+/* Takes it, done or not, on the asking thread. One that is running is freed after it, one that
+ * waits when its turn comes, and takes its room until then. */
 void job_end(struct job *job);
 
 #endif

@@ -5,9 +5,9 @@
 #include "net/timer_wheel.h"
 
 #include <ev.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum {
     ROUND_TASKS = 512,         /* run before sockets are looked at again */
@@ -37,7 +37,7 @@ struct loop {
     uint64_t alarm_ms; /* what `alarm` is set to; WHEEL_NEVER: off */
     struct timer_wheel wheel;
     _Atomic(struct post *) posts; /* newest first */
-    atomic_uint posting;          /* threads inside loop_post */
+    atomic_uint posting;          /* threads inside loop_post, and those that are expected there */
     char *read_scratch, *write_scratch;
 };
 
@@ -211,7 +211,7 @@ static void on_alarm(struct ev_loop *ev, struct ev_timer *watcher, int events)
 
 void loop_post(struct loop *loop, struct post *post)
 {
-    atomic_fetch_add_explicit(&loop->posting, 1, memory_order_relaxed);
+    loop_expect(loop);
     struct post *newest = atomic_load_explicit(&loop->posts, memory_order_relaxed);
     do {
         post->next = newest;
@@ -220,13 +220,22 @@ void loop_post(struct loop *loop, struct post *post)
     /* Who found the stack empty wakes the loop; the others' posts go along. */
     if (newest == NULL)
         ev_async_send(loop->ev, &loop->posted);
+    loop_expect_less(loop);
+}
+
+void loop_expect(struct loop *loop)
+{
+    atomic_fetch_add_explicit(&loop->posting, 1, memory_order_relaxed);
+}
+
+void loop_expect_less(struct loop *loop)
+{
     atomic_fetch_sub_explicit(&loop->posting, 1, memory_order_release);
 }
 
-static void on_posted(struct ev_loop *ev, struct ev_async *watcher, int events)
+/* The oldest first. */
+static struct post *take_posts(struct loop *loop)
 {
-    struct loop *loop = watcher->data;
-    (void)ev, (void)events;
     struct post *newest = atomic_exchange_explicit(&loop->posts, NULL, memory_order_acquire);
     struct post *oldest = NULL;
     while (newest != NULL) {
@@ -235,12 +244,30 @@ static void on_posted(struct ev_loop *ev, struct ev_async *watcher, int events)
         oldest = newest;
         newest = next;
     }
+    return oldest;
+}
+
+static void on_posted(struct ev_loop *ev, struct ev_async *watcher, int events)
+{
+    struct loop *loop = watcher->data;
+    (void)ev, (void)events;
+    struct post *oldest = take_posts(loop);
     update_clock(loop);
     while (oldest != NULL) {
         struct post *post = oldest;
         oldest = post->next; /* running it may free it */
         post->run(post->owner);
     }
+}
+
+/* Whoever posted what stopped this loop may not have left loop_post yet, nor helpers whose jobs
+ * were ended on their way; they may be threads that run only when all others sleep. */
+static void await_posts(const struct loop *loop)
+{
+    const struct timespec moment = {.tv_nsec = 50 * 1000};
+
+    while (atomic_load_explicit(&loop->posting, memory_order_acquire) > 0)
+        nanosleep(&moment, NULL);
 }
 
 /* --- the loop ------------------------------------------------------------------------------------
@@ -272,9 +299,12 @@ void loop_free(struct loop *loop)
 {
     while (has_tasks(loop) || loop->buried != NULL)
         run_round(loop);
-    /* Whoever posted what stopped this loop may not have left loop_post yet. */
-    while (atomic_load_explicit(&loop->posting, memory_order_acquire) > 0)
-        sched_yield();
+    await_posts(loop);
+    for (struct post *post = take_posts(loop), *next; post != NULL; post = next) {
+        next = post->next;
+        if (post->drop != NULL)
+            post->drop(post->owner);
+    }
     ev_idle_stop(loop->ev, &loop->stay_awake);
     ev_timer_stop(loop->ev, &loop->alarm);
     ev_async_stop(loop->ev, &loop->posted);

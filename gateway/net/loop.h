@@ -41,7 +41,7 @@ struct task {
 struct loop *loop_new(void);
 
 /* Runs what is still queued and frees what is buried; no watcher, deadline or job may be left.
- * Waits for threads that are still inside loop_post. */
+ * Waits for posts that are expected, and for threads that are still inside loop_post. */
 void loop_free(struct loop *loop);
 
 /* Returns after loop_stop, which is for the loop's own thread: the current round is finished. */
@@ -75,10 +75,14 @@ void loop_bury(struct loop *loop, struct task *task, void (*free_owner)(void *ow
  * until then; posting one that is still on its way is a mistake. Any thread. */
 struct post {
     void (*run)(void *owner);
+    void (*drop)(void *owner); /* by loop_free, of one that never ran; NULL: nothing is done */
     void *owner;
     struct post *next;
 };
 void loop_post(struct loop *loop, struct post *post);
+/* Of a post that will come: loop_free waits until it has, or comes no more. Any thread. */
+void loop_expect(struct loop *loop);
+void loop_expect_less(struct loop *loop);
 
 /* --- deadlines: a stored time and a place in the loop's timer wheel ----------------------------
  */

@@ -10,6 +10,9 @@
 struct tls_jobs {
     struct jobs *verifiers; /* of clients' certificates; NULL: what a client shows is refused */
     struct jobs *signers;   /* with slow keys; NULL: that is done on the loop */
+    /* After so long without a signer's answer the loop signs itself: others on the machine may keep
+     * signers from it. Longer where more wait, and while the loop is busy itself. */
+    uint32_t signing_patience_ms;
 };
 
 /* Takes `tcp` (closed with it). `server` is borrowed until the handshake has ended, as are `jobs`.
