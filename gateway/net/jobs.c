@@ -115,24 +115,17 @@ static void give_way(void)
         log_event(LOG_DEBUG, "jobs", "helpers cannot be told to give way: %s", strerror(errno));
 }
 
-static void arrive(void *owner);
-static void drop(void *owner);
-
 /* Whose loop ended it meanwhile has nobody to go to. */
 static void run(struct job *job)
 {
-    struct loop *loop = job->loop;
     bool is_asked_for = change(job, JOB_QUEUED, JOB_RUNNING);
 
     if (is_asked_for || change(job, JOB_GIVEN, JOB_LEFT))
         job->work(job);
-    if (!is_asked_for || !change(job, JOB_RUNNING, JOB_POSTED)) {
+    if (is_asked_for && change(job, JOB_RUNNING, JOB_POSTED))
+        loop_post_expected(job->loop, &job->post);
+    else
         job->free_job(job);
-        return;
-    }
-    job->post = (struct post){.run = arrive, .drop = drop, .owner = job};
-    loop_post(loop, &job->post);
-    loop_expect_less(loop);
 }
 
 static void *help(void *argument)
@@ -242,10 +235,11 @@ bool job_start(struct jobs *jobs, struct job *job, struct loop *loop, struct tas
 {
     job->loop = loop;
     job->task = task;
-    loop_expect(loop);
+    job->post = (struct post){.run = arrive, .drop = drop, .owner = job};
+    loop_expect(loop, &job->post);
     if (push(jobs, job, JOB_QUEUED))
         return true;
-    loop_expect_less(loop);
+    loop_forget(loop, &job->post);
     loop_wake(loop, task);
     return false;
 }
@@ -262,12 +256,13 @@ bool job_is_done(struct job *job)
 
 void job_end(struct job *job)
 {
-    struct loop *loop = job->loop;
-
-    if (job_is_done(job))
+    if (job_is_done(job)) {
         job->free_job(job);
-    else if (change(job, JOB_QUEUED, JOB_DROPPED) || change(job, JOB_RUNNING, JOB_LEFT))
-        loop_expect_less(loop);
-    else
-        job->is_ended = true;
+        return;
+    }
+    loop_forget(job->loop, &job->post); /* a helper that has it next may free it at once */
+    if (change(job, JOB_QUEUED, JOB_DROPPED) || change(job, JOB_RUNNING, JOB_LEFT))
+        return;
+    loop_expect(job->loop, &job->post); /* it is on its way */
+    job->is_ended = true;
 }

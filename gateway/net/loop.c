@@ -38,6 +38,7 @@ struct loop {
     struct timer_wheel wheel;
     _Atomic(struct post *) posts; /* newest first */
     atomic_uint posting;          /* threads inside loop_post, and those that are expected there */
+    struct list expected;
     char *read_scratch, *write_scratch;
 };
 
@@ -211,7 +212,7 @@ static void on_alarm(struct ev_loop *ev, struct ev_timer *watcher, int events)
 
 void loop_post(struct loop *loop, struct post *post)
 {
-    loop_expect(loop);
+    atomic_fetch_add_explicit(&loop->posting, 1, memory_order_relaxed);
     struct post *newest = atomic_load_explicit(&loop->posts, memory_order_relaxed);
     do {
         post->next = newest;
@@ -220,22 +221,33 @@ void loop_post(struct loop *loop, struct post *post)
     /* Who found the stack empty wakes the loop; the others' posts go along. */
     if (newest == NULL)
         ev_async_send(loop->ev, &loop->posted);
-    loop_expect_less(loop);
-}
-
-void loop_expect(struct loop *loop)
-{
-    atomic_fetch_add_explicit(&loop->posting, 1, memory_order_relaxed);
-}
-
-void loop_expect_less(struct loop *loop)
-{
     atomic_fetch_sub_explicit(&loop->posting, 1, memory_order_release);
 }
 
-/* The oldest first. */
-static struct post *take_posts(struct loop *loop)
+void loop_expect(struct loop *loop, struct post *post)
 {
+    assert(post->drop != NULL);
+    list_push_back(&loop->expected, &post->node);
+    atomic_fetch_add_explicit(&loop->posting, 1, memory_order_relaxed);
+}
+
+void loop_forget(struct loop *loop, struct post *post)
+{
+    list_remove(&post->node);
+    atomic_fetch_sub_explicit(&loop->posting, 1, memory_order_release);
+}
+
+/* Whoever it is for may be gone when loop_post returns; the loop is not. */
+void loop_post_expected(struct loop *loop, struct post *post)
+{
+    loop_post(loop, post);
+    atomic_fetch_sub_explicit(&loop->posting, 1, memory_order_release);
+}
+
+static void on_posted(struct ev_loop *ev, struct ev_async *watcher, int events)
+{
+    struct loop *loop = watcher->data;
+    (void)ev, (void)events;
     struct post *newest = atomic_exchange_explicit(&loop->posts, NULL, memory_order_acquire);
     struct post *oldest = NULL;
     while (newest != NULL) {
@@ -244,18 +256,12 @@ static struct post *take_posts(struct loop *loop)
         oldest = newest;
         newest = next;
     }
-    return oldest;
-}
-
-static void on_posted(struct ev_loop *ev, struct ev_async *watcher, int events)
-{
-    struct loop *loop = watcher->data;
-    (void)ev, (void)events;
-    struct post *oldest = take_posts(loop);
     update_clock(loop);
     while (oldest != NULL) {
         struct post *post = oldest;
         oldest = post->next; /* running it may free it */
+        if (post->drop != NULL)
+            list_remove(&post->node);
         post->run(post->owner);
     }
 }
@@ -284,6 +290,7 @@ struct loop *loop_new(void)
     loop->alarm_ms = WHEEL_NEVER;
     loop->task_us = NO_TASK;
     update_clock(loop);
+    list_init(&loop->expected);
     timer_wheel_init(&loop->wheel, loop->now_ms);
     ev_prepare_init(&loop->round, before_sleep);
     ev_idle_init(&loop->stay_awake, on_idle);
@@ -300,10 +307,10 @@ void loop_free(struct loop *loop)
     while (has_tasks(loop) || loop->buried != NULL)
         run_round(loop);
     await_posts(loop);
-    for (struct post *post = take_posts(loop), *next; post != NULL; post = next) {
-        next = post->next;
-        if (post->drop != NULL)
-            post->drop(post->owner);
+    list_each (&loop->expected, node) {
+        struct post *post = container_of(node, struct post, node);
+        list_remove(node);
+        post->drop(post->owner);
     }
     ev_idle_stop(loop->ev, &loop->stay_awake);
     ev_timer_stop(loop->ev, &loop->alarm);

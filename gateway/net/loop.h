@@ -75,14 +75,17 @@ void loop_bury(struct loop *loop, struct task *task, void (*free_owner)(void *ow
  * until then; posting one that is still on its way is a mistake. Any thread. */
 struct post {
     void (*run)(void *owner);
-    void (*drop)(void *owner); /* by loop_free, of one that never ran; NULL: nothing is done */
     void *owner;
     struct post *next;
+    void (*drop)(void *owner); /* of one that is expected: by loop_free instead of running it */
+    struct list_node node;     /* of those that are expected */
 };
 void loop_post(struct loop *loop, struct post *post);
-/* Of a post that will come: loop_free waits until it has, or comes no more. Any thread. */
-void loop_expect(struct loop *loop);
-void loop_expect_less(struct loop *loop);
+
+/* For net/jobs.c: posts that are going to come, until they have run. loop_free waits for them. */
+void loop_expect(struct loop *loop, struct post *post); /* own thread */
+void loop_forget(struct loop *loop, struct post *post); /* it will not come; own thread */
+void loop_post_expected(struct loop *loop, struct post *post);
 
 /* --- deadlines: a stored time and a place in the loop's timer wheel ----------------------------
  */
