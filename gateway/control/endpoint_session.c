@@ -177,6 +177,11 @@ static enum step begin_purge(struct endpoint_session *s)
         endpoint_answer_mistake(400, error.message, endpoint_wants_text(&s->head), &s->answer);
         return enter(s, SEND_HEAD, PATIENCE_MS);
     }
+    if (s->control->state >= CONTROL_CLOSING) {
+        endpoint_answer_mistake(503, "the gateway is ending, and its cache with it",
+                                endpoint_wants_text(&s->head), &s->answer);
+        return enter(s, SEND_HEAD, PATIENCE_MS);
+    }
     s->purge = purge_query_start(s->control, &question, &s->task);
     return enter(s, AWAIT_PURGE, 0); /* a purge always ends */
 }

@@ -281,8 +281,8 @@ static int add_conditions(scmp_filter_ctx filter)
         {SCMP_ACT_ALLOW, SCMP_SYS(chmod), HAS_NONE(1, S_ISUID | S_ISGID), {0}, 1},
         {SCMP_ACT_ALLOW, SCMP_SYS(fchmod), HAS_NONE(1, S_ISUID | S_ISGID), {0}, 1},
         {SCMP_ACT_ALLOW, SCMP_SYS(fchmodat), HAS_NONE(2, S_ISUID | S_ISGID), {0}, 1},
-        /* A helper that steps back behind the loops; without CAP_SYS_NICE nobody gets further. */
-        {SCMP_ACT_ALLOW, SCMP_SYS(sched_setattr), IS(0, 0), {0}, 1},
+        /* A helper that steps back behind all others. */
+        {SCMP_ACT_ALLOW, SCMP_SYS(sched_setscheduler), IS(0, 0), IS(1, SCHED_IDLE), 2},
         /* A thread's name; limits that are only asked for; signals to ourselves: abort, cancel. */
         {SCMP_ACT_ALLOW, SCMP_SYS(prctl), IS(0, PR_SET_NAME), {0}, 1},
         {SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), SCMP_CMP(2, SCMP_CMP_EQ, 0, 0), {0}, 1},

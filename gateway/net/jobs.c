@@ -16,25 +16,18 @@
 /* Waiting for a helper, in the whole process; one more is turned away at once. */
 enum { QUEUE_MAX = 4096 };
 
-/* What the kernel calls sched_attr; its header and the C library's exclude each other. */
-struct scheduling {
-    uint32_t size, policy;
-    uint64_t flags;
-    int32_t nice;
-    uint32_t priority;
-    uint64_t runtime, deadline, period;
-};
-
 struct jobs {
     _Atomic(struct job *) newest; /* pushed by loops, not yet taken over by a helper */
     sem_t pushed;                 /* one for each that was, and one a helper to stop it */
     atomic_uint weight;           /* of all that are queued */
+    atomic_uint dropped;          /* of those whose loops wait no more */
     atomic_uint users;            /* helpers and the owner: the last one out frees it */
     atomic_bool is_stopping;
     unsigned queue_max, threads;
     bool is_yielding;
-    pthread_mutex_t lock; /* of `oldest`: among helpers, and the owner at the end */
-    struct job *oldest;   /* taken over, in order */
+    pthread_mutex_t lock;       /* of `oldest`: among helpers, and the owner at the end */
+    struct job *oldest;         /* taken over, in order */
+    _Atomic(struct job *) dead; /* that helpers who yield had better not free: see bury */
 };
 
 /* --- the queue ------------------------------------------------------------------------------- */
@@ -42,6 +35,15 @@ struct jobs {
 static unsigned weight_of(const struct job *job)
 {
     return job->weight > 0 ? job->weight : 1;
+}
+
+static void push_onto(_Atomic(struct job *) *stack, struct job *job)
+{
+    struct job *newest = atomic_load_explicit(stack, memory_order_relaxed);
+    do {
+        job->next = newest;
+    } while (!atomic_compare_exchange_weak_explicit(stack, &newest, job, memory_order_release,
+                                                    memory_order_relaxed));
 }
 
 static bool push(struct jobs *jobs, struct job *job, enum job_state state)
@@ -54,11 +56,7 @@ static bool push(struct jobs *jobs, struct job *job, enum job_state state)
     job->jobs = jobs;
     atomic_init(&job->state, state);
     atomic_fetch_add(&jobs->weight, weight_of(job));
-    struct job *newest = atomic_load_explicit(&jobs->newest, memory_order_relaxed);
-    do {
-        job->next = newest;
-    } while (!atomic_compare_exchange_weak_explicit(&jobs->newest, &newest, job,
-                                                    memory_order_release, memory_order_relaxed));
+    push_onto(&jobs->newest, job);
     sem_post(&jobs->pushed);
     return true;
 }
@@ -92,12 +90,37 @@ static bool change(struct job *job, enum job_state from, enum job_state to)
     return atomic_compare_exchange_strong(&job->state, &from, to);
 }
 
+/* --- the dead -------------------------------------------------------------------------------- */
+
+/* By a helper. Its memory is a loop's thread's, whose allocator has a lock: a helper that yields
+ * and is stopped while it holds that stops the loop. The loop that has the next job frees it. */
+static void bury(struct jobs *jobs, struct job *job)
+{
+    if (jobs->is_yielding)
+        push_onto(&jobs->dead, job);
+    else
+        job->free_job(job);
+}
+
+static void free_dead(struct jobs *jobs)
+{
+    if (atomic_load_explicit(&jobs->dead, memory_order_relaxed) == NULL)
+        return;
+    struct job *dead = atomic_exchange_explicit(&jobs->dead, NULL, memory_order_acquire);
+    while (dead != NULL) {
+        struct job *next = dead->next;
+        dead->free_job(dead);
+        dead = next;
+    }
+}
+
 /* --- the helpers -------------------------------------------------------------------------- */
 
 static void leave(struct jobs *jobs)
 {
     if (atomic_fetch_sub(&jobs->users, 1) > 1)
         return;
+    free_dead(jobs);
     pthread_mutex_destroy(&jobs->lock);
     sem_destroy(&jobs->pushed);
     free(jobs);
@@ -109,23 +132,25 @@ static void leave(struct jobs *jobs)
  * then helpers are threads like others. */
 static void give_way(void)
 {
-    struct scheduling wish = {.size = sizeof(wish), .policy = SCHED_IDLE};
+    const struct sched_param none = {0};
 
-    if (syscall(SYS_sched_setattr, 0, &wish, 0) != 0)
+    if (sched_setscheduler(0, SCHED_IDLE, &none) != 0)
         log_event(LOG_DEBUG, "jobs", "helpers cannot be told to give way: %s", strerror(errno));
 }
 
 /* Whose loop ended it meanwhile has nobody to go to. */
-static void run(struct job *job)
+static void run(struct jobs *jobs, struct job *job)
 {
     bool is_asked_for = change(job, JOB_QUEUED, JOB_RUNNING);
 
     if (is_asked_for || change(job, JOB_GIVEN, JOB_LEFT))
         job->work(job);
-    if (is_asked_for && change(job, JOB_RUNNING, JOB_POSTED))
-        loop_post_expected(job->loop, &job->post);
     else
-        job->free_job(job);
+        atomic_fetch_sub(&jobs->dropped, weight_of(job));
+    if (is_asked_for && change(job, JOB_RUNNING, JOB_POSTED))
+        loop_post_expected(job->loop, &job->post, jobs->is_yielding);
+    else
+        bury(jobs, job);
 }
 
 static void *help(void *argument)
@@ -141,7 +166,7 @@ static void *help(void *argument)
             break;
         struct job *job = pull(jobs);
         if (job != NULL)
-            run(job);
+            run(jobs, job);
     }
     leave(jobs);
     return NULL;
@@ -192,7 +217,10 @@ struct jobs *jobs_new_yielding(unsigned threads, unsigned queue_max)
 
 unsigned jobs_waiting(struct jobs *jobs)
 {
-    return jobs->threads > 0 ? atomic_load(&jobs->weight) / jobs->threads : 0;
+    /* The one before the other, so that there is no less than nothing. */
+    unsigned dropped = atomic_load(&jobs->dropped), weight = atomic_load(&jobs->weight);
+
+    return jobs->threads > 0 && weight > dropped ? (weight - dropped) / jobs->threads : 0;
 }
 
 void jobs_free(struct jobs *jobs)
@@ -227,12 +255,12 @@ static void drop(void *owner)
 {
     struct job *job = owner;
 
-    assert(job->is_ended);
     job->free_job(job);
 }
 
 bool job_start(struct jobs *jobs, struct job *job, struct loop *loop, struct task *task)
 {
+    free_dead(jobs);
     job->loop = loop;
     job->task = task;
     job->post = (struct post){.run = arrive, .drop = drop, .owner = job};
@@ -260,8 +288,15 @@ void job_end(struct job *job)
         job->free_job(job);
         return;
     }
-    loop_forget(job->loop, &job->post); /* a helper that has it next may free it at once */
-    if (change(job, JOB_QUEUED, JOB_DROPPED) || change(job, JOB_RUNNING, JOB_LEFT))
+    struct jobs *jobs = job->jobs;
+    unsigned weight = weight_of(job);
+    /* A helper that has it next may free it at once. */
+    loop_forget(job->loop, &job->post);
+    if (change(job, JOB_QUEUED, JOB_DROPPED)) {
+        atomic_fetch_add(&jobs->dropped, weight);
+        return;
+    }
+    if (change(job, JOB_RUNNING, JOB_LEFT))
         return;
     loop_expect(job->loop, &job->post); /* it is on its way */
     job->is_ended = true;

@@ -1,5 +1,6 @@
 /* Work that may block (name look-ups, files) done off the loop, on helper threads of the process.
- * A loop shares no lock with them: it never waits for one that the kernel lets wait. */
+ * The queue has no lock that a loop takes, so that it never waits for a helper that the kernel
+ * keeps waiting. */
 #ifndef NET_JOBS_H
 #define NET_JOBS_H
 
@@ -20,8 +21,8 @@ enum job_state {
 };
 
 /* Embedded in what the work is about, which owns its question and its answer: it outlives whoever
- * asked. `state` is how a loop and a helper agree on who has it, without waiting for each other;
- * from POSTED on, as `task` and `is_ended` always, it is the asking thread's alone. */
+ * asked. `state` is how a loop and a helper agree on who has it, without waiting for each other; it
+ * is the asking thread's alone once it has arrived there, and `task` and `is_ended` are always. */
 struct job {
     void (*work)(struct job *job);     /* on a helper; touches the job's owner and nothing else */
     void (*free_job)(struct job *job); /* any thread */
@@ -36,12 +37,13 @@ struct job {
 };
 
 struct jobs *jobs_new(unsigned threads);
-/* For what keeps a processor busy: helpers have what no other thread of the machine wants of it, at
- * once and for as long as there is any, so that who asks has to have a way of its own for when it
- * takes too long. No more waits for a helper than weighs `queue_max`, and the last one of it. */
+/* For what keeps a processor busy: helpers have what no other thread (of the same cgroup) wants of
+ * it, and may be stopped anywhere for as long as others want it all. Who asks has to have a way of
+ * its own for when it takes too long, and `work` must hold no lock that a loop takes. No more waits
+ * for a helper than weighs `queue_max`, and the last one of it. */
 struct jobs *jobs_new_yielding(unsigned threads, unsigned queue_max);
-/* After every loop that asked has stopped; jobs that still run are freed when they return, those
- * that were given and wait are freed without any work. */
+/* No job that was started may wait or arrive any more: all were ended, or their loops freed. Those
+ * that still run are freed when they return, those that were given and wait without any work. */
 void jobs_free(struct jobs *jobs);
 
 /* Starts it, `work` and `free_job` set and the rest zeroed; `task` is woken on `loop` when it is

@@ -7,7 +7,9 @@
 #include <ev.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
     ROUND_TASKS = 512,         /* run before sockets are looked at again */
@@ -30,15 +32,20 @@ struct loop {
     struct ev_idle stay_awake; /* while tasks remain: polls without sleeping */
     struct ev_timer alarm;     /* ends a sleep when the wheel has something to do */
     struct ev_async posted;
+    struct ev_io yielded; /* `yielded_fd` can be read: something is in `yielding_posts` */
+    int yielded_fd;
     struct queue ready, patient;
     struct task *buried; /* out of the queues, to be freed after the round */
     uint64_t now_ms;
     uint64_t task_us;  /* when the running task first asked; NOT_ASKED, NO_TASK */
     uint64_t alarm_ms; /* what `alarm` is set to; WHEEL_NEVER: off */
     struct timer_wheel wheel;
-    _Atomic(struct post *) posts; /* newest first */
-    atomic_uint posting;          /* threads inside loop_post, and those that are expected there */
-    struct list expected;
+    _Atomic(struct post *) posts;          /* newest first */
+    _Atomic(struct post *) yielding_posts; /* the same, of helpers that yield */
+    /* Threads inside loop_post, and posts that are expected. Within job_end it may be one too few
+     * for a moment; only loop_free looks. */
+    atomic_uint posting;
+    struct list expected; /* until they have run */
     char *read_scratch, *write_scratch;
 };
 
@@ -210,16 +217,21 @@ static void on_alarm(struct ev_loop *ev, struct ev_timer *watcher, int events)
 /* --- posts ---------------------------------------------------------------------------------------
  */
 
+/* Who finds the stack empty has to wake the loop; the others' posts go along. */
+static bool push_post(_Atomic(struct post *) *posts, struct post *post)
+{
+    struct post *newest = atomic_load_explicit(posts, memory_order_relaxed);
+    do {
+        post->next = newest;
+    } while (!atomic_compare_exchange_weak_explicit(posts, &newest, post, memory_order_release,
+                                                    memory_order_relaxed));
+    return newest == NULL;
+}
+
 void loop_post(struct loop *loop, struct post *post)
 {
     atomic_fetch_add_explicit(&loop->posting, 1, memory_order_relaxed);
-    struct post *newest = atomic_load_explicit(&loop->posts, memory_order_relaxed);
-    do {
-        post->next = newest;
-    } while (!atomic_compare_exchange_weak_explicit(&loop->posts, &newest, post,
-                                                    memory_order_release, memory_order_relaxed));
-    /* Who found the stack empty wakes the loop; the others' posts go along. */
-    if (newest == NULL)
+    if (push_post(&loop->posts, post))
         ev_async_send(loop->ev, &loop->posted);
     atomic_fetch_sub_explicit(&loop->posting, 1, memory_order_release);
 }
@@ -237,18 +249,21 @@ void loop_forget(struct loop *loop, struct post *post)
     atomic_fetch_sub_explicit(&loop->posting, 1, memory_order_release);
 }
 
-/* Whoever it is for may be gone when loop_post returns; the loop is not. */
-void loop_post_expected(struct loop *loop, struct post *post)
+/* Whoever stops between the two of a push and a wake makes others wait: libev's wake has such a
+ * place of its own. */
+void loop_post_expected(struct loop *loop, struct post *post, bool is_yielding)
 {
-    loop_post(loop, post);
+    if (!is_yielding)
+        loop_post(loop, post);
+    else if (push_post(&loop->yielding_posts, post))
+        eventfd_write(loop->yielded_fd, 1);
+    /* Whose post it is may be gone by now; the loop is not. */
     atomic_fetch_sub_explicit(&loop->posting, 1, memory_order_release);
 }
 
-static void on_posted(struct ev_loop *ev, struct ev_async *watcher, int events)
+static void run_posts(struct loop *loop, _Atomic(struct post *) *posts)
 {
-    struct loop *loop = watcher->data;
-    (void)ev, (void)events;
-    struct post *newest = atomic_exchange_explicit(&loop->posts, NULL, memory_order_acquire);
+    struct post *newest = atomic_exchange_explicit(posts, NULL, memory_order_acquire);
     struct post *oldest = NULL;
     while (newest != NULL) {
         struct post *next = newest->next;
@@ -264,6 +279,22 @@ static void on_posted(struct ev_loop *ev, struct ev_async *watcher, int events)
             list_remove(&post->node);
         post->run(post->owner);
     }
+}
+
+static void on_posted(struct ev_loop *ev, struct ev_async *watcher, int events)
+{
+    struct loop *loop = watcher->data;
+    (void)ev, (void)events;
+    run_posts(loop, &loop->posts);
+}
+
+static void on_yielded(struct ev_loop *ev, struct ev_io *watcher, int events)
+{
+    struct loop *loop = watcher->data;
+    eventfd_t count;
+    (void)ev, (void)events;
+    eventfd_read(loop->yielded_fd, &count); /* first: what is pushed from here on is told anew */
+    run_posts(loop, &loop->yielding_posts);
 }
 
 /* Whoever posted what stopped this loop may not have left loop_post yet, nor helpers whose jobs
@@ -285,8 +316,14 @@ struct loop *loop_new(void)
     struct ev_loop *ev = ev_loop_new(EVFLAG_NOENV | EVBACKEND_EPOLL);
     if (ev == NULL)
         return NULL;
+    int yielded_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (yielded_fd < 0) {
+        ev_loop_destroy(ev);
+        return NULL;
+    }
     struct loop *loop = memory_new(sizeof(*loop));
     loop->ev = ev;
+    loop->yielded_fd = yielded_fd;
     loop->alarm_ms = WHEEL_NEVER;
     loop->task_us = NO_TASK;
     update_clock(loop);
@@ -296,9 +333,11 @@ struct loop *loop_new(void)
     ev_idle_init(&loop->stay_awake, on_idle);
     ev_timer_init(&loop->alarm, on_alarm, 0, 0);
     ev_async_init(&loop->posted, on_posted);
-    loop->round.data = loop->alarm.data = loop->posted.data = loop;
+    ev_io_init(&loop->yielded, on_yielded, yielded_fd, EV_READ);
+    loop->round.data = loop->alarm.data = loop->posted.data = loop->yielded.data = loop;
     ev_prepare_start(ev, &loop->round);
     ev_async_start(ev, &loop->posted);
+    ev_io_start(ev, &loop->yielded);
     return loop;
 }
 
@@ -315,6 +354,8 @@ void loop_free(struct loop *loop)
     ev_idle_stop(loop->ev, &loop->stay_awake);
     ev_timer_stop(loop->ev, &loop->alarm);
     ev_async_stop(loop->ev, &loop->posted);
+    ev_io_stop(loop->ev, &loop->yielded);
+    close(loop->yielded_fd);
     ev_prepare_stop(loop->ev, &loop->round);
     ev_loop_destroy(loop->ev);
     ev_memory_clear();

@@ -40,7 +40,8 @@ struct task {
 /* NULL when the kernel has no descriptors for it (errno says which limit). */
 struct loop *loop_new(void);
 
-/* Runs what is still queued and frees what is buried; no watcher, deadline or job may be left.
+/* Runs what is still queued and frees what is buried; no watcher, deadline or job may be left. What
+ * jobs have that nobody came to take is freed.
  * Waits for posts that are expected, and for threads that are still inside loop_post. */
 void loop_free(struct loop *loop);
 
@@ -82,10 +83,12 @@ struct post {
 };
 void loop_post(struct loop *loop, struct post *post);
 
-/* For net/jobs.c: posts that are going to come, until they have run. loop_free waits for them. */
+/* For net/jobs.c: posts that are going to come, until they have run. loop_free waits for those. */
 void loop_expect(struct loop *loop, struct post *post); /* own thread */
 void loop_forget(struct loop *loop, struct post *post); /* it will not come; own thread */
-void loop_post_expected(struct loop *loop, struct post *post);
+/* With `is_yielding` by a thread that the kernel may stop anywhere, for long: its posts have a way
+ * of their own, on which nobody else's wait behind them. */
+void loop_post_expected(struct loop *loop, struct post *post, bool is_yielding);
 
 /* --- deadlines: a stored time and a place in the loop's timer wheel ----------------------------
  */

@@ -11,7 +11,9 @@
 #include "tls/pem_file.h"
 
 #include <openssl/err.h>
+#include <openssl/rsa.h>
 #include <openssl/sha.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum { RSA_BITS_MIN = 2048 };
@@ -21,7 +23,8 @@ struct certificate {
     enum cert_key key;
     bool has_ocsp;
     SSL_CTX *context;
-    EVP_PKEY *slow_key; /* NULL: the context has it */
+    EVP_PKEY *slow_key;          /* NULL: the context has it */
+    _Atomic(EVP_PKEY *) own_key; /* a copy of it, once a loop has signed with it */
     char *file;
     struct cert_names names;
     int64_t not_before, not_after, ocsp_expires;
@@ -352,6 +355,7 @@ void certificate_unref(struct certificate *certificate)
         return;
     SSL_CTX_free(certificate->context);
     EVP_PKEY_free(certificate->slow_key);
+    EVP_PKEY_free(atomic_load(&certificate->own_key));
     cert_names_clear(&certificate->names);
     free(certificate->file);
     free(certificate);
@@ -367,6 +371,37 @@ SSL_CTX *certificate_context(const struct certificate *certificate)
 EVP_PKEY *certificate_slow_key(const struct certificate *certificate)
 {
     return certificate->slow_key;
+}
+
+/* NULL: no memory. */
+static EVP_PKEY *copy_rsa(const EVP_PKEY *key)
+{
+    EVP_PKEY *copy = EVP_PKEY_new();
+    RSA *rsa = copy ? RSAPrivateKey_dup(EVP_PKEY_get0_RSA(key)) : NULL;
+
+    if (rsa && EVP_PKEY_assign_RSA(copy, rsa))
+        return copy;
+    RSA_free(rsa);
+    EVP_PKEY_free(copy);
+    ERR_clear_error();
+    return NULL;
+}
+
+EVP_PKEY *certificate_own_key(struct certificate *certificate)
+{
+    EVP_PKEY *mine, *key = atomic_load(&certificate->own_key);
+
+    if (key)
+        return key;
+    if (EVP_PKEY_id(certificate->slow_key) != EVP_PKEY_RSA)
+        return certificate->slow_key; /* others have no lock */
+    mine = copy_rsa(certificate->slow_key);
+    if (!mine)
+        return certificate->slow_key;
+    if (atomic_compare_exchange_strong(&certificate->own_key, &key, mine))
+        return mine;
+    EVP_PKEY_free(mine); /* another loop was first */
+    return key;
 }
 
 uint64_t certificate_fingerprint(const struct certificate *certificate)

@@ -79,6 +79,9 @@ struct certificate *certificate_parse(const struct cert_paths *paths,
 SSL_CTX *certificate_context(const struct certificate *certificate);
 /* Borrowed. NULL: its context signs, which does not take long. */
 EVP_PKEY *certificate_slow_key(const struct certificate *certificate);
+/* The same key for the loops alone, of one that is slow; borrowed. BoringSSL locks an RSA key for
+ * moments of each signature, and a helper may be stopped in one. Any thread. */
+EVP_PKEY *certificate_own_key(struct certificate *certificate);
 
 SSL_CTX *tls_server_context(const struct tls_server *server);
 struct slice tls_server_alpn(const struct tls_server *server); /* in the wire's form */

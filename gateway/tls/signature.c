@@ -112,7 +112,7 @@ static void begin_to_wait(struct signature *signature, const struct tls_waiter *
     const struct tls_jobs *jobs = waiter->jobs;
 
     signature->patience_ms =
-        jobs->signing_patience_ms + PATIENCE_EACH_MS * jobs_waiting(jobs->signers);
+        1 + jobs->signing_patience_ms + PATIENCE_EACH_MS * jobs_waiting(jobs->signers);
     signature->asked_us = clock_monotonic_us();
     signature->busy_us = clock_thread_us();
     deadline_set(waiter->loop, &signature->look, signature->patience_ms);
@@ -187,6 +187,7 @@ static enum ssl_private_key_result_t sign(SSL *ssl, uint8_t *out, size_t *out_by
     choice->handshake->signature = start(&choice->handshake->waiter, key, algorithm, message);
     if (choice->handshake->signature)
         return ssl_private_key_retry;
+    key = certificate_own_key(choice->certificate);
     *out_bytes = room;
     return make(key, algorithm, message, out, out_bytes) ? ssl_private_key_success
                                                          : ssl_private_key_failure;
@@ -203,24 +204,28 @@ static bool take(const struct signature *signature, uint8_t *out, size_t *out_by
 }
 
 /* Here and now, whatever a helper is doing about it. */
-static bool make_again(const struct signature *signature, uint8_t *out, size_t *out_bytes,
-                       size_t room)
+static bool make_again(const struct signature *signature, EVP_PKEY *key, uint8_t *out,
+                       size_t *out_bytes, size_t room)
 {
     *out_bytes = room;
-    return make(signature->key, signature->algorithm, message_of(signature), out, out_bytes);
+    return make(key, signature->algorithm, message_of(signature), out, out_bytes);
 }
 
 static enum ssl_private_key_result_t complete(SSL *ssl, uint8_t *out, size_t *out_bytes,
                                               size_t room)
 {
-    struct tls_handshake *handshake = tls_choice_of(ssl)->handshake;
+    struct tls_choice *choice = tls_choice_of(ssl);
+    struct tls_handshake *handshake = choice->handshake;
     struct signature *signature = handshake->signature;
     bool is_done = job_is_done(&signature->job), is_fine;
 
     if (!is_done && !is_late(signature, handshake->waiter.loop))
         return ssl_private_key_retry;
-    is_fine = is_done ? take(signature, out, out_bytes, room)
-                      : make_again(signature, out, out_bytes, room);
+    if (is_done)
+        is_fine = take(signature, out, out_bytes, room);
+    else
+        is_fine =
+            make_again(signature, certificate_own_key(choice->certificate), out, out_bytes, room);
     signature_end(signature);
     handshake->signature = NULL;
     return is_fine ? ssl_private_key_success : ssl_private_key_failure;

@@ -9,8 +9,10 @@
 #include "harness/workplace.h"
 
 #include <criterion/criterion.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 E2E_SUITE(purge);
 
@@ -251,6 +253,30 @@ static struct message *post(const char *type, const char *body)
                 "Connection: close\r\n\r\n%s",
                 type, strlen(body), body);
     return client_response(client);
+}
+
+/* Whoever is about to ask when all has been drained has a second for it: then there is nothing left
+ * to be purged, nor somebody to wait for it. */
+Test(purge, asked_for_at_the_very_end)
+{
+    char answer[1024] = "";
+    size_t length = 0;
+    ssize_t got;
+
+    start(1);
+    keep("a.test", "/x");
+    struct client *client = client_open_plain(text("unix:%s", workplace_path("admin.sock")));
+    client_send(client, "POST /purge?all HTTP/1.1\r\nHost: x\r\nConnection: close\r\n");
+    expect_purged(ask_admin("POST", "/purge?url=https://a.test/y"), 0); /* it has been accepted */
+    gateway_signal(gateway, SIGTERM);
+    gateway_wait_stderr(gateway, "drained", NULL);
+    send(client->wire.fd, "\r\n", 2, MSG_NOSIGNAL);
+    while ((got = recv(client->wire.fd, answer + length, sizeof(answer) - 1 - length, 0)) > 0)
+        length += (size_t)got;
+    /* Or it took longer than that second to get here. */
+    cr_expect(length == 0 || strstr(answer, " 503 ") != NULL, "%s", answer);
+    cr_assert_eq(gateway_wait_exit(gateway), 0);
+    gateway_stop(gateway);
 }
 
 Test(purge, asked_for_in_json)

@@ -134,15 +134,16 @@ Test(jobs, no_more_wait_than_may)
     /* Who leaves is in the queue until its turn comes, in which nothing is done. */
     job_end(&held[1].job);
     cr_assert_eq(freed, 0);
-    cr_assert_eq(jobs_waiting(jobs), QUEUE_MAX);
+    cr_assert_eq(jobs_waiting(jobs), QUEUE_MAX - 1);
     cr_assert_not(job_start(jobs, &late->job, loop, &task[QUEUE_MAX + 1]));
     sem_post(&gate);
     await(1 + 1 + QUEUE_MAX);
-    cr_assert_eq(freed, 1);
     cr_assert_eq(held[1].policy, -1);
     cr_assert_eq(jobs_waiting(jobs), 0);
+    cr_assert_eq(freed, 0); /* by a loop: a helper that yields may be stopped in the allocator */
     task_init(&task[1], wake, NULL);
     cr_assert(job_start(jobs, &late->job, loop, &task[1]));
+    cr_assert_eq(freed, 1);
     await(2 + 1 + QUEUE_MAX);
     for (int i = 0; i < QUEUE_MAX + 2; i++)
         if (i != 1)

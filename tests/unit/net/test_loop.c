@@ -8,8 +8,11 @@
 #include <ev.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 static struct loop *loop;
 
@@ -524,6 +527,90 @@ Test(loop, may_be_freed_by_its_thread_as_soon_as_a_post_stopped_it)
         loop_post(other, &post);
         pthread_join(thread, NULL);
     }
+}
+
+static sem_t stopped_in_wake, may_go_on;
+static bool is_stopped_in_wake;
+
+/* Replaces the C library's: the kernel stops a helper in it. */
+int eventfd_write(int fd, eventfd_t count)
+{
+    if (is_stopped_in_wake) {
+        sem_post(&stopped_in_wake);
+        while (sem_wait(&may_go_on) != 0) {
+        }
+    }
+    return write(fd, &count, sizeof(count)) == sizeof(count) ? 0 : -1;
+}
+
+static void count_run(void *owner)
+{
+    ++*(unsigned *)owner;
+    loop_stop(loop);
+}
+
+static void *post_yielding(void *post)
+{
+    loop_post_expected(loop, post, true);
+    return NULL;
+}
+
+static void *post_usually(void *post)
+{
+    loop_post(loop, post);
+    return NULL;
+}
+
+Test(loop, a_helper_that_is_stopped_in_the_middle_of_a_post_holds_up_nobody_else)
+{
+    unsigned slow_runs = 0, runs = 0;
+    struct post slow = {.run = count_run, .drop = count_run, .owner = &slow_runs};
+    struct post other = {.run = count_run, .owner = &runs};
+    pthread_t helper, poster;
+
+    sem_init(&stopped_in_wake, 0, 0);
+    sem_init(&may_go_on, 0, 0);
+    loop_expect(loop, &slow);
+    is_stopped_in_wake = true;
+    pthread_create(&helper, NULL, post_yielding, &slow);
+    while (sem_wait(&stopped_in_wake) != 0) {
+    }
+    pthread_create(&poster, NULL, post_usually, &other);
+    loop_run(loop); /* would hang */
+    cr_assert_eq(runs, 1);
+    cr_assert_eq(slow_runs, 0);
+    sem_post(&may_go_on);
+    loop_run(loop);
+    cr_assert_eq(slow_runs, 1);
+    pthread_join(helper, NULL);
+    pthread_join(poster, NULL);
+}
+
+static void note_drop(void *owner)
+{
+    *(bool *)owner = true;
+}
+
+static void never(void *owner)
+{
+    (void)owner;
+    cr_assert_fail("it must not run");
+}
+
+Test(loop, drops_what_was_expected_and_has_not_run_when_it_is_freed)
+{
+    struct loop *other = loop_new();
+    bool is_dropped = false, is_forgotten_dropped = false;
+    struct post post = {.run = never, .drop = note_drop, .owner = &is_dropped};
+    struct post forgotten = {.run = never, .drop = note_drop, .owner = &is_forgotten_dropped};
+
+    loop_expect(other, &post);
+    loop_expect(other, &forgotten);
+    loop_forget(other, &forgotten);
+    loop_post_expected(other, &post, false);
+    loop_free(other);
+    cr_assert(is_dropped);
+    cr_assert_not(is_forgotten_dropped);
 }
 
 /* --- the rest ------------------------------------------------------------------------------------

@@ -124,6 +124,24 @@ Test(certificate, every_kind_of_key_is_read)
     }
 }
 
+/* Signers' locks are in theirs. */
+Test(certificate, loops_have_rsa_keys_of_their_own)
+{
+    test_pair_write("k", &(struct test_cert_spec){.names = "k.test", .key = CERT_KEY_RSA});
+    struct certificate *loaded = load("k.crt", "k.key");
+    EVP_PKEY *own = certificate_own_key(loaded);
+
+    cr_assert_neq(own, certificate_slow_key(loaded));
+    cr_assert_neq(EVP_PKEY_get0_RSA(own), EVP_PKEY_get0_RSA(certificate_slow_key(loaded)));
+    cr_assert_eq(EVP_PKEY_cmp(own, certificate_slow_key(loaded)), 1);
+    cr_assert_eq(certificate_own_key(loaded), own);
+    certificate_unref(loaded);
+    test_pair_write("k", &(struct test_cert_spec){.names = "k.test", .key = CERT_KEY_ECDSA_P384});
+    loaded = load("k.crt", "k.key");
+    cr_assert_eq(certificate_own_key(loaded), certificate_slow_key(loaded));
+    certificate_unref(loaded);
+}
+
 static void write_bio(const char *name, BIO *bio)
 {
     const uint8_t *bytes;
