@@ -18,6 +18,7 @@
 #include "harness/workplace.h"
 
 #include <criterion/criterion.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +31,8 @@ enum {
     DOWN_BYTES = 1 << 20,
     UP_BYTES = 200 * 1000,
     PER_ADDRESS = 300,
-    FLOOD = 320, /* that come from one address at once */
+    FLOOD = 320,    /* that come from one address at once */
+    TOLD_MS = 1000, /* each of them within that, if it was let in at all */
     ROOM_KIB = 8 * 1024,
     /* With a quarantine of a MiB, and small ones of each thread: what it cannot reuse yet. */
     SANITIZED_ROOM_KIB = 24 * 1024,
@@ -200,6 +202,7 @@ static void drip(struct soak *soak)
     client_free(client);
 }
 
+/* All are there until each has been told something: a ServerHello, or the end. */
 static void flood(struct soak *soak)
 {
     struct client *clients[FLOOD];
@@ -208,6 +211,9 @@ static void flood(struct soak *soak)
 
     for (int i = 0; i < FLOOD; i++)
         clients[i] = client_make_begun(gateway_https(soak->gateway), &options);
+    for (int i = 0; i < FLOOD; i++)
+        if (clients[i] != NULL)
+            poll(&(struct pollfd){.fd = clients[i]->wire.fd, .events = POLLIN}, 1, TOLD_MS);
     for (int i = 0; i < FLOOD; i++)
         if (clients[i] != NULL)
             client_free(clients[i]);
