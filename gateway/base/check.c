@@ -2,6 +2,7 @@
 
 #include "base/buffer.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -66,4 +67,25 @@ void *memory_resize(void *old, size_t size)
         pause_for_memory();
     }
     end_for_want_of_memory(size);
+}
+
+char *memory_print_list(const char *format, va_list arguments)
+{
+    va_list again;
+    va_copy(again, arguments);
+    int length = vsnprintf(NULL, 0, format, arguments);
+    assert(length >= 0); /* the formats are ours */
+    char *text = memory_new((size_t)length + 1);
+    vsnprintf(text, (size_t)length + 1, format, again);
+    va_end(again);
+    return text;
+}
+
+char *memory_print(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    char *text = memory_print_list(format, arguments);
+    va_end(arguments);
+    return text;
 }

@@ -7,6 +7,7 @@
 #endif
 
 #include <assert.h>
+#include <stdarg.h>
 #include <stddef.h>
 
 /* What would take too long where requests are served: only in builds that tests are for. */
@@ -30,5 +31,9 @@ void *memory_new(size_t size);
 void *memory_array(size_t count, size_t size);
 /* Grows like realloc; new bytes are not zeroed. */
 void *memory_resize(void *old, size_t size);
+/* As asprintf does it, which has no patience. */
+char *memory_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
+char *memory_print_list(const char *format, va_list arguments)
+    __attribute__((format(printf, 1, 0)));
 
 #endif

@@ -47,17 +47,14 @@ __attribute__((format(printf, 6, 0))) static void add(struct problems *problems,
                                                       va_list arguments)
 {
     struct problem *problem = append(problems);
-    char *message = NULL;
 
-    if (vasprintf(&message, format, arguments) < 0)
-        abort();
     *problem = (struct problem){
         .is_warning = is_warning,
         .file = copy_or_null(file),
         .line = place.line,
         .column = place.column,
         .path = copy_or_null(place.path),
-        .message = message,
+        .message = memory_print_list(format, arguments),
         .suggestion = copy_or_null(suggestion),
     };
     problems->errors += !is_warning;

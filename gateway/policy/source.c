@@ -83,14 +83,12 @@ void source_complain(struct source_complaint **complaints, struct arena *arena, 
 {
     struct source_complaint *complaint = arena_alloc(arena, sizeof(*complaint));
     va_list arguments;
-    char *text = NULL;
 
     va_start(arguments, format);
-    int length = vasprintf(&text, format, arguments);
+    char *text = memory_print_list(format, arguments);
     va_end(arguments);
-    assert(length >= 0);
     complaint->line = line;
-    complaint->text = arena_copy(arena, slice_make(text, (size_t)length));
+    complaint->text = arena_copy(arena, slice_of(text));
     free(text);
     while (*complaints != NULL)
         complaints = &(*complaints)->next;

@@ -23,13 +23,10 @@ struct search {
 static char *join(const char *folder, const char *name)
 {
     size_t length = strlen(folder);
-    char *path;
 
     while (length > 1 && folder[length - 1] == '/')
         length--;
-    if (asprintf(&path, "%.*s/%s", (int)length, folder, name) < 0)
-        abort();
-    return path;
+    return memory_print("%.*s/%s", (int)length, folder, name);
 }
 
 struct slice cert_path_stem(const char *path)
@@ -43,11 +40,8 @@ struct slice cert_path_stem(const char *path)
 char *cert_path_beside(const char *path, const char *suffix)
 {
     struct slice stem = cert_path_stem(path);
-    char *changed;
 
-    if (asprintf(&changed, "%.*s%s", (int)stem.len, stem.at, suffix) < 0)
-        abort();
-    return changed;
+    return memory_print("%.*s%s", (int)stem.len, stem.at, suffix);
 }
 
 static bool has_suffix(const char *name, const char *suffix)

@@ -20,6 +20,16 @@ Test(check, memory_comes_zeroed_and_keeps_its_bytes)
     free(numbers);
 }
 
+Test(check, texts_are_printed_into_memory_of_their_own)
+{
+    char *text = memory_print("%s/%.*s", "a", 2, "bcd");
+    cr_assert_str_eq(text, "a/bc");
+    free(text);
+    text = memory_print("%s", "");
+    cr_assert_str_eq(text, "");
+    free(text);
+}
+
 Test(check, nothing_is_no_failure)
 {
     void *nothing[3] = {memory_new(0), memory_array(0, 8), memory_resize(NULL, 0)};
