@@ -31,7 +31,7 @@ void *memory_new(size_t size);
 void *memory_array(size_t count, size_t size);
 /* Grows like realloc; new bytes are not zeroed. */
 void *memory_resize(void *old, size_t size);
-/* As asprintf does it, which has no patience. */
+/* What asprintf does, which fails without memory; the caller frees it. */
 char *memory_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 char *memory_print_list(const char *format, va_list arguments)
     __attribute__((format(printf, 1, 0)));
